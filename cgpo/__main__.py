@@ -1,0 +1,6 @@
+"""`python -m cgpo …`, also what torchrun starts."""
+
+from cgpo.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""Every setting of a run: typed, each with its meaning, unit and allowed values under it.
+
+Hydra composes YAML files and command-line overrides into one tree (`cgpo/compose.py`); this module gives the tree
+its types. A default lives here and nowhere else; the files in `conf/` only say what differs from it. Types are
+strict: `train.steps=true` or `train.steps=1.5` is an error, never a silent conversion. No torch here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+
+from judges.registry import JudgeSpec
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys, wrong types, NaN and infinity are errors; values never change later."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+
+class ModelSettings(Settings):
+    """The policy: the model that is trained, and where its reference starts."""
+
+    name: str
+    """Hugging Face hub name or local folder of a causal language model with a chat template.
+    `smollm2` is the small model of the quickstart, converted once and cached."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    reference: str | None = None
+    """The frozen reference π_ref: a hub name or folder. Unset: the policy as it is before training."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the policy's weights in training and of the reference."""
+    context_length: int | None = Field(default=None, ge=2)
+    """Most tokens of prompt + response. Unset: what the model's configuration says, at most 4096."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model's repository."""
+
+
+class SamplingSettings(Settings):
+    """How responses are sampled from the policy."""
+
+    temperature: float = Field(default=1.0, ge=0)
+    """Temperature T; log π is computed at the same T. 0 (greedy) is refused in training, allowed for held-out."""
+    max_tokens: int = Field(default=64, ge=1)
+    """Most tokens of a response; longer ones are cut off (`finish_reason: length`)."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling. Makes the sampler another distribution than π: refused unless named in `allow`."""
+    top_k: int = Field(default=0, ge=0)
+    """Sample among the k likeliest tokens; 0 = all. Refused unless named in `allow`."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    """Drop tokens below this share of the likeliest one. Refused unless named in `allow`."""
+    allow: list[Literal["top_p", "top_k", "min_p"]] = []
+    """Truncations to allow in training although the sampler is then not the policy."""
+
+
+class PromptSettings(Settings):
+    """Where a stratum's prompts come from: a generator of this project, or a data set `datasets` can read."""
+
+    generator: str | None = None
+    """Name of a built-in prompt generator: `math`, `instruction_following`, `chat`."""
+    size: int | None = Field(default=None, ge=1)
+    """How many prompts to take. Needed for a generator; for a data set, unset means all rows."""
+    options: dict[str, Any] = {}
+    """Options of the generator."""
+    path: str | None = None
+    """JSONL, JSON, Parquet or CSV file, or the name of a data set on the Hugging Face hub."""
+    name: str | None = None
+    """Configuration (subset) of the hub data set."""
+    split: str = "train"
+    """Split of the data set."""
+    prompt_column: str = "prompt"
+    """Column with the prompt: a string or a list of messages."""
+    metadata_column: str = "metadata"
+    """Column with a mapping of metadata, if there is one; every other column becomes metadata too."""
+    baseline_column: str | None = None
+    """Column with the golden response to calibrate against. Unset: the reference generates the baseline."""
+    too_long: Literal["drop", "stop"] = "drop"
+    """What to do with a prompt that leaves no room for a response: drop it (counted) or stop with an error."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PromptSettings:
+        if (self.generator is None) == (self.path is None):
+            raise ValueError("set exactly one of `generator` and `path`")
+        if self.generator is not None and self.size is None:
+            raise ValueError("a generator needs `size`, the number of prompts to make")
+        if self.generator is None and self.options:
+            raise ValueError("`options` belongs to a generator; this is a data set")
+        return self
+
+
+def _prompts_from_text(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _judge_from_text(value: Any) -> Any:
+    """`math` or `{name: math, option: …}` becomes a JudgeSpec; names and options are checked by the registry."""
+    return JudgeSpec.parse(value)
+
+
+Prompts = Annotated[PromptSettings, BeforeValidator(_prompts_from_text)]
+JudgeEntry = Annotated[JudgeSpec, BeforeValidator(_judge_from_text)]
+
+
+class OptimizerSettings(Settings):
+    """Settings every stratum optimiser has; each optimiser's file adds its own (`cgpo.optimizers`)."""
+
+    name: str
+    """Name of the optimiser: `crpg`, or one of an installed plugin."""
+
+
+class StratumSettings(Settings):
+    """One task: its prompts, judges, rewards, optimiser, sampling and weight."""
+
+    prompts: Prompts
+    """Training prompts. A plain string is the path of a data set."""
+    heldout: Prompts | None = None
+    """Prompts for evaluation, never trained on. A generator makes them disjoint from the training prompts."""
+    prompts_per_step: int = Field(default=8, ge=1)
+    """Prompts sampled per step, over all ranks (B_l)."""
+    generations_per_prompt: int = Field(default=4, ge=1)
+    """Responses per prompt and step (K_l)."""
+    sampling: SamplingSettings = SamplingSettings()
+    """How responses are sampled."""
+    judges: list[JudgeEntry] = []
+    """The mixture: names, or `{name: …, option: …}`. A response is feasible when every judge is satisfied."""
+    rewards: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Reward name → weight (≥ 0, not all 0); names are those of the top-level `rewards`."""
+    optimizer: SerializeAsAny[OptimizerSettings]
+    """The constrained optimiser and its hyper-parameters."""
+    weight: float = Field(default=1.0, ge=0)
+    """ρ, the weight of this stratum's gradient."""
+    truncated: Literal["judge", "violated", "unknown"] = "judge"
+    """A response cut off at `max_tokens` is judged as it is, or made violated or unknown."""
+    max_unknown_rate: float = Field(default=0.2, ge=0, le=1)
+    """Largest share of unknown responses in a step before the run stops."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StratumSettings:
+        names = [spec.name for spec in self.judges]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"judge named twice: {', '.join(twice)}")
+        if not self.rewards:
+            raise ValueError("`rewards` is empty: name at least one, e.g. rewards: {helpfulness: 1.0}")
+        if sum(self.rewards.values()) <= 0:
+            raise ValueError("`rewards`: the weights must not all be 0")
+        if self.sampling.temperature == 0:
+            raise ValueError("`sampling.temperature` is 0: training needs samples from the policy, so T > 0")
+        sampling = self.sampling
+        truncations = {"top_p": sampling.top_p < 1, "top_k": sampling.top_k > 0, "min_p": sampling.min_p > 0}
+        refused = [name for name, active in truncations.items() if active and name not in sampling.allow]
+        if refused:
+            raise ValueError(
+                f"`sampling.{refused[0]}` makes the sampler another distribution than the policy; "
+                f"to train so all the same, set sampling.allow=[{','.join(refused)}]"
+            )
+        return self
+
+
+class RewardSettings(Settings):
+    """One reward: a sequence classifier with one output."""
+
+    type: str = "sequence_classifier"
+    """Kind of reward: `sequence_classifier`, or one of an installed plugin (group `cgpo.rewards`)."""
+    model: str
+    """Hub name or folder of the reward model."""
+    max_length: int = Field(default=256, ge=8)
+    """Most tokens of prompt + response the model sees; what is longer loses the start of the prompt."""
+    batch_tokens: int = Field(default=8192, ge=64)
+    """Padded tokens scored at once."""
+    max_missing_rate: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of missing scores (NaN, infinite) in a step before the run stops."""
+
+
+class TrainSettings(Settings):
+    """The optimiser step and its schedule."""
+
+    steps: int = Field(default=100, ge=1)
+    """Optimiser steps of the whole run, those before a resume included."""
+    learning_rate: float = Field(default=1e-6, gt=0)
+    """AdamW's learning rate."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises linearly to its value; then it is constant."""
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(default=[0.9, 0.95], min_length=2, max_length=2)
+    """AdamW's two decay rates."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's weight decay."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """The gradient is scaled down to this norm."""
+    micro_batch_tokens: int = Field(default=4096, ge=16)
+    """Most tokens (prompt + response) in one forward and backward pass on one rank."""
+    logit_chunk_tokens: int = Field(default=256, ge=1)
+    """Response tokens whose logits [tokens, vocabulary] exist at once."""
+    save_every: int = Field(default=50, ge=0)
+    """Steps between checkpoints; 0 = only at the end and when interrupted."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """How many of the newest checkpoints stay on disk."""
+
+
+class EvalSettings(Settings):
+    """Held-out evaluation in training."""
+
+    every: int = Field(default=0, ge=0)
+    """Steps between evaluations; 0 = never in between."""
+    before: bool = False
+    """Evaluate before the first step."""
+    after: bool = False
+    """Evaluate after the last step. With `before`, the run ends with a table of what changed."""
+    temperature: float = Field(default=0.0, ge=0)
+    """Sampling temperature; 0 = greedy."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Level of the intervals printed beside rates and changes."""
+
+
+class VllmSettings(Settings):
+    """vLLM in the process of the policy."""
+
+    kv_cache_gib: float | None = Field(default=None, gt=0)
+    """Size of the key-value cache in GiB. Unset: 1 on a CPU; on a GPU, `gpu_memory_utilization` decides."""
+    gpu_memory_utilization: float = Field(default=0.4, gt=0, le=1)
+    """Share of the GPU's memory vLLM may use (weights and cache)."""
+    max_num_seqs: int = Field(default=256, ge=1)
+    """Responses generated side by side."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the engine's weights; auto = that of the policy."""
+    enforce_eager: bool = False
+    """No CUDA graphs and no compilation."""
+
+
+class RolloutSettings(Settings):
+    """The rollout engine."""
+
+    engine: str = "vllm"
+    """`vllm`, `hf` (transformers, for platforms without vLLM), or one of an installed plugin."""
+    max_logprob_gap: float = Field(default=0.05, gt=0)
+    """Largest mean |log-prob of the engine − log-prob of the policy| per token after a sync, in nats; above it
+    the run stops, because the engine then samples from another model than the one that learns."""
+    probe_responses: int = Field(default=4, ge=1)
+    """Responses per rank on which the gap is measured after each sync."""
+    vllm: VllmSettings = VllmSettings()
+    """Settings of the vLLM engine."""
+    hf_batch_size: int = Field(default=32, ge=1)
+    """Responses generated side by side by the hf engine."""
+    options: dict[str, Any] = {}
+    """Settings of a plugin's engine."""
+
+
+class DeepSpeedSettings(Settings):
+    """How the policy is sharded."""
+
+    zero_stage: Literal[0, 1, 2, 3] = 0
+    """ZeRO stage: 1 shards the optimiser state over ranks, 2 the gradients too, 3 the weights too."""
+    config: dict[str, Any] = {}
+    """Further keys for DeepSpeed's own configuration, passed on as they are."""
+
+
+class TrackingSettings(Settings):
+    """What is recorded and shown."""
+
+    tensorboard: bool = True
+    """Write TensorBoard event files into the run directory."""
+    wandb: bool = False
+    """Log to Weights & Biases (needs the `tracking` extra)."""
+    trackio: bool = False
+    """Log to trackio, local and offline (needs the `tracking` extra)."""
+    project: str = "cgpo"
+    """Project name for wandb and trackio."""
+    display: Literal["auto", "live", "plain", "off"] = "auto"
+    """Progress: live in a terminal, plain lines elsewhere; `auto` decides."""
+    report_samples: int = Field(default=12, ge=0)
+    """Samples per stratum shown in report.html."""
+
+
+class PreferenceSettings(Settings):
+    """How `cgpo reward` gets its preference pairs when it makes them itself."""
+
+    path: str | None = None
+    """JSONL file of `{"prompt", "chosen", "rejected"}`. Unset: pairs are made from the strata's prompts."""
+    prompts_per_stratum: int = Field(default=40, ge=1)
+    """Prompts sampled per stratum."""
+    responses_per_prompt: int = Field(default=4, ge=1)
+    """Responses sampled from the model per prompt."""
+    heldout_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the prompts whose pairs measure accuracy and are not trained on."""
+
+
+class RewardStageSettings(Settings):
+    """`cgpo reward`: the stage that trains a reward model."""
+
+    base: str = "minilm"
+    """Hub name or folder of the encoder to start from; `minilm` is the small one of the quickstart."""
+    pairs: PreferenceSettings = PreferenceSettings()
+    """Where the preference pairs come from."""
+    epochs: int = Field(default=2, ge=1)
+    """Passes over the pairs."""
+    batch_pairs: int = Field(default=16, ge=1)
+    """Pairs per optimiser step."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """AdamW's learning rate; it falls linearly to 0."""
+    max_length: int = Field(default=128, ge=8)
+    """Most tokens of prompt + response."""
+
+
+class RunSettings(Settings):
+    """The whole tree."""
+
+    seed: int = Field(default=0, ge=0)
+    """Everything random derives from it."""
+    run_dir: str
+    """The run's directory. Default: `runs/<experiment>`; the same command goes on where it stopped."""
+    model: ModelSettings
+    """The policy and its reference."""
+    strata: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StratumSettings]
+    """Name → stratum."""
+    rewards: dict[str, RewardSettings] = {}
+    """Name → reward that strata may use."""
+    train: TrainSettings = TrainSettings()
+    """The optimiser step and its schedule."""
+    eval: EvalSettings = EvalSettings()
+    """Held-out evaluation."""
+    rollout: RolloutSettings = RolloutSettings()
+    """The rollout engine."""
+    deepspeed: DeepSpeedSettings = DeepSpeedSettings()
+    """Sharding."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Metrics, display and report."""
+    reward_stage: RewardStageSettings = RewardStageSettings()
+    """Settings of `cgpo reward`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSettings:
+        if not self.strata:
+            raise ValueError("`strata` is empty: a run needs at least one stratum (see conf/experiment/)")
+        for name, stratum in self.strata.items():
+            for reward in stratum.rewards:
+                if reward not in self.rewards:
+                    known = ", ".join(sorted(self.rewards)) or "(none)"
+                    raise ValueError(f"strata.{name}.rewards: unknown reward {reward!r}. Allowed: {known}")
+        return self

@@ -1,0 +1,37 @@
+"""Errors meant for the person at the keyboard: one clear message, no traceback, exit status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CgpoError(Exception):
+    """Something the user can mend. The message says what is wrong, where, and what is allowed."""
+
+
+class ConfigError(CgpoError):
+    """The configuration is wrong."""
+
+
+class DataError(CgpoError):
+    """A data set, a row or a file is wrong."""
+
+
+class RunError(CgpoError):
+    """The run cannot go on: a limit was passed, a directory does not fit, the disk is full."""
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str | None:
+    """The allowed word that `word` was probably meant to be, or None."""
+    found = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def unknown_name(what: str, word: str, allowed: Iterable[str], where: str = "") -> str:
+    """A message for a name that does not exist: what, where, the allowed values and the nearest match."""
+    names = sorted(allowed)
+    close = nearest(word, names)
+    at = f" at {where}" if where else ""
+    meant = f" Did you mean {close!r}?" if close else ""
+    return f"unknown {what} {word!r}{at}.{meant} Allowed: {', '.join(names) or '(none)'}"

@@ -1,0 +1,9 @@
+"""The mixture of judges: programs and models that say whether a response satisfies a constraint.
+
+Usable on its own: imports neither cgpo nor, at import, torch, vllm or deepspeed.
+"""
+
+from judges.judge import Judge, Message, Row
+from judges.verdict import Judgement, Outcome, Verdict, combine
+
+__all__ = ["Judge", "Judgement", "Message", "Outcome", "Row", "Verdict", "combine"]

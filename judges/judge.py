@@ -1,0 +1,62 @@
+"""The interface of a judge and of what it judges."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from judges.verdict import Outcome, Verdict
+
+Message = Mapping[str, str]
+"""A chat message: `{"role": "user", "content": "…"}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One response to be judged, with the prompt that led to it and the prompt's metadata.
+
+    Attributes:
+        prompt: a string, or the messages of a conversation, oldest first.
+        response: the text to judge.
+        metadata: what rule judges need: `answer`, `unit_tests`, `instruction_id_list`, `kwargs`, …
+    """
+
+    prompt: str | tuple[Message, ...]
+    response: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Judge(ABC):
+    """Says whether a response satisfies one constraint.
+
+    A subclass's constructor takes the judge's settings as keyword arguments with defaults; the registry checks
+    names against that signature. A judge must be deterministic, must not keep state between rows, and is created
+    inside a worker process, so its settings must be picklable.
+    """
+
+    kind: ClassVar[str] = "rule"
+    """`rule` (a program; runs in a worker process) or `llm`."""
+
+    requires: ClassVar[frozenset[str]] = frozenset()
+    """Metadata keys a row must have. Missing ones make the verdict `unknown`, and stop training before it starts."""
+
+    applies_only_with: ClassVar[frozenset[str]] = frozenset()
+    """Metadata keys without which the judge declares itself not applicable instead."""
+
+    timeout_seconds: ClassVar[float] = 10.0
+    """Wall time one verdict may take before the worker is killed and the verdict is `unknown`."""
+
+    @abstractmethod
+    def judge(self, row: Row) -> Verdict:
+        """Judges one row whose required metadata is present. An exception becomes `unknown` with its text."""
+
+    def verdict(self, row: Row) -> Verdict:
+        """`judge` behind the checks every judge shares: applicability and required metadata."""
+        if not self.applies_only_with <= row.metadata.keys():
+            return Verdict(Outcome.NOT_APPLICABLE, f"needs metadata {sorted(self.applies_only_with)}")
+        missing = sorted(self.requires - row.metadata.keys())
+        if missing:
+            return Verdict.unknown(f"missing metadata: {', '.join(missing)}")
+        return self.judge(row)
