@@ -1,0 +1,112 @@
+"""The process group: one program on every rank, one rank when started plainly.
+
+`torchrun`, `deepspeed` and `srun` set RANK and WORLD_SIZE; without them this process is rank 0 of 1 and meets
+itself on a free port of the loopback address. Reductions run in float64 so that sums over ranks do not depend on
+how the samples were split beyond float32 rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+COLLECTIVE_TIMEOUT = timedelta(minutes=30)
+"""How long a rank waits for the others: judging and generation may take unequally long on each."""
+
+
+def init_distributed() -> None:
+    """Joins the process group through DeepSpeed (idempotent): NCCL on GPUs, gloo on CPUs.
+
+    Fills the rank variables for a plain start and maps Slurm's to torch's.
+    """
+    if dist.is_initialized():
+        return
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        os.environ["RANK"] = os.environ["SLURM_PROCID"]
+        os.environ["WORLD_SIZE"] = os.environ["SLURM_NTASKS"]
+        os.environ["LOCAL_RANK"] = os.environ["SLURM_LOCALID"]
+    for key, alone in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+        os.environ.setdefault(key, alone)
+    if "MASTER_PORT" not in os.environ:
+        os.environ["MASTER_PORT"] = str(_free_port())
+    import deepspeed
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank())
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    deepspeed.init_distributed(dist_backend=backend, timeout=COLLECTIVE_TIMEOUT, verbose=False)
+
+
+def close_distributed() -> None:
+    """Leaves the process group, if joined."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number, 0 … world_size − 1."""
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
+
+
+def local_rank() -> int:
+    """This process's number on its machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def device() -> torch.device:
+    """Where this rank computes: its GPU, or the CPU."""
+    return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def all_sum(values: list[float]) -> list[float]:
+    """Sums each value over all ranks, in float64."""
+    if world_size() == 1:
+        return list(values)
+    tensor = torch.tensor(values, dtype=torch.float64, device=device())
+    dist.all_reduce(tensor)
+    return [float(v) for v in tensor.tolist()]
+
+
+def all_max(value: float) -> float:
+    """The largest value over all ranks; −inf for a rank that has none."""
+    if world_size() == 1:
+        return value
+    tensor = torch.tensor([value], dtype=torch.float64, device=device())
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return float(tensor.item())
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """The picklable `value` of every rank, in rank order, on every rank."""
+    if world_size() == 1:
+        return [value]
+    found: list[Any] = [None] * world_size()
+    dist.all_gather_object(found, value)
+    return found
+
+
+def any_rank(flag: bool) -> bool:
+    """True on every rank when it is true on one."""
+    return all_max(1.0 if flag else 0.0) > 0
+
+
+def barrier() -> None:
+    """Waits for every rank."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
