@@ -1,0 +1,197 @@
+"""The rollout engine: what the trainer asks of whatever generates the responses.
+
+An engine holds its own copy of the policy's weights. `sync` brings them up to date after an optimiser step, and
+`score` lets the trainer check that they really are (`cgpo.rollout.parity`). Engines are plugins: entry points of the
+group `cgpo.rollout_engines`. Nothing heavy is imported here, because the command line validates names with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from cgpo.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from cgpo.config import RolloutSettings
+    from cgpo.types import GenerationRequest, Rollout
+
+GROUP = "cgpo.rollout_engines"
+
+TokenIds = tuple[int, ...]
+"""Token ids of one sequence, oldest first, without padding."""
+
+_NO_VLLM = (
+    "rollout.engine is 'vllm', but vLLM is not installed. Type `make setup` in a checkout or "
+    "`pip install 'cgpo[vllm]'` on a machine with a GPU, or use transformers instead with `rollout.engine=hf`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """What an engine is made from.
+
+    Attributes:
+        model_path: folder or hub name of the policy, already resolved (no aliases).
+        revision: branch, tag or commit on the hub, or None.
+        trust_remote_code: run Python code that comes with the model's repository.
+        dtype: type of the policy's weights, `float32` or `bfloat16`.
+        context_length: most tokens of prompt + response.
+        settings: the `rollout` settings; a plugin's own ones are in `settings.options`.
+        seed: the run's seed. Requests carry their own; this one covers anything else that is random.
+        rank: this process among all processes of the run, from 0.
+        world_size: number of processes. Every process has an engine of its own.
+    """
+
+    model_path: str
+    revision: str | None
+    trust_remote_code: bool
+    dtype: str
+    context_length: int
+    settings: RolloutSettings
+    seed: int
+    rank: int
+    world_size: int
+
+
+class WeightStream(Protocol):
+    """The policy's current weights under their Hugging Face parameter names, whole (not sharded).
+
+    It can be iterated again and again; each pass yields the weights as they are then. On a sharded policy a pass may
+    be a collective: then every rank makes it, from the first tensor to the last.
+    """
+
+    def metadata(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
+        """Name, type and shape of every tensor, in the order of iteration, without gathering any."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Name and full tensor. A tensor is valid only until the next one is asked for."""
+        ...
+
+
+@runtime_checkable
+class RolloutEngine(Protocol):
+    """Generates responses from a copy of the policy. One engine per process, used by one thread at a time."""
+
+    def __init__(self, context: EngineContext) -> None: ...
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Rollout]:
+        """Yield each response as soon as it is finished, in the order of finishing.
+
+        A request's response depends only on the weights and the request, not on what else is in the batch (up to
+        the rounding of floating-point sums). Closing the iterator early drops the responses still in the making.
+
+        Raises:
+            ConfigError: a prompt leaves no room for a response within the context.
+            RunError: the last `sync` failed half-way, so the weights are of no known policy.
+        """
+        ...
+
+    def score(self, sequences: Sequence[tuple[TokenIds, TokenIds]]) -> list[list[float]]:
+        """Log-probability (nats, temperature 1) of every response token, for pairs (prompt ids, response ids).
+
+        Raises:
+            RunError: as for `generate`.
+        """
+        ...
+
+    def sync(self, weights: WeightStream) -> None:
+        """Load new weights. After a failure the engine refuses to generate until a later `sync` succeeds.
+
+        Raises:
+            RunError: names or shapes are not those of the engine's model, or the transfer failed.
+        """
+        ...
+
+    def sleep(self) -> None:
+        """Give memory back while the policy learns. Allowed when asleep already."""
+        ...
+
+    def wake(self) -> None:
+        """Be ready to `sync` and `generate`. The weights may be stale or gone: a `sync` comes first after a sleep."""
+        ...
+
+    def close(self) -> None:
+        """Release everything; the engine is of no use afterwards. Allowed when closed already."""
+        ...
+
+
+def engine_names() -> list[str]:
+    """Names that `rollout.engine` may have, built-in and installed ones, sorted. Imports no engine."""
+    return sorted(_installed())
+
+
+def check_engine(name: str) -> None:
+    """Refuse an engine that cannot be used here, without importing it.
+
+    Raises:
+        ConfigError: the name is unknown, two packages claim it, or it needs vLLM and that is not installed.
+    """
+    _find(name)
+    if name == "vllm" and importlib.util.find_spec("vllm") is None:
+        raise ConfigError(_NO_VLLM)
+
+
+def create_engine(name: str, context: EngineContext) -> RolloutEngine:
+    """Make the engine of that name.
+
+    Raises:
+        ConfigError: as `check_engine`, or the engine's package is broken or not an engine.
+    """
+    check_engine(name)
+    entry = _find(name)
+    try:
+        kind = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"rollout.engine {name!r} ({_origin(entry)}) cannot be loaded: {error}") from error
+    engine = kind(context)
+    if not isinstance(engine, RolloutEngine):
+        needed = "generate, score, sync, sleep, wake, close"
+        raise ConfigError(f"rollout.engine {name!r} ({_origin(entry)}) is not a rollout engine: it needs {needed}")
+    return engine
+
+
+def request_seed(run_seed: int, step: int, stratum: str, prompt_id: str, index: int) -> int:
+    """The seed of one request, in [0, 2⁶³): the same in every run that asks for the same sample.
+
+    Args:
+        run_seed: the run's seed.
+        step: optimiser step the response is generated for.
+        stratum: name of the stratum.
+        prompt_id: the prompt's id within the stratum.
+        index: k, which of the prompt's responses it is.
+    """
+    # repr of the tuple keeps the parts apart: ("a", "b1", 2) and ("a", "b", 12) must not meet.
+    parts = repr((run_seed, step, stratum, prompt_id, index))
+    return int.from_bytes(hashlib.sha256(parts.encode()).digest()[:8], "big") >> 1
+
+
+def _installed() -> dict[str, list[EntryPoint]]:
+    """Entry points of the group by name; more than one under a name is a clash."""
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        # One package may be found twice (checkout and environment): the same target is no clash.
+        found.setdefault(entry.name, {}).setdefault(entry.value, entry)
+    return {name: list(entries.values()) for name, entries in found.items()}
+
+
+def _find(name: str) -> EntryPoint:
+    installed = _installed()
+    if name not in installed:
+        raise ConfigError(unknown_name("rollout engine", name, installed, where="rollout.engine"))
+    entry, *others = installed[name]
+    if others:
+        claims = " and ".join(f"{e.value} of {_origin(e)}" for e in (entry, *others))
+        raise ConfigError(f"rollout.engine {name!r} is claimed twice: {claims}. Uninstall one of the packages")
+    return entry
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"package {entry.dist.name!r}" if entry.dist is not None else "an unnamed package"
