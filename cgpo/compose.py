@@ -1,0 +1,202 @@
+"""From the command line to typed settings: Hydra composes, `cgpo.config` types, this module explains what is wrong.
+
+Overrides of values are forced (`++key=value`) before Hydra sees them, because the YAML files do not list the
+defaults; a misspelt key is then caught by the types, with the allowed names and the nearest match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cgpo import plugins
+from cgpo.config import OptimizerSettings, RunSettings
+from cgpo.config_errors import explain
+from cgpo.errors import ConfigError, unknown_name
+
+CONFIG_MODULE = "cgpo.conf"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A valid configuration.
+
+    Attributes:
+        settings: the typed tree.
+        experiment: the name chosen by `experiment=…`, or `default`.
+    """
+
+    settings: RunSettings
+    experiment: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The resolved tree as plain data, every default written out: what `config.yaml` holds."""
+        return to_plain(self.settings)
+
+
+def compose(overrides: Sequence[str], *, config_dir: str | None = None, run_suffix: str = "") -> Composed:
+    """Composes and validates a configuration.
+
+    Args:
+        overrides: Hydra overrides, `key=value` or `group=choice`.
+        config_dir: a folder of the user's own YAML files, searched besides the built-in ones.
+        run_suffix: added to the default run directory `runs/<experiment>`.
+
+    Raises:
+        ConfigError: unknown keys, names or choices, wrong types, impossible numbers, bad syntax.
+    """
+    tree, choices = _hydra_tree(overrides, config_dir)
+    experiment = choices.get("experiment") or "default"
+    tree.setdefault("run_dir", f"runs/{experiment}{run_suffix}")
+    settings = validate(tree, extra_root_names=sorted(choices))
+    check_names(settings)
+    return Composed(settings, experiment)
+
+
+def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = ()) -> RunSettings:
+    """Types a plain tree.
+
+    Raises:
+        ConfigError: every problem found, one a line.
+    """
+    problems: list[str] = []
+    tree = dict(tree)
+    strata = tree.get("strata")
+    if isinstance(strata, dict):
+        typed: dict[str, Any] = {}
+        for name, stratum in strata.items():
+            typed[name] = stratum
+            if isinstance(stratum, dict) and "optimizer" in stratum:
+                optimizer, found = _typed_optimizer(stratum["optimizer"], f"strata.{name}.optimizer")
+                problems += found
+                typed[name] = {**stratum, "optimizer": optimizer}
+        tree["strata"] = typed
+    settings: RunSettings | None = None
+    try:
+        settings = RunSettings.model_validate(tree)
+    except ValidationError as error:
+        problems += explain(error, RunSettings, extra_root_names=extra_root_names)
+    if problems or settings is None:
+        raise ConfigError("\n".join(problems))
+    return settings
+
+
+def check_names(settings: RunSettings) -> None:
+    """Checks every name that is looked up later: engines, rewards, generators, judges and their options.
+
+    Raises:
+        ConfigError: an unknown name or option, with the allowed ones and the nearest match.
+    """
+    from cgpo.data.generators import generator_names
+    from judges import registry
+
+    if settings.rollout.engine not in plugins.names("cgpo.rollout_engines"):
+        allowed = plugins.names("cgpo.rollout_engines")
+        raise ConfigError(unknown_name("rollout engine", settings.rollout.engine, allowed, "rollout.engine"))
+    for name, reward in settings.rewards.items():
+        allowed = plugins.names("cgpo.rewards")
+        if reward.type not in allowed:
+            raise ConfigError(unknown_name("reward type", reward.type, allowed, f"rewards.{name}.type"))
+    for name, stratum in settings.strata.items():
+        for key, prompts in (("prompts", stratum.prompts), ("heldout", stratum.heldout)):
+            if prompts and prompts.generator and prompts.generator not in generator_names():
+                where = f"strata.{name}.{key}.generator"
+                raise ConfigError(unknown_name("prompt generator", prompts.generator, generator_names(), where))
+        for spec in stratum.judges:
+            try:
+                registry.check(spec)
+            except ValueError as error:
+                raise ConfigError(f"strata.{name}.judges: {error}") from error
+
+
+def to_plain(settings: RunSettings) -> dict[str, Any]:
+    """Settings as YAML-ready data, from which `validate` makes equal settings again."""
+    tree = settings.model_dump(mode="python")
+    for name, stratum in settings.strata.items():
+        tree["strata"][name]["judges"] = [spec.as_config() for spec in stratum.judges]
+    return tree
+
+
+def _typed_optimizer(value: Any, where: str) -> tuple[OptimizerSettings | Any, list[str]]:
+    """The settings object of a stratum's optimiser, or the value as it is and what is wrong with it."""
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        return value, [f"{where}: must be a mapping with `name`, e.g. {{name: crpg, kl_max: 10}}; got {value!r}"]
+    try:
+        cls = plugins.load("cgpo.optimizers", "optimizer", value["name"], f"{where}.name").Settings
+    except ConfigError as error:
+        return OptimizerSettings(name=value["name"]), [str(error)]
+    try:
+        return cls.model_validate(value), []
+    except ValidationError as error:
+        return OptimizerSettings(name=value["name"]), explain(error, cls, prefix=where)
+
+
+def _hydra_tree(overrides: Sequence[str], config_dir: str | None) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Hydra's composition as plain data, and the choice made for each group."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf, open_dict
+    from omegaconf.errors import OmegaConfBaseException
+
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            cfg = hydra.compose("config", force_values(overrides, config_dir), return_hydra_config=True)
+            choices = {str(k): v for k, v in cfg.hydra.runtime.choices.items() if not str(k).startswith("hydra/")}
+            with open_dict(cfg):
+                del cfg["hydra"]
+            tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except HydraException as error:
+        raise ConfigError(_explain_hydra(error)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"configuration: {error}") from error
+    assert isinstance(tree, dict)
+    return {str(k): v for k, v in tree.items()}, choices
+
+
+def force_values(overrides: Sequence[str], config_dir: str | None = None) -> list[str]:
+    """Overrides as Hydra must see them: value overrides forced, the user's folder on the search path.
+
+    Must run while Hydra is initialised.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()
+    forced = []
+    if config_dir is not None:
+        folder = Path(config_dir).resolve()
+        if not folder.is_dir():
+            raise ConfigError(f"--config-dir {config_dir}: no such folder")
+        forced.append(f"hydra.searchpath=[file://{folder}]")
+    loader = GlobalHydra.instance().config_loader()
+    for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
+        is_value = override.is_change() if hasattr(override, "is_change") else not text.startswith(("+", "~"))
+        key = override.key_or_group
+        is_group = override.package is not None or "/" in key or bool(loader.get_group_options(key))
+        is_group = is_group or _group_in(config_dir, key)
+        forced.append(f"++{text}" if is_value and not is_group and not key.startswith("hydra.") else text)
+    return forced
+
+
+def _group_in(config_dir: str | None, key: str) -> bool:
+    return config_dir is not None and "." not in key and (Path(config_dir) / key).is_dir()
+
+
+def _explain_hydra(error: Exception) -> str:
+    """One line or two of what Hydra says in several, with the nearest match for an unknown choice."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return unknown_name(group or "configuration", choice, error.options)
+    text = str(error).split("\nSet the environment variable")[0].strip()
+    return f"override: {text}"

@@ -1,0 +1,101 @@
+"""Says in words what pydantic found wrong with a configuration: where, what was given, what is allowed."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cgpo.errors import nearest, unknown_name
+
+
+def explain(
+    error: ValidationError, root: type[BaseModel], prefix: str = "", extra_root_names: Sequence[str] = ()
+) -> list[str]:
+    """One line for each problem.
+
+    Args:
+        error: what validating a `root` raised.
+        root: the model class that was validated.
+        prefix: path of `root` within the whole tree.
+        extra_root_names: further names a user may have meant at the top (Hydra's groups).
+    """
+    return [_line(detail, root, prefix, extra_root_names) for detail in error.errors()]
+
+
+def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_names: Sequence[str]) -> str:
+    loc = [part for part in detail["loc"] if part != "[key]"]
+    path = ".".join(filter(None, [prefix, *map(str, loc)]))
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        allowed = _fields_at(root, loc[:-1])
+        if len(loc) == 1 and not prefix:
+            allowed = sorted({*allowed, *extra_root_names})
+        parent = path.rpartition(".")[0]
+        return unknown_name("setting", str(loc[-1]), allowed, parent or "the top level")
+    if kind == "missing":
+        return f"{path}: is required. {_doc_at(root, loc)}".rstrip()
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "value_error":
+        return f"{path}: {message}" if path else message
+    meant = ""
+    if kind == "literal_error" and isinstance(detail["input"], str):
+        expected = [a for a in get_args(_annotation_at(root, loc)) if isinstance(a, str)]
+        close = nearest(detail["input"], expected)
+        meant = f" Did you mean {close!r}?" if close else ""
+    return f"{path} = {detail['input']!r}: {message}.{meant} {_doc_at(root, loc)}".rstrip()
+
+
+def _fields_at(root: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+    annotation = _annotation_at(root, loc)
+    model = _model_in(annotation)
+    return sorted(model.model_fields) if model else []
+
+
+def _doc_at(root: type[BaseModel], loc: Sequence[Any]) -> str:
+    """The docstring of the setting at `loc`, or of the nearest one around it."""
+    model: type[BaseModel] | None = root
+    doc = ""
+    for i, part in enumerate(loc):
+        if model is not None and isinstance(part, str) and part in model.model_fields:
+            doc = model.model_fields[part].description or ""
+        model = _model_in(_annotation_at(root, loc[: i + 1]))
+    return " ".join(doc.split())
+
+
+def _annotation_at(root: type[BaseModel], loc: Sequence[Any]) -> Any:
+    annotation: Any = root
+    for part in loc:
+        model = _model_in(annotation)
+        if model is not None and isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+        elif (inner := _element_of(annotation)) is not None:
+            annotation = inner
+        else:
+            return None
+    return annotation
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings class an annotation means: through Annotated and `X | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _model_in(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
+    return None
+
+
+def _element_of(annotation: Any) -> Any:
+    """The value type of a mapping or sequence annotation, or None."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _element_of(get_args(annotation)[0])
+    if origin in (dict, list):
+        return get_args(annotation)[-1]
+    return None

@@ -1,0 +1,153 @@
+"""How token sequences are laid out for one forward pass.
+
+The responses of one prompt share its tokens: they are laid in one row, `prompt r₁ r₂ … r_K`, where each response
+attends to the prompt and to itself but not to its siblings, and counts its positions from the prompt's end. The
+log-probs are those of K separate rows, for the cost of one prompt instead of K; in RL on short answers most tokens
+are prompt. With `share_prompts=False` every response has its own row and a plain padding mask, for models that do
+not take a four-dimensional attention mask.
+
+A response's last token is never an input: nothing is predicted from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSequence:
+    """A prompt and one response as token ids; the response has at least one token."""
+
+    prompt_ids: tuple[int, ...]
+    response_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The tensors of one forward pass of B rows of at most L tokens, predicting M response tokens.
+
+    Attributes:
+        input_ids: int [B, L], right-padded with 0.
+        position_ids: int [B, L].
+        attention_mask: bool [B, 1, L, L] (True = may attend) for shared prompts, else int [B, L] (1 = a token).
+        source: int [M], where in the flattened [B·L] rows the token before each response token is.
+        target: int [M], the response tokens.
+        sample: int [M], index (in the caller's list) of the sequence a response token belongs to.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    attention_mask: Tensor
+    source: Tensor
+    target: Tensor
+    sample: Tensor
+
+    def to(self, device: torch.device) -> MicroBatch:
+        """The same on another device."""
+        return MicroBatch(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
+
+    @property
+    def tokens(self) -> int:
+        """Padded tokens: what the pass costs."""
+        return self.input_ids.numel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    prompt_ids: tuple[int, ...]
+    members: tuple[tuple[int, tuple[int, ...]], ...]  # (index of the sequence, its response ids)
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt_ids) + sum(len(ids) - 1 for _, ids in self.members)
+
+
+def micro_batches(
+    sequences: Sequence[TokenSequence], indices: Sequence[int], max_tokens: int, share_prompts: bool = True
+) -> list[MicroBatch]:
+    """Lays the chosen sequences out in passes of at most `max_tokens` padded tokens.
+
+    Args:
+        sequences: all sequences; `MicroBatch.sample` indexes this list.
+        indices: which of them to lay out.
+        max_tokens: budget of a pass. A single sequence that is longer gets a pass of its own.
+        share_prompts: lay the responses of one prompt in one row.
+    """
+    rows = _rows(sequences, indices, max_tokens, share_prompts)
+    rows.sort(key=lambda row: row.length)
+    batches: list[list[_Row]] = []
+    for row in rows:  # ascending, so the newest row decides the padding
+        if batches and row.length * (len(batches[-1]) + 1) <= max_tokens:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+    return [_tensors(batch, share_prompts) for batch in batches]
+
+
+def idle_micro_batch() -> MicroBatch:
+    """The smallest pass there is: for a rank that has nothing to do while the others compute."""
+    sequence = TokenSequence((0,), (0,))
+    return micro_batches([sequence], [0], max_tokens=1)[0]
+
+
+def _rows(
+    sequences: Sequence[TokenSequence], indices: Sequence[int], max_tokens: int, share_prompts: bool
+) -> list[_Row]:
+    by_prompt: dict[object, list[int]] = {}
+    for i in indices:
+        by_prompt.setdefault(sequences[i].prompt_ids if share_prompts else i, []).append(i)
+    rows: list[_Row] = []
+    for members in by_prompt.values():
+        prompt_ids = sequences[members[0]].prompt_ids
+        row: list[tuple[int, tuple[int, ...]]] = []
+        length = len(prompt_ids)
+        for i in members:
+            response_ids = sequences[i].response_ids
+            if row and length + len(response_ids) - 1 > max_tokens:
+                rows.append(_Row(prompt_ids, tuple(row)))
+                row, length = [], len(prompt_ids)
+            row.append((i, response_ids))
+            length += len(response_ids) - 1
+        rows.append(_Row(prompt_ids, tuple(row)))
+    return rows
+
+
+def _tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
+    size = max(row.length for row in rows)
+    input_ids = torch.zeros(len(rows), size, dtype=torch.long)
+    position_ids = torch.zeros(len(rows), size, dtype=torch.long)
+    segment = torch.full((len(rows), size), -1, dtype=torch.long)  # 0 = prompt, k = its k-th response, -1 = padding
+    source: list[int] = []
+    target: list[int] = []
+    sample: list[int] = []
+    for b, row in enumerate(rows):
+        prompt_length = len(row.prompt_ids)
+        input_ids[b, :prompt_length] = torch.tensor(row.prompt_ids)
+        position_ids[b, :prompt_length] = torch.arange(prompt_length)
+        segment[b, :prompt_length] = 0
+        start = prompt_length
+        for k, (index, response_ids) in enumerate(row.members, start=1):
+            inputs = len(response_ids) - 1
+            input_ids[b, start : start + inputs] = torch.tensor(response_ids[:-1], dtype=torch.long)
+            position_ids[b, start : start + inputs] = torch.arange(prompt_length, prompt_length + inputs)
+            segment[b, start : start + inputs] = k
+            source += [b * size + prompt_length - 1, *range(b * size + start, b * size + start + inputs)]
+            target += response_ids
+            sample += [index] * len(response_ids)
+            start += inputs
+    mask = _tree_mask(segment) if share_prompts else (segment >= 0).long()
+    return MicroBatch(
+        input_ids, position_ids, mask, torch.tensor(source), torch.tensor(target), torch.tensor(sample)
+    )
+
+
+def _tree_mask(segment: Tensor) -> Tensor:
+    """bool [B, 1, L, L]: causal, and only within one's own response and the prompt. Padding sees itself alone."""
+    size = segment.shape[1]
+    causal = torch.ones(size, size, dtype=torch.bool).tril()
+    query, key = segment[:, :, None], segment[:, None, :]
+    return ((causal & ((key == 0) | (key == query)) & (query >= 0)) | torch.eye(size, dtype=torch.bool))[:, None]

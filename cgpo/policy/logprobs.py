@@ -1,0 +1,106 @@
+"""log π(a|s) of given responses (SPEC.md, section 1).
+
+For each response token y_t with preceding hidden state h_t:  log_softmax(head(h_t) / T)[y_t]  in float32.
+Only response positions reach the output head, and only `chunk` of them at a time, recomputed in the backward pass:
+logits of the whole batch, [batch, length, vocabulary], never exist. The end token is part of the response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from cgpo.errors import ConfigError
+from cgpo.policy.layout import MicroBatch, TokenSequence, micro_batches
+
+
+class LogProbModel(nn.Module):
+    """A causal language model whose forward pass gives log-probs of response tokens instead of logits.
+
+    Args:
+        causal_lm: a transformers causal language model.
+        chunk: response tokens whose logits exist at once.
+    """
+
+    def __init__(self, causal_lm: nn.Module, chunk: int) -> None:
+        super().__init__()
+        self.causal_lm = causal_lm
+        self.chunk = chunk
+        self._adjust = _logit_adjustment(causal_lm.config)
+
+    def forward(self, batch: MicroBatch, temperature: float) -> Tensor:
+        """float32 [M]: the log-prob of each response token at `temperature`, in nats."""
+        model: Any = self.causal_lm
+        mask = batch.attention_mask
+        if mask.dim() == 4:
+            low = torch.finfo(model.dtype).min
+            mask = torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill_(~mask, low)
+        hidden = model.base_model(
+            input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False
+        ).last_hidden_state
+        hidden = hidden.flatten(0, 1)[batch.source]
+        parts = zip(hidden.split(self.chunk), batch.target.split(self.chunk), strict=True)
+        if torch.is_grad_enabled():
+            found = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
+        else:
+            found = [self._head(h, y, temperature) for h, y in parts]
+        return torch.cat(found)
+
+    def _head(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
+        logits = self._adjust(self.causal_lm.get_output_embeddings()(hidden)).float() / temperature
+        return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
+
+
+def sequence_sums(token_logprobs: Tensor, sample: Tensor, n: int) -> Tensor:
+    """float32 [n]: the sum of the token log-probs [M] of each sample; 0 for samples without tokens here."""
+    return torch.zeros(n, dtype=torch.float32, device=token_logprobs.device).index_add(0, sample, token_logprobs)
+
+
+def check_head(model: LogProbModel, vocabulary: int) -> None:
+    """Compares the log-probs with the model's own logits on a few tokens.
+
+    Some architectures change logits after the output head; a change this project does not know would silently
+    train on wrong numbers.
+
+    Raises:
+        ConfigError: they differ, or the model does not take this layout's inputs.
+    """
+    causal_lm: Any = model.causal_lm
+    ids = [3 + i * 7 % max(vocabulary - 3, 1) for i in range(8)]
+    sequences = [TokenSequence(tuple(ids[:4]), tuple(ids[4:])), TokenSequence(tuple(ids[:4]), tuple(ids[5:]))]
+    device = next(causal_lm.parameters()).device
+    with torch.no_grad():
+        (batch,) = micro_batches(sequences, [0, 1], 64)
+        batch = batch.to(device)
+        ours = sequence_sums(model(batch, 1.0), batch.sample, 2)
+        theirs = [_plain_logprob(causal_lm, s, device) for s in sequences]
+    gap = max(abs(float(a) - b) for a, b in zip(ours, theirs, strict=True))
+    limit = 1e-3 if causal_lm.dtype == torch.float32 else 0.5
+    if not gap <= limit:
+        raise ConfigError(
+            f"{type(causal_lm).__name__}: log-probs from its hidden states differ from its own logits by {gap:.3g} "
+            "nats. Either it changes its logits in a way cgpo does not know, or it does not take a "
+            "four-dimensional attention mask; for the latter set train.share_prompts=false."
+        )
+
+
+def _plain_logprob(causal_lm: Any, sequence: TokenSequence, device: torch.device) -> float:
+    ids = torch.tensor([[*sequence.prompt_ids, *sequence.response_ids]], device=device)
+    logprobs = causal_lm(input_ids=ids).logits.float().log_softmax(-1)
+    start = len(sequence.prompt_ids)
+    return float(logprobs[0, start - 1 : -1].gather(1, ids[0, start:, None]).sum())
+
+
+def _logit_adjustment(config: Any) -> Callable[[Tensor], Tensor]:
+    """What an architecture does to its logits after the output head (Gemma, Granite, Cohere)."""
+    if cap := getattr(config, "final_logit_softcapping", None):
+        return lambda logits: torch.tanh(logits / cap) * cap
+    if divisor := getattr(config, "logits_scaling", None):
+        return lambda logits: logits / divisor
+    if factor := getattr(config, "logit_scale", None):
+        return lambda logits: logits * factor
+    return lambda logits: logits

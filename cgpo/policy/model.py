@@ -1,0 +1,97 @@
+"""Loads a causal language model and its tokenizer, with errors a user can act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cgpo.assets import resolve_model
+from cgpo.config import ModelSettings
+from cgpo.errors import ConfigError
+
+DEFAULT_CONTEXT_LENGTH = 4096
+"""Upper bound of the context when the user sets none: caches and masks grow with it."""
+
+
+def load_causal_lm(name: str, settings: ModelSettings) -> Any:
+    """The model of hub name or folder `name` in `settings.dtype`, dropout off.
+
+    Raises:
+        ConfigError: there is no such model, or it is no causal language model.
+    """
+    from transformers import AutoModelForCausalLM
+
+    path = resolve_model(name)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=settings.revision,
+            dtype=getattr(torch, settings.dtype),
+            trust_remote_code=settings.trust_remote_code,
+            attn_implementation="sdpa",
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(_no_model(name, path, error)) from error
+    switch_off_dropout(model)
+    return model
+
+
+def load_tokenizer(name: str, settings: ModelSettings) -> Any:
+    """The tokenizer of hub name or folder `name`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    path = resolve_model(name)
+    try:
+        return AutoTokenizer.from_pretrained(
+            path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(_no_model(name, path, error)) from error
+
+
+def context_length(settings: ModelSettings) -> int:
+    """Most tokens of prompt + response: the setting, or what the model's own configuration allows, at most 4096.
+
+    Raises:
+        ConfigError: the setting is more than the model has positions for.
+    """
+    from transformers import AutoConfig
+
+    path = resolve_model(settings.name)
+    try:
+        config = AutoConfig.from_pretrained(
+            path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(_no_model(settings.name, path, error)) from error
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if settings.context_length is None:
+        return min(limit or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
+    if limit is not None and settings.context_length > limit:
+        raise ConfigError(
+            f"model.context_length = {settings.context_length}: the model {settings.name!r} has positions for "
+            f"{limit} tokens"
+        )
+    return settings.context_length
+
+
+def switch_off_dropout(model: nn.Module) -> None:
+    """log π must be a function of the weights alone, in training mode too."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+
+
+def _no_model(name: str, path: str, error: Exception) -> str:
+    where = f"folder {path}" if Path(path).is_dir() else f"hub name {name!r}"
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"model.name: {where} cannot be loaded as a causal language model with its tokenizer: {first}"
