@@ -1,0 +1,207 @@
+"""A run directory belongs to one configuration, written into it as `config.yaml`.
+
+The same command started again finds its own configuration there and goes on; another one is refused key by key, so
+that no run is ever continued under settings it was not started with.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cgpo.errors import RunError
+
+SCHEMA = 1
+"""Version of the form of `config.yaml`."""
+
+CONFIG_NAME = "config.yaml"
+
+MAY_RISE = ("train.steps",)
+"""Settings that may be larger when a run goes on."""
+
+MAY_CHANGE = ("run_dir", "tracking", "train.save_every", "train.keep_checkpoints")
+"""Settings (or groups of them) that do not alter what is computed: where, and what is recorded and kept."""
+
+_SECRET = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
+_REDACTED = "<redacted>"
+_ABSENT = "(not set)"
+
+
+def claim_run_directory(path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False) -> bool:
+    """Makes `path` the directory of the run with this configuration, or finds that it already is.
+
+    On several ranks, one rank calls this and the others wait.
+
+    Args:
+        path: the run directory; made with its parents where it does not exist.
+        resolved: the whole configuration as plain data (`Composed.as_dict()`). Secrets are redacted when written.
+        fresh: start anew: an existing directory is renamed to `<path>.1` (the next free number), never deleted.
+
+    Returns:
+        True when a run of this configuration was started here before and goes on, False when it begins.
+
+    Raises:
+        RunError: the directory belongs to another configuration (each differing key, old → new), holds something
+            else, cannot be read or written, or the disk is full.
+    """
+    folder = Path(path)
+    config = _redact(dict(resolved))
+    if fresh and folder.exists() and not _is_empty(folder):
+        _move_aside(folder)
+    if not folder.exists() or _is_empty(folder):
+        _write_config(folder, config)
+        return False
+    stored = read_config(folder)
+    _check_same(folder, stored, config)
+    if stored != config:
+        _write_config(folder, config)
+    return True
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The configuration of a run, as plain data without the schema version.
+
+    Raises:
+        RunError: no `config.yaml` there, it cannot be read, or a newer version wrote it.
+    """
+    import yaml
+
+    file = Path(folder) / CONFIG_NAME
+    if not Path(folder).is_dir():
+        raise RunError(f"{folder}: no such run directory")
+    if not file.is_file():
+        raise RunError(f"{folder} is not a run directory: it holds files, but no {CONFIG_NAME}. Choose another run_dir")
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"{file} cannot be read: {error}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("schema"), int):
+        raise RunError(f"{file} is not the configuration of a run: it has no `schema` number")
+    if found["schema"] > SCHEMA:
+        raise RunError(f"{file} has schema {found['schema']}; this version of cgpo knows up to {SCHEMA}. Update cgpo")
+    del found["schema"]
+    return found
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Writes a text file so that it is there whole or not at all, whenever the process or the machine dies.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder: a rename is atomic only within one file system. The dot marks what a kill may leave.
+        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, file)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise write_error(file, error) from error
+
+
+def write_error(file: Path, error: OSError) -> RunError:
+    """What to tell the user when `file` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunError(f"no space left to write {file}. Free some, then start the same command again: it goes on")
+    return RunError(f"{file} cannot be written: {error.strerror or error}")
+
+
+def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    import yaml
+
+    body = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+    write_atomically(folder / CONFIG_NAME, f"schema: {SCHEMA}\n{body}")
+
+
+def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    old, new = _flatten(stored), _flatten(config)
+    problems = [
+        _problem(key, old.get(key, _ABSENT), new.get(key, _ABSENT))
+        for key in sorted(old.keys() | new.keys())
+        if not _may_change(key) and not _equal(old.get(key, _ABSENT), new.get(key, _ABSENT))
+    ]
+    found = [p for p in problems if p]
+    if found:
+        raise RunError(
+            f"{folder} belongs to a run with another configuration:\n  " + "\n  ".join(found) + "\n"
+            "Give the old values to go on with that run, set another run_dir, or start anew with --fresh "
+            "(the old directory is kept beside it)"
+        )
+
+
+def _problem(key: str, old: Any, new: Any) -> str | None:
+    if key in MAY_RISE and _is_number(old) and _is_number(new):
+        return None if new > old else f"{key}: {old} → {new} (it may only rise)"
+    return f"{key}: {_show(old)} → {_show(new)}"
+
+
+def _may_change(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
+
+
+def _equal(old: Any, new: Any) -> bool:
+    """Equality that tells True from 1."""
+    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _show(value: Any) -> str:
+    text = value if value is _ABSENT else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves by dotted path; an empty mapping is a leaf, a list is one when it holds no mapping."""
+    items: Any = None
+    if isinstance(tree, Mapping) and tree:
+        items = tree.items()
+    elif isinstance(tree, list) and any(isinstance(element, Mapping) for element in tree):
+        items = enumerate(tree)
+    if items is None:
+        return {prefix: tree}
+    found: dict[str, Any] = {}
+    for key, value in items:
+        found |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _redact(value: Any, key: str = "") -> Any:
+    """Plain data with secrets replaced, and tuples as the lists that YAML gives back."""
+    if isinstance(value, Mapping):
+        return {str(k): _redact(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redact(v) for v in value]
+    return _REDACTED if isinstance(value, str) and value and _SECRET.search(key) else value
+
+
+def _is_empty(folder: Path) -> bool:
+    """Nothing there but what a killed `write_atomically` leaves."""
+    if not folder.is_dir():
+        raise RunError(f"{folder} is a file; run_dir must be a folder or not exist")
+    return all(entry.name.startswith(f".{CONFIG_NAME}.") for entry in folder.iterdir())
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise RunError(f"--fresh: {folder} cannot be renamed to {target}: {error.strerror}") from error

@@ -1,0 +1,148 @@
+"""A directory belongs to one configuration."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cgpo.errors import RunError
+from cgpo.run_directory import claim_run_directory, read_config, write_atomically, write_error
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    tree: dict[str, Any] = {
+        "seed": 0,
+        "run_dir": "runs/a",
+        "train": {"steps": 10, "learning_rate": 1e-05, "save_every": 5, "betas": [0.9, 0.95]},
+        "strata": {"math": {"judges": ["math", {"name": "length", "max_words": 50}], "rewards": {"h": 1.0}}},
+        "tracking": {"wandb": False},
+        "model": {"revision": None},
+    }
+    for path, value in changes.items():
+        *parents, leaf = path.split("__")
+        node = tree
+        for part in parents:
+            node = node[part]
+        node[leaf] = value
+    return tree
+
+
+def test_first_claim_begins_second_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "a"
+    assert claim_run_directory(run, config()) is False
+    assert claim_run_directory(run, config()) is True
+    assert read_config(run) == config()
+    assert yaml.safe_load((run / "config.yaml").read_text())["schema"] == 1
+    assert [p.name for p in run.iterdir()] == ["config.yaml"]
+
+
+def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
+    claim_run_directory(tmp_path / "a", config())
+    other = config(seed=1, train__learning_rate=2e-05)
+    other["strata"]["math"]["judges"][1]["max_words"] = 60
+    del other["strata"]["math"]["rewards"]
+    with pytest.raises(RunError) as refused:
+        claim_run_directory(tmp_path / "a", other)
+    text = str(refused.value)
+    assert "seed: 0 → 1" in text
+    assert "train.learning_rate: 1e-05 → 2e-05" in text
+    assert "strata.math.judges.1.max_words: 50 → 60" in text
+    assert "strata.math.rewards.h: 1.0 → (not set)" in text
+    assert "--fresh" in text
+    assert "steps" not in text
+    assert read_config(tmp_path / "a") == config()
+
+
+def test_steps_may_rise_but_not_fall(tmp_path: Path) -> None:
+    claim_run_directory(tmp_path / "a", config())
+    assert claim_run_directory(tmp_path / "a", config(train__steps=20)) is True
+    assert read_config(tmp_path / "a")["train"]["steps"] == 20
+    with pytest.raises(RunError, match=r"train\.steps: 20 → 10 \(it may only rise\)"):
+        claim_run_directory(tmp_path / "a", config())
+
+
+def test_what_is_recorded_and_where_may_change(tmp_path: Path) -> None:
+    claim_run_directory(tmp_path / "a", config())
+    assert claim_run_directory(tmp_path / "a", config(tracking__wandb=True, run_dir="./runs/a", train__save_every=1))
+    assert read_config(tmp_path / "a")["tracking"]["wandb"] is True
+
+
+def test_true_is_not_one(tmp_path: Path) -> None:
+    claim_run_directory(tmp_path / "a", config(model__revision=1))
+    with pytest.raises(RunError, match=r"model\.revision: 1 → True"):
+        claim_run_directory(tmp_path / "a", config(model__revision=True))
+
+
+def test_fresh_keeps_the_old_directory_beside(tmp_path: Path) -> None:
+    run = tmp_path / "a"
+    claim_run_directory(run, config())
+    (run / "metrics.jsonl").write_text("old")
+    assert claim_run_directory(run, config(seed=5), fresh=True) is False
+    assert claim_run_directory(run, config(seed=6), fresh=True) is False
+    assert (tmp_path / "a.1" / "metrics.jsonl").read_text() == "old"
+    assert read_config(tmp_path / "a.2")["seed"] == 5
+    assert read_config(run)["seed"] == 6
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match="not a run directory"):
+        claim_run_directory(tmp_path, config())
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_and_one_where_a_claim_was_killed_are_free(tmp_path: Path) -> None:
+    (tmp_path / ".config.yaml.abc").write_text("half")
+    assert claim_run_directory(tmp_path, config()) is False
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(RunError, match="is a file"):
+        claim_run_directory(tmp_path / "a", config())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "cannot be read"), ("a: 1", "schema"), ("schema: 99", "Update cgpo")]
+)
+def test_a_foreign_config(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match=message):
+        claim_run_directory(tmp_path, config())
+
+
+def test_secrets_are_not_written(tmp_path: Path) -> None:
+    tree = config()
+    tree["judge"] = {"api_key": "sk-123", "max_tokens": 5, "HF_TOKEN": "hf_x", "password": None}
+    assert claim_run_directory(tmp_path / "a", tree) is False
+    text = (tmp_path / "a" / "config.yaml").read_text()
+    assert "sk-123" not in text
+    assert "hf_x" not in text
+    assert read_config(tmp_path / "a")["judge"]["max_tokens"] == 5
+    assert claim_run_directory(tmp_path / "a", tree) is True
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "report.json"
+    write_atomically(file, "old")
+
+    def full(_: int) -> None:  # a full disk cannot be had portably; fsync is where it shows at the latest
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="no space left to write"):
+        write_atomically(file, "new")
+    assert file.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_unwritable_folder_says_which(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_atomically(tmp_path / "file" / "x.json", "")
+    assert "Permission denied" in str(write_error(tmp_path, PermissionError(errno.EACCES, "Permission denied")))
