@@ -201,6 +201,9 @@ class TrainSettings(Settings):
     """The gradient is scaled down to this norm."""
     micro_batch_tokens: int = Field(default=4096, ge=16)
     """Most tokens (prompt + response) in one forward and backward pass on one rank."""
+    share_prompts: bool = True
+    """Lay the responses of one prompt in one row behind it, computing the prompt once. Switch off for models that
+    do not take a four-dimensional attention mask."""
     logit_chunk_tokens: int = Field(default=256, ge=1)
     """Response tokens whose logits [tokens, vocabulary] exist at once."""
     save_every: int = Field(default=50, ge=0)
@@ -218,8 +221,9 @@ class EvalSettings(Settings):
     """Evaluate before the first step."""
     after: bool = False
     """Evaluate after the last step. With `before`, the run ends with a table of what changed."""
-    temperature: float = Field(default=0.0, ge=0)
-    """Sampling temperature; 0 = greedy."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature; 0 = greedy. Unset: the stratum's own, so that rates, rewards and KL are expectations
+    under the policy, the quantities CGPO optimises. KL can only be estimated from samples, not at 0."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Level of the intervals printed beside rates and changes."""
 

@@ -60,7 +60,7 @@ def sequence_sums(token_logprobs: Tensor, sample: Tensor, n: int) -> Tensor:
     return torch.zeros(n, dtype=torch.float32, device=token_logprobs.device).index_add(0, sample, token_logprobs)
 
 
-def check_head(model: LogProbModel, vocabulary: int) -> None:
+def check_head(model: LogProbModel, vocabulary: int, share_prompts: bool) -> None:
     """Compares the log-probs with the model's own logits on a few tokens.
 
     Some architectures change logits after the output head; a change this project does not know would silently
@@ -74,7 +74,7 @@ def check_head(model: LogProbModel, vocabulary: int) -> None:
     sequences = [TokenSequence(tuple(ids[:4]), tuple(ids[4:])), TokenSequence(tuple(ids[:4]), tuple(ids[5:]))]
     device = next(causal_lm.parameters()).device
     with torch.no_grad():
-        (batch,) = micro_batches(sequences, [0, 1], 64)
+        (batch,) = micro_batches(sequences, [0, 1], 64, share_prompts)
         batch = batch.to(device)
         ours = sequence_sums(model(batch, 1.0), batch.sample, 2)
         theirs = [_plain_logprob(causal_lm, s, device) for s in sequences]
