@@ -12,6 +12,7 @@ Each worker is a fresh interpreter with a connection of its own to the thread th
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ CREATION_SECONDS = 120.0
 """Time a worker has to start and to make a judge (imports from a cold disk) before that counts as a failure."""
 _CHECK_SECONDS = 0.5
 _LOG_BYTES = 65536
+_CLOSED = "not judged: the worker processes were closed"
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from judges.worker import main; main({fd}, {parent}, {memory})"
 
 
@@ -124,9 +126,9 @@ class JudgeWorkers:
         while (item := self._tasks.get()) is not None:
             task, timeout, future = item
             wanted = future.set_running_or_notify_cancel()
-            verdict = (
-                worker.judge(task, timeout) if wanted and not self._closed else Verdict.unknown("not judged: closed")
-            )
+            verdict = Verdict.unknown(_CLOSED)
+            if wanted and not self._closed:
+                verdict = worker.judge(task, timeout)
             with self._lock:
                 self._unfinished -= 1
             if wanted:
@@ -145,13 +147,13 @@ class _Worker:
         self._closed = False
 
     def judge(self, task: Task, timeout: float) -> Verdict:
-        """The verdict of the process on one row; after any failure the process is gone and the next row starts another."""
+        """The process's verdict on one row. After a failure the process is ended; the next row starts another."""
         try:
             return self._ask(task, timeout)
-        except (EOFError, OSError) as error:
-            verdict = Verdict.unknown(self._obituary(error))
         except _TooLateError as error:
             verdict = Verdict.unknown(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever befell the process, its thread must go on
+            verdict = Verdict.unknown(self._obituary(error))
         self._end_process()
         return verdict
 
@@ -164,9 +166,13 @@ class _Worker:
                 self._process.wait()
 
     def _ask(self, task: Task, timeout: float) -> Verdict:
+        try:
+            message = pickle.dumps(task)
+        except Exception as error:  # noqa: BLE001 - metadata may hold any object; this row's is no data
+            return Verdict.unknown(readable(f"the row cannot be sent to a worker process: {error}"))
         if self._process is None:
             self._start()
-        self._connection.send(task)
+        self._connection.send_bytes(message)
         self._receive(CREATION_SECONDS, f"worker or judge not ready after {CREATION_SECONDS:g} s")
         answer = self._receive(timeout, f"timed out after {timeout:g} s")
         self._trim_log()
@@ -181,7 +187,8 @@ class _Worker:
                 raise EOFError
             if time.monotonic() >= deadline:
                 raise _TooLateError(too_late)
-        return self._connection.recv()
+        message: Ready | Verdict = self._connection.recv()
+        return message
 
     def _start(self) -> None:
         ours, theirs = Pipe()
@@ -213,7 +220,7 @@ class _Worker:
     def _obituary(self, error: Exception) -> str:
         """Why the process is gone, with the last line it wrote."""
         if self._closed:
-            return "not judged: closed"
+            return _CLOSED
         if self._process is None:
             return f"cannot start a worker process: {type(error).__name__}: {error}"
         try:
