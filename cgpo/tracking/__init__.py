@@ -1,0 +1,1 @@
+"""What a run leaves behind and shows: metrics, samples, progress display, report. No torch at import."""

@@ -1,0 +1,159 @@
+"""What a person sees while a run goes on: a live panel in a terminal, plain lines elsewhere.
+
+All of it goes to stderr, so that stdout stays free for what a command answers. Only rank 0 displays.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol, TextIO
+
+from cgpo.tracking.lines import StratumLine, duration, plain_step, stratum_lines
+from cgpo.tracking.metrics import Metrics
+
+Mode = Literal["auto", "live", "plain", "off"]
+Clock = Callable[[], float]
+
+RECENT_STEPS = 10
+"""The time left is estimated from the mean of this many last steps: early ones warm caches up."""
+
+QUIET_SECONDS = 20.0
+"""A phase that lasts longer than this without a line gets one, in plain mode."""
+
+
+class Display(Protocol):
+    """What the loop tells the display. No call may fail the run, and all may come from any thread."""
+
+    def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None:
+        """The run begins; `first_step` steps are already done."""
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        """Work on `name` (rollout, learning, evaluation …) has come this far; the counts may be unknown."""
+
+    def step(self, step: int, metrics: Metrics, strata_lines: Mapping[str, StratumLine] | None = None) -> None:
+        """A step is done. Its duration is `time/step` of the metrics, or the time since the last step.
+
+        Without `strata_lines` they are taken from the metrics.
+        """
+
+    def message(self, text: str) -> None:
+        """One line for the person."""
+
+    def stop(self) -> None:
+        """The run ended, in whatever way; the terminal is as before. May be called twice."""
+
+
+def make_display(mode: Mode = "auto", *, rank: int = 0, stream: TextIO | None = None) -> Display:
+    """The display for a mode; `auto` is live when the stream (stderr) is a terminal that can move its cursor."""
+    out = sys.stderr if stream is None else stream
+    if rank != 0 or mode == "off":
+        return NoDisplay()
+    if mode == "auto":
+        mode = "live" if out.isatty() and os.environ.get("TERM", "") not in ("", "dumb") else "plain"
+    if mode == "plain":
+        return PlainDisplay(out)
+    from cgpo.tracking.live import LiveDisplay
+
+    return LiveDisplay(out)
+
+
+class StepTimes:
+    """How long steps take and, from that, how long the rest will take."""
+
+    def __init__(self, total_steps: int, clock: Clock = time.monotonic) -> None:
+        self._total = total_steps
+        self._clock = clock
+        self._started = self._last = clock()
+        self._recent: deque[float] = deque(maxlen=RECENT_STEPS)
+
+    def record(self, step: int, metrics: Metrics) -> tuple[float, float | None]:
+        """Seconds of this step, and seconds left after it."""
+        now = self._clock()
+        seconds = metrics.get("time/step")
+        seconds = now - self._last if seconds is None else seconds
+        self._last = now
+        self._recent.append(seconds)
+        return seconds, sum(self._recent) / len(self._recent) * max(self._total - step, 0)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+
+class NoDisplay:
+    """Shows nothing: the other ranks, and `tracking.display=off`."""
+
+    def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None: ...
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None: ...
+
+    def step(self, step: int, metrics: Metrics, strata_lines: Mapping[str, StratumLine] | None = None) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class PlainDisplay:
+    """A line a step, and a line about the phase whenever nothing was said for `quiet_seconds`."""
+
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, quiet_seconds: float = QUIET_SECONDS) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._quiet = quiet_seconds
+        self._strata: tuple[str, ...] = ()
+        self._total = self._step = 0
+        self._times = StepTimes(0, clock)
+        self._phase: tuple[str, int | None, int | None] | None = None
+        self._phase_since = self._said = clock()
+        self._stopped = threading.Event()
+        self._lock = threading.RLock()
+
+    def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None:
+        self._total, self._step, self._strata = total_steps, first_step, tuple(strata)
+        self._times = StepTimes(total_steps, self._clock)
+        goes_on = f", going on after step {first_step}" if first_step else ""
+        self.message(f"{total_steps} steps{goes_on}; strata: {', '.join(strata)}")
+        # A phase may block for minutes without a call (loading a model), so a thread keeps the promise of a line.
+        threading.Thread(target=self._keep_talking, name="cgpo-display", daemon=True).start()
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        with self._lock:
+            if self._phase is None or self._phase[0] != name:
+                self._phase_since = self._clock()
+            self._phase = (name, done, total)
+            self._say_phase_if_quiet()
+
+    def step(self, step: int, metrics: Metrics, strata_lines: Mapping[str, StratumLine] | None = None) -> None:
+        lines = stratum_lines(self._strata, metrics) if strata_lines is None else strata_lines
+        with self._lock:
+            seconds, left = self._times.record(step, metrics)
+            self._step, self._phase = step, None
+            self.message(plain_step(step, self._total, seconds, left, lines))
+
+    def message(self, text: str) -> None:
+        with self._lock:
+            self._said = self._clock()
+            print(text, file=self._stream, flush=True)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _keep_talking(self) -> None:
+        while not self._stopped.wait(self._quiet / 4):
+            with self._lock:
+                self._say_phase_if_quiet()
+
+    def _say_phase_if_quiet(self) -> None:
+        if self._phase is None or self._clock() - self._said < self._quiet:
+            return
+        name, done, total = self._phase
+        count = "" if done is None else f" {done}" if total is None else f" {done}/{total}"
+        where = f"step {self._step + 1}/{self._total}" if self._step < self._total else "after the last step"
+        self.message(f"  {where}: {name}{count}, for {duration(self._clock() - self._phase_since)}")

@@ -1,0 +1,98 @@
+"""One stratum, one step and one time in words: what the live and the plain display both print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cgpo.tracking.metrics import Metrics
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class StratumLine:
+    """What is shown of one stratum after a step.
+
+    Attributes:
+        satisfied: how many responses every judge was satisfied with.
+        known: how many have a known verdict.
+        unknown: how many do not.
+        calibrated_reward: mean, or None.
+        log_ratio: mean in nats per response, or None.
+        note: anything to add, e.g. `no signal`.
+    """
+
+    satisfied: int
+    known: int
+    unknown: int
+    calibrated_reward: float | None = None
+    log_ratio: float | None = None
+    note: str = ""
+
+    @classmethod
+    def of(cls, stratum: str, metrics: Metrics) -> StratumLine:
+        """From the metrics of a step, named as `cgpo.tracking.quantities` names them."""
+
+        def count(name: str) -> int:
+            return int(metrics.get(f"{stratum}/{name}") or 0)
+
+        return cls(
+            satisfied=count("satisfied"),
+            known=count("satisfied") + count("violated"),
+            unknown=count("unknown"),
+            calibrated_reward=metrics.get(f"{stratum}/calibrated_reward"),
+            log_ratio=metrics.get(f"{stratum}/log_ratio"),
+        )
+
+    @property
+    def rate(self) -> float | None:
+        """Satisfied over known, or None when nothing is known."""
+        return self.satisfied / self.known if self.known else None
+
+    @property
+    def satisfied_text(self) -> str:
+        """`43 % (12/28, 2 unknown)`."""
+        unknown = f", {self.unknown} unknown" if self.unknown else ""
+        share = "none known" if self.rate is None else f"{self.rate:.0%}".replace("%", " %")
+        return f"{share} ({self.satisfied}/{self.known}{unknown})"
+
+
+def number(value: float | None, form: str) -> str:
+    """The number in the given format, or `–` when it is not known."""
+    return "–" if value is None else format(value, form)
+
+
+def stratum_lines(strata: Sequence[str], metrics: Metrics) -> dict[str, StratumLine]:
+    """A line for each stratum that has responses in the step's metrics."""
+    return {name: StratumLine.of(name, metrics) for name in strata if f"{name}/responses" in metrics}
+
+
+def plain_step(step: int, total: int, seconds: float, left: float | None, lines: Mapping[str, StratumLine]) -> str:
+    """`step 3/12 · 47 s · about 7 min left | math 43 % (12/28, 2 unknown), reward 0.51, log_ratio +1.2 | …`."""
+    parts = [f"step {step}/{total} · {duration(seconds)}"]
+    if left is not None and step < total:
+        parts[0] += f" · about {duration(left)} left"
+    for name, line in lines.items():
+        part = f"{name} {line.satisfied_text}"
+        if line.calibrated_reward is not None:
+            part += f", reward {line.calibrated_reward:.2f}"
+        if line.log_ratio is not None:
+            part += f", log_ratio {line.log_ratio:+.2f}"
+        parts.append(part + (f", {line.note}" if line.note else ""))
+    return " | ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`47 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def sparkline(values: Sequence[float | None], width: int = 16) -> str:
+    """The last `width` values, each between 0 and 1, as a row of small bars; `·` where one is not known."""
+    return "".join("·" if v is None else _BARS[round(min(max(v, 0), 1) * (len(_BARS) - 1))] for v in values[-width:])

@@ -1,0 +1,20 @@
+"""Text from models is hostile: it may hold lone surrogates, control characters and direction marks."""
+
+from __future__ import annotations
+
+import re
+
+_UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates, which UTF-8 cannot hold, written out as `\\udXXX`; all else unchanged."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def showable(text: str) -> str:
+    """The text with control characters, direction overrides and surrogates written out, for a page or a terminal.
+
+    Newlines and tabs stay.
+    """
+    return _UNSHOWABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
