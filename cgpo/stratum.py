@@ -1,0 +1,148 @@
+"""One task: its prompts, judges, rewards, optimiser, sampling and weight, ready to run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cgpo import plugins
+from cgpo.config import RunSettings, StratumSettings
+from cgpo.data.prompts import load_prompts
+from cgpo.data.sampler import PromptSampler
+from cgpo.data.tokenize import fit_prompts
+from cgpo.optimizers.base import StratumOptimizer
+from cgpo.rewards.calibration import calibrate, ranking_reward
+from cgpo.rollout.engine import request_seed
+from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
+from judges import Judgement, Outcome, Verdict
+from judges.mixture import Mixture
+from judges.workers import JudgeWorkers
+
+BASELINE_STEP = -1
+EVALUATION_STEP = -2
+"""In place of a step's number in the seeds of baseline and held-out responses: evaluations before and after training
+draw with the same seeds."""
+
+TRUNCATION = "truncated"
+"""Name under which `strata.<name>.truncated` enters a response's verdicts."""
+
+
+@dataclass
+class Stratum:
+    """A stratum of the run.
+
+    Attributes:
+        name: its name.
+        settings: its settings.
+        prompts: training prompts with their token ids, by prompt id.
+        heldout: held-out prompts with their token ids, by prompt id.
+        sampler: draws training prompts; its position is saved in checkpoints.
+        mixture: its judges.
+        optimizer: its constrained optimiser.
+        dropped: prompts left out because they were too long, (training, held-out).
+    """
+
+    name: str
+    settings: StratumSettings
+    prompts: dict[str, tuple[Prompt, tuple[int, ...]]]
+    heldout: dict[str, tuple[Prompt, tuple[int, ...]]]
+    sampler: PromptSampler
+    mixture: Mixture
+    optimizer: StratumOptimizer[Any]
+    dropped: tuple[int, int]
+
+    def sample_requests(self, step: int, run_seed: int) -> list[GenerationRequest]:
+        """The requests of a step over all ranks: `prompts_per_step` prompts × `generations_per_prompt`."""
+        k = self.settings.generations_per_prompt
+        seen: Counter[str] = Counter()
+        requests = []
+        for prompt in self.sampler.next(self.settings.prompts_per_step):
+            first = seen[prompt.id] * k  # an epoch's end may bring a prompt twice; its samples must differ
+            seen[prompt.id] += 1
+            requests += [self.request(prompt, step, first + i, run_seed) for i in range(k)]
+        return requests
+
+    def request(
+        self, prompt: Prompt, step: int, index: int, run_seed: int, temperature: float | None = None
+    ) -> GenerationRequest:
+        """One request for `prompt`, training or held-out, with a seed of its own."""
+        _, ids = self.prompts.get(prompt.id) or self.heldout[prompt.id]
+        sampling = self.settings.sampling
+        if temperature is not None:
+            sampling = sampling.model_copy(update={"temperature": temperature})
+        seed = request_seed(run_seed, step, self.name, prompt.id, index)
+        return GenerationRequest(self.name, prompt, ids, index, seed, sampling)
+
+    def judged(
+        self,
+        rollout: Rollout,
+        judgement: Judgement,
+        rewards: dict[str, float | None],
+        baseline_rewards: dict[str, float | None],
+    ) -> JudgedRollout:
+        """A response with everything known about it; the rule for truncated responses is applied here."""
+        if rollout.finish_reason == "length" and self.settings.truncated != "judge":
+            reason = f"cut off at {rollout.request.sampling.max_tokens} tokens"
+            verdict = Verdict(Outcome(self.settings.truncated), reason)
+            judgement = replace(judgement, verdicts={**judgement.verdicts, TRUNCATION: verdict})
+        calibrated = calibrate(rewards, baseline_rewards, self.settings.rewards)
+        return JudgedRollout(rollout, judgement, rewards, baseline_rewards, calibrated)
+
+    def ranking(self, judged: JudgedRollout) -> float | None:
+        """The raw weighted reward, only to rank responses; None where a part is missing."""
+        return ranking_reward(judged.rewards, self.settings.rewards)
+
+
+def build_strata(
+    settings: RunSettings, tokenizer: Any, context_length: int, workers: JudgeWorkers
+) -> dict[str, Stratum]:
+    """Loads every stratum's prompts, judges and optimiser.
+
+    Raises:
+        DataError: a data set is empty, unreadable, or lacks what the stratum's judges need.
+        ConfigError: an unknown name.
+    """
+    return {
+        name: _build(name, stratum, settings.seed, tokenizer, context_length, workers)
+        for name, stratum in settings.strata.items()
+    }
+
+
+def _build(
+    name: str, settings: StratumSettings, seed: int, tokenizer: Any, context_length: int, workers: JudgeWorkers
+) -> Stratum:
+    mixture = Mixture(settings.judges, workers)
+    required = mixture.required_metadata()
+    max_tokens = settings.sampling.max_tokens
+
+    def load(heldout: bool) -> tuple[list[tuple[Prompt, tuple[int, ...]]], int]:
+        source = settings.heldout if heldout else settings.prompts
+        if source is None:
+            return [], 0
+        found = load_prompts(source, stratum=name, heldout=heldout, seed=seed, required=required)
+        return fit_prompts(found, tokenizer, context_length, max_tokens, source.too_long, name)
+
+    prompts, dropped = load(heldout=False)
+    heldout, heldout_dropped = load(heldout=True)
+    kind = plugins.load("cgpo.optimizers", "optimizer", settings.optimizer.name, f"strata.{name}.optimizer.name")
+    return Stratum(
+        name=name,
+        settings=settings,
+        prompts=_by_id(prompts),
+        heldout=_by_id(heldout),
+        sampler=PromptSampler([prompt for prompt, _ in prompts], seed=seed),
+        mixture=mixture,
+        optimizer=kind(settings.optimizer),
+        dropped=(dropped, heldout_dropped),
+    )
+
+
+def _by_id(pairs: Iterable[tuple[Prompt, tuple[int, ...]]]) -> dict[str, tuple[Prompt, tuple[int, ...]]]:
+    return {prompt.id: (prompt, ids) for prompt, ids in pairs}
+
+
+def share_of_rank(requests: Sequence[GenerationRequest], rank: int, world_size: int) -> list[GenerationRequest]:
+    """This rank's slice. `prompts_per_step` divides by the ranks, so a prompt's responses stay together."""
+    return list(requests[rank * len(requests) // world_size : (rank + 1) * len(requests) // world_size])
