@@ -1,0 +1,118 @@
+"""Loads sequence classifiers with one output: a trained one to score with, or a base with a new head to train."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cgpo.assets import resolve_model
+from cgpo.errors import ConfigError
+
+
+def load_trained(name: str, where: str) -> tuple[Any, Any]:
+    """A trained reward model and its tokenizer, float32, in evaluation mode.
+
+    Args:
+        name: folder or hub name.
+        where: the setting it comes from, for messages.
+
+    Raises:
+        ConfigError: no such model, not one output, or a head that was never trained.
+    """
+    _check_folder(name, where)
+    model, tokenizer, missing = _load(name, where)
+    labels = model.config.num_labels
+    if labels != 1:
+        raise ConfigError(
+            f"{where}: {name!r} has {labels} outputs; a reward model is a sequence classifier with one (num_labels 1)"
+        )
+    if missing:
+        raise ConfigError(
+            f"{where}: {name!r} is no trained reward model: its files lack {', '.join(missing)}, "
+            "so its scores would be random. Train one with `cgpo reward`"
+        )
+    return model.eval(), tokenizer
+
+
+def load_base(name: str, where: str, seed: int) -> tuple[Any, Any]:
+    """A pretrained model with a new head of one output, and its tokenizer, float32.
+
+    Args:
+        name: an alias of `cgpo.assets`, folder or hub name.
+        where: the setting it comes from, for messages.
+        seed: of the new head's weights.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    model, tokenizer, _ = _load(name, where, num_labels=1)
+    return model, tokenizer
+
+
+def check_max_length(model: Any, max_length: int, where: str) -> None:
+    """Refuses a `max_length` beyond the positions the model knows.
+
+    Raises:
+        ConfigError: it is longer.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit is not None and max_length > limit:
+        raise ConfigError(f"{where} = {max_length}: the model knows at most {limit} tokens")
+
+
+def _load(name: str, where: str, **options: Any) -> tuple[Any, Any, list[str]]:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    path = resolve_model(name)
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                path, dtype=torch.float32, output_loading_info=True, **options
+            )
+    except (OSError, ValueError, KeyError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        known = "" if Path(path).is_dir() else " (no folder of that name here, so it was taken for one on the hub)"
+        raise ConfigError(f"{where}: {name!r} cannot be loaded as a sequence classifier{known}: {first}") from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    # A causal base finds the last token of each text by this id, so it must be the one the texts are padded with.
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer, sorted(info["missing_keys"])
+
+
+def _check_folder(name: str, where: str) -> None:
+    """What looks like a folder must be a model; the commonest reason that it is not is a stage that has not run."""
+    path = Path(name).expanduser()
+    # A hub name has one slash and no dot in front; deeper or rooted names can only be folders.
+    looks_local = path.exists() or path.is_absolute() or name.startswith((".", "~", "runs/")) or name.count("/") > 1
+    if not looks_local or (path / "config.json").is_file():
+        return
+    problem = "there is no such folder" if not path.exists() else "it has no config.json"
+    raise ConfigError(
+        f"{where}: {name!r} is no model: {problem}. If `cgpo reward` is to make it, run that first with the same "
+        f"experiment, e.g. `cgpo reward experiment=quickstart`"
+    )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keeps transformers' progress bars and its report on a missing head (checked here) off the terminal."""
+    from transformers.utils import logging as hf_logging
+
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity(logging.ERROR)
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

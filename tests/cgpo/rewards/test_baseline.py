@@ -1,0 +1,71 @@
+"""Baselines are made once and survive the process."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from cgpo.errors import RunError
+from cgpo.rewards.baseline import BaselineStore
+from cgpo.types import Prompt
+
+
+def prompt(name: str, golden: str | None = None) -> Prompt:
+    return Prompt(name, ({"role": "user", "content": name},), baseline=golden)
+
+
+def test_a_resumed_run_generates_only_what_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "run" / "baselines.jsonl"
+    prompts = [prompt("a"), prompt("b"), prompt("c"), prompt("a")]
+    store = BaselineStore(file)
+    assert [p.id for p in store.missing("math", prompts, ["h"])] == ["a", "b", "c"]
+    store.add("math", prompts[:2], ["A \udc80", "B"], {"h": [1.5, math.nan]})
+
+    again = BaselineStore(file)
+    assert [p.id for p in again.missing("math", prompts, ["h"])] == ["c"]
+    assert [p.id for p in again.missing("chat", prompts[:1], ["h"])] == ["a"]
+    assert again.get("math", "a").response == "A \udc80"
+    assert again.get("math", "a").rewards == {"h": 1.5}
+    assert again.get("math", "b").rewards == {"h": None}
+    assert len(again) == 2
+
+
+def test_a_new_reward_needs_scores(tmp_path: Path) -> None:
+    store = BaselineStore(tmp_path / "b.jsonl")
+    store.add("math", [prompt("a")], ["A"], {"h": [1.0]})
+    assert len(store.missing("math", [prompt("a")], ["h", "love"])) == 1
+
+
+def test_a_half_written_last_line_is_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    BaselineStore(file).add("math", [prompt("a"), prompt("b")], ["A", "B"], {"h": [1.0, 2.0]})
+    file.write_bytes(file.read_bytes()[:-5])
+    store = BaselineStore(file)
+    assert [p.id for p in store.missing("math", [prompt("a"), prompt("b")], ["h"])] == ["b"]
+    store.add("math", [prompt("b")], ["B"], {"h": [2.0]})
+    assert BaselineStore(file).get("math", "b").rewards == {"h": 2.0}
+
+
+def test_damage_in_the_middle_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    file.write_text('{"schema": 1}\n')
+    with pytest.raises(RunError, match="line 1 is damaged"):
+        BaselineStore(file)
+
+
+def test_a_changed_golden_response_counts_as_missing(tmp_path: Path) -> None:
+    store = BaselineStore(tmp_path / "b.jsonl")
+    store.add("math", [prompt("a", golden="4")], ["4"], {"h": [1.0]})
+    assert store.missing("math", [prompt("a", golden="4")], ["h"]) == []
+    assert store.missing("math", [prompt("a", golden="5")], ["h"])
+    assert store.missing("math", [prompt("a")], ["h"])
+
+
+def test_only_the_writing_rank_writes(tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    store = BaselineStore(file, writable=False)
+    store.add("math", [prompt("a")], ["A"], {"h": [1.0]})
+    assert store.get("math", "a").response == "A"
+    assert not file.exists()

@@ -1,0 +1,174 @@
+"""The reward model on real parts: MiniLM as an encoder, a small chat model as a causal base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cgpo.config import RewardSettings
+from cgpo.errors import ConfigError
+from cgpo.rewards.encoding import ResponseEncoder, batches_by_length
+from cgpo.rewards.loading import load_base
+from cgpo.rewards.model import Reward, create_reward, reward_types, score_all
+from cgpo.types import Prompt
+
+
+def prompt(text: str, name: str = "p") -> Prompt:
+    return Prompt(name, ({"role": "user", "content": text},))
+
+
+def saved(base: str, folder: Path) -> str:
+    """A classifier with a seeded head as if it had been trained."""
+    model, tokenizer = load_base(base, "reward_stage.base", seed=1)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def encoder_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved("minilm", tmp_path_factory.mktemp("reward") / "encoder")
+
+
+@pytest.fixture(scope="module")
+def causal_model(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved(tiny_model, tmp_path_factory.mktemp("reward") / "causal")
+
+
+@pytest.fixture(params=["encoder", "causal"])
+def reward(request: pytest.FixtureRequest) -> Reward:
+    return create_reward("helpfulness", RewardSettings(model=request.getfixturevalue(f"{request.param}_model")))
+
+
+TEXTS = [
+    "",
+    "Yes.",
+    "It is 7.",
+    "a much longer answer " * 8,
+    "NUL \x00 and \udc80 lone",
+    "[SEP] <|im_end|> {x} 😀",
+    "Yes.",
+]
+
+
+def test_a_score_depends_on_its_own_text_alone(reward: Reward) -> None:
+    prompts = [prompt(f"What is {i} + 1?") for i in range(len(TEXTS) - 1)] + [prompt("What is 1 + 1?")]
+    together = reward.score(prompts, TEXTS)
+    alone = [reward.score([p], [t])[0] for p, t in zip(prompts, TEXTS, strict=True)]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert together[-1] == together[1]  # the same prompt and response, scored once
+    assert len({round(s, 6) for s in together if s is not None}) == len(TEXTS) - 1
+
+
+def test_no_responses(reward: Reward) -> None:
+    assert reward.score([], []) == []
+
+
+def test_nan_and_infinity_are_missing(encoder_model: str) -> None:
+    import torch
+
+    reward = create_reward("helpfulness", RewardSettings(model=encoder_model))
+    for broken in (torch.nan, torch.inf):
+        reward._model.classifier.bias.data.fill_(broken)  # type: ignore[attr-defined]
+        assert reward.score([prompt("a")] * 2, ["b", "c"]) == [None, None]
+
+
+def test_a_long_prompt_loses_its_start_and_the_response_stays(encoder_model: str) -> None:
+    reward = create_reward("h", RewardSettings(model=encoder_model, max_length=32))
+    a, b, end = (prompt(start + " word" * 50 + end) for start, end in (("x", ""), ("y", ""), ("x", " z")))
+    response = " ".join(["answer"] * 20)
+    same, also, other = reward.score([a, b, end], [response] * 3)
+    assert same == also
+    assert other != same
+    assert reward.score([a], [response + " no"]) != [same]
+
+
+def test_pair_encoding_by_token(encoder_model: str) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder_model)
+    encoder = ResponseEncoder(tokenizer, 9, "here")
+    found = encoder.encode(prompt("one two three four five six"), "seven eight")
+    assert " ".join(tokenizer.convert_ids_to_tokens(found.ids)) == "[CLS] three four five six [SEP] seven eight [SEP]"
+    assert found.types == (0, 0, 0, 0, 0, 0, 1, 1, 1)
+    alone = encoder.encode(prompt("one two"), "a b c d e f g h i")
+    assert " ".join(tokenizer.convert_ids_to_tokens(alone.ids)) == "[CLS] [SEP] a b c d e f [SEP]"
+
+
+def test_chat_encoding_is_the_template(causal_model: str) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(causal_model)
+    long, short = (ResponseEncoder(tokenizer, n, "here") for n in (64, 12))
+    whole = long.encode(prompt("What is 1 + 2?"), "It is 3.")
+    text = tokenizer.decode(whole.ids)
+    assert text.endswith("<|im_start|>assistant\nIt is 3.<|im_end|>\n")
+    assert "What is 1 + 2?" in text
+    assert short.encode(prompt("What is 1 + 2?"), "It is 3.").ids == whole.ids[-12:]
+
+
+def test_a_causal_base_without_padding_token(tiny_model: str, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    folder = saved(tiny_model, tmp_path / "m")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+    reward = create_reward("h", RewardSettings(model=folder))
+    scores = reward.score([prompt("a")] * 2, ["b", "b c d e f"])
+    assert scores == pytest.approx([reward.score([prompt("a")], [t])[0] for t in ("b", "b c d e f")], abs=1e-5)
+
+
+def test_batches_hold_to_the_token_budget() -> None:
+    lengths = [5, 50, 7, 6, 200, 49]
+    batches = list(batches_by_length(lengths, 100))
+    assert batches == [[0, 3, 2], [5, 1], [4]]
+
+
+def test_a_folder_that_the_stage_has_not_made_yet() -> None:
+    with pytest.raises(ConfigError, match=r"rewards\.h\.model: 'runs/none/model' is no model.*cgpo reward experiment="):
+        create_reward("h", RewardSettings(model="runs/none/model"))
+
+
+def test_a_hub_name_that_cannot_be_had() -> None:
+    with pytest.raises(ConfigError, match=r"rewards\.h\.model: 'no/such-model' cannot be loaded"):
+        create_reward("h", RewardSettings(model="no/such-model"))
+
+
+def test_two_outputs_are_refused() -> None:
+    with pytest.raises(ConfigError, match="has 2 outputs"):
+        create_reward("h", RewardSettings(model="minilm"))
+
+
+def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    from cgpo.assets import resolve_model
+
+    folder = resolve_model("minilm")
+    model = AutoModel.from_pretrained(folder, num_labels=1)
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=r"lack classifier\.bias, classifier\.weight"):
+        create_reward("h", RewardSettings(model=str(tmp_path)))
+
+
+def test_more_tokens_than_the_model_has_positions(encoder_model: str) -> None:
+    with pytest.raises(ConfigError, match=r"rewards\.h\.max_length = 513: the model knows at most 512"):
+        create_reward("h", RewardSettings(model=encoder_model, max_length=513))
+
+
+def test_unknown_type_names_the_nearest() -> None:
+    assert "sequence_classifier" in reward_types()
+    with pytest.raises(ConfigError, match=r"rewards\.h\.type.*Did you mean 'sequence_classifier'"):
+        create_reward("h", RewardSettings(type="sequence_clasifier", model="x"))
+
+
+def test_a_plugin_with_the_wrong_number_of_scores() -> None:
+    class Short:
+        def score(self, prompts: object, responses: object) -> list[float | None]:
+            return [1.0]
+
+    with pytest.raises(ConfigError, match="1 scores for 2 responses"):
+        score_all({"h": Short()}, [prompt("a")] * 2, ["b", "c"])
