@@ -48,6 +48,9 @@ class Judge(ABC):
     timeout_seconds: ClassVar[float] = 10.0
     """Wall time one verdict may take before the worker is killed and the verdict is `unknown`."""
 
+    examples: ClassVar[tuple[tuple[Row, Outcome], ...]] = ()
+    """Rows with the outcome they must get from the judge with its default options; `judge check` tries them."""
+
     @abstractmethod
     def judge(self, row: Row) -> Verdict:
         """Judges one row whose required metadata is present. An exception becomes `unknown` with its text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from judges import registry
@@ -64,7 +65,7 @@ class Mixture:
             done.set_result(Judgement({}))
         for spec in self.specs:
             answer = self._workers.submit(spec, row)
-            answer.add_done_callback(lambda answered, name=spec.name: collect(name, answered))
+            answer.add_done_callback(partial(collect, spec.name))
         return done
 
     def judge(self, rows: Iterable[Row]) -> list[Judgement]:

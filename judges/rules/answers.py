@@ -1,0 +1,129 @@
+"""Finds the final answer in a response, in the format the prompt asked for, and says what is wrong otherwise."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_ANSWER_CHARS = 200
+"""A final answer is short; what is longer is a text, and is not worth a parser's time."""
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+_SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")
+_EMPHASIS = r"(?:\*\*|__|\*|_)?"
+_NEXT_SENTENCE = re.compile(r"[.!?。]\s+\S|\n")
+_TRAILING = " \t\r\n.。"
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    ("***", "***"),
+    ("**", "**"),
+    ("*", "*"),
+    ("__", "__"),
+    ("`", "`"),
+)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A final answer in the right place, or what is wrong with the format.
+
+    Attributes:
+        text: the answer, markup taken off; empty when `problem` is set.
+        problem: why there is no answer; empty when there is one.
+    """
+
+    text: str = ""
+    problem: str = ""
+
+
+def after_phrase(response: str, phrase: str) -> Answer:
+    """The answer in a last sentence `<phrase> [answer].`; markup around phrase and answer is tolerated."""
+    text = visible(response).rstrip()
+    words = r"\s+".join(re.escape(word) for word in phrase.split())
+    opening = re.compile(rf"(?<![^\W_]){words}\s*{_EMPHASIS}\s*:?\s*{_EMPHASIS}\s*", re.IGNORECASE)
+    found = list(opening.finditer(text))
+    if not found:
+        return Answer(problem=f"the response does not end with {phrase!r} and the answer")
+    tail = text[found[-1].end() :]
+    answer = bare(tail)
+    if not answer:
+        return Answer(problem=f"nothing follows {phrase!r}")
+    if _NEXT_SENTENCE.search(answer):
+        return Answer(problem="there is text after the sentence with the final answer")
+    if len(answer) > MAX_ANSWER_CHARS:
+        return Answer(problem=f"the final answer is longer than {MAX_ANSWER_CHARS} characters")
+    ends = [match.start() for match in found[1:]]
+    earlier = {bare(re.split(_NEXT_SENTENCE, text[m.end() : end])[0]) for m, end in zip(found, ends, strict=False)}
+    if earlier - {answer}:
+        return Answer(problem="the response gives several final answers")
+    return Answer(answer)
+
+
+def in_box(response: str) -> Answer:
+    r"""The content of `\boxed{…}` in the response's last sentence; several boxes must agree."""
+    text = visible(response).rstrip()
+    boxes = [box for box in (_box_at(text, match) for match in _BOX.finditer(text)) if box is not None]
+    if not boxes:
+        return Answer(problem=r"the response has no \boxed{…}")
+    if len({bare(content) for content, _ in boxes}) > 1:
+        return Answer(problem="the response boxes several answers")
+    content, end = boxes[-1]
+    answer = bare(content)
+    if _NEXT_SENTENCE.search(text[end:].rstrip(_TRAILING + "$*)]\\")):
+        return Answer(problem=r"there is text after the sentence with \boxed{…}")
+    if not answer or len(answer) > MAX_ANSWER_CHARS:
+        return Answer(problem=r"\boxed{…} is empty or too long")
+    return Answer(answer)
+
+
+def last_number(response: str) -> Answer:
+    """The last number anywhere in the response: the lenient format, for baselines and foreign data."""
+    found = re.findall(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?", visible(response))
+    return Answer(found[-1]) if found else Answer(problem="the response contains no number")
+
+
+def visible(text: str) -> str:
+    """`text` without invisible characters, and with plain spaces."""
+    return text.translate(_INVISIBLE).translate(_SPACES)
+
+
+def bare(text: str) -> str:
+    r"""`text` without the final full stop and without the markup around it: `**$\boxed{4}$**.` becomes `4`."""
+    before = None
+    while text != before:
+        before = text
+        text = _unpaired(_unboxed(text.strip().rstrip(_TRAILING)))
+        for left, right in _PAIRS:
+            inner = text[len(left) : -len(right)]
+            if text.startswith(left) and text.endswith(right) and inner.strip() and left not in inner:
+                text = inner
+                break
+    return text
+
+
+def _unboxed(text: str) -> str:
+    match = _BOX.match(text)
+    box = _box_at(text, match) if match else None
+    return box[0] if box and box[1] == len(text) else text
+
+
+def _unpaired(text: str) -> str:
+    """Takes off an emphasis mark whose partner stands before the phrase: `**The final answer is 4**`."""
+    for mark in ("**", "__", "*", "_"):
+        if text.endswith(mark) and text.count(mark) == 1:
+            return text.removesuffix(mark)
+    return text
+
+
+def _box_at(text: str, match: re.Match[str]) -> tuple[str, int] | None:
+    """Content and end of the box that `match` opens; None when its braces do not balance within a short answer."""
+    depth = 1
+    for position in range(match.end(), min(len(text), match.end() + 4 * MAX_ANSWER_CHARS)):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if depth == 0:
+            return text[match.end() : position], position + 1
+    return None

@@ -1,0 +1,168 @@
+"""The math judge: is the final answer right, and given in the format the prompt asked for?
+
+Source: CGPO (arXiv 2409.20370), section on the mixture of judges: the prompt asks to end with "The final answer is
+[answer]", which is compared with the reference as mathematics. A right answer in the wrong format is violated on
+purpose: it teaches the format. Numbers are compared exactly; everything else by math-verify.
+
+What a policy finds out when the check is lenient, and what is therefore violated: several answers (`4 or 5`,
+`1, 2, 3`, `\\pm 2`, two final sentences), calculations left to the judge (`17 + 25`, `84/2`), equations and
+inequalities that mention the answer somewhere (`4 = 5`, `x > 3`), words around it, text after it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import lru_cache
+from typing import Any, Literal
+
+from judges.judge import Judge, Row
+from judges.rules.answers import MAX_ANSWER_CHARS, Answer, after_phrase, bare, in_box, last_number, visible
+from judges.rules.numbers import Number, read_number
+from judges.verdict import Outcome, Verdict
+
+Format = Literal["phrase", "boxed", "last_number"]
+
+_CHOICE = re.compile(r"\(?([A-E])\)?")
+_ASSIGNED = re.compile(r"\s*(?:\\[a-z]+|[A-Za-z](?:_\{?\w\}?|'){0,2})(?:\([a-z]\))?\s*=(?!=)")
+_COMMAND = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]{2,}")
+_FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt pi".split())  # noqa: SIM905
+_PLAIN_NAME = re.compile(rf"(?<![\\A-Za-z])(?={'|'.join(sorted(_FUNCTIONS))})")
+_SEPARATOR = re.compile(r",|;|\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\\(?:lor|land|vee|wedge|pm|mp)\b|±")
+_RELATION = re.compile(
+    r"[<>≤≥≈≠~∈]|\\(?:[lg]eq?s?|neq?|approx|sim|equiv|in|ni|subset|subseteq|to|rightarrow|Rightarrow|implies|iff)\b"
+)
+
+
+class MathJudge(Judge):
+    """Final answer equal to metadata `answer`, in the last sentence "The final answer is [answer]".
+
+    Args:
+        format: where the answer must stand: `phrase`, in a last sentence that begins as `phrase` says; `boxed`, in
+            `\\boxed{…}` in the last sentence; `last_number`, the last number anywhere (lenient: for baselines).
+        phrase: the words before the answer, for format `phrase`.
+    """
+
+    requires = frozenset({"answer"})
+    examples = (
+        (Row("17 + 25?", "17 + 25 = 42. The final answer is 42.", {"answer": "42"}), Outcome.SATISFIED),
+        (Row("17 + 25?", "The final answer is 43.", {"answer": "42"}), Outcome.VIOLATED),
+        (Row("17 + 25?", "It is 42.", {"answer": "42"}), Outcome.VIOLATED),
+        (Row("17 + 25?", "The final answer is 42.", {"answer": "\\frac{4"}), Outcome.UNKNOWN),
+    )
+
+    def __init__(self, format: Format = "phrase", phrase: str = "The final answer is") -> None:
+        if not phrase.split():
+            raise ValueError("`phrase` is empty")
+        self.format = format
+        self.phrase = phrase
+
+    def judge(self, row: Row) -> Verdict:
+        reference = _reference(row.metadata["answer"])
+        if isinstance(reference, Verdict):
+            return reference
+        if not row.response.strip():
+            return Verdict.violated("empty response")
+        answer = self._find(row.response)
+        if answer.problem:
+            right = any(_equal(reference, found) for found in _elsewhere(row.response))
+            prefix = "right answer in the wrong format: " if right else ""
+            return Verdict.violated(prefix + answer.problem)
+        text = _unbracketed(answer.text)
+        problem = _shape_problem(reference, text)
+        if problem:
+            return Verdict.violated(f"{problem}: {text}")
+        holds = _equal(reference, text)
+        return Verdict.of(holds, f"{text} {'equals' if holds else 'differs from'} {reference}")
+
+    def _find(self, response: str) -> Answer:
+        if self.format == "phrase":
+            return after_phrase(response, self.phrase)
+        return in_box(response) if self.format == "boxed" else last_number(response)
+
+
+def _reference(answer: Any) -> str | Verdict:
+    """The reference answer as text; or `unknown` when it cannot be read as mathematics."""
+    if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
+        return Verdict.unknown(f"metadata `answer` must be text or a number, not {type(answer).__name__}")
+    text = _unassigned(bare(visible(str(answer))))
+    if not text or len(text) > 5 * MAX_ANSWER_CHARS:
+        return Verdict.unknown("metadata `answer` is empty" if not text else "metadata `answer` is too long")
+    if read_number(text) is None and not _CHOICE.fullmatch(text) and (_words(text) or not _parsed(text)):
+        return Verdict.unknown(f"the reference answer cannot be read as mathematics: {text}")
+    return text
+
+
+def _shape_problem(reference: str, answer: str) -> str:
+    """Why `answer` is not the statement of one finished answer of the reference's kind; empty when it is."""
+    expected = read_number(reference)
+    if expected is not None:
+        return _number_problem(expected, read_number(_unassigned(answer)))
+    if _CHOICE.fullmatch(reference):
+        return "" if _CHOICE.fullmatch(answer) else "the final answer is not one of the choices alone"
+    given = _unassigned(answer)
+    if _words(given):
+        return "the final answer has words in it"
+    for pattern, problem in ((_SEPARATOR, "more than one answer"), (_RELATION, "a relation instead of an answer")):
+        if len(pattern.findall(given)) > len(pattern.findall(reference)):
+            return problem
+    return "an equation instead of an answer" if given.count("=") > reference.count("=") else ""
+
+
+def _number_problem(expected: Number, given: Number | None) -> str:
+    if given is None:
+        return "the final answer is not one finished number"
+    if given.ratio and expected.value.denominator == 1:
+        return "the final answer is a division that was not carried out"
+    return ""
+
+
+def _equal(reference: str, answer: str) -> bool:
+    """Mathematical equality of two texts whose shape has been checked."""
+    answer = _unassigned(answer)
+    expected, given = read_number(reference), read_number(answer)
+    if expected is not None:
+        return given is not None and expected.equals(given)
+    choice = _CHOICE.fullmatch(reference)
+    if choice:
+        said = _CHOICE.fullmatch(answer)
+        return said is not None and said[1] == choice[1]
+    from math_verify import verify
+
+    # Its own timeouts use signal.alarm; here the worker process is ended instead.
+    return any(verify(a, b, timeout_seconds=None) for a in _parsed(reference) for b in _parsed(answer))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> tuple[Any, ...]:
+    """What math-verify reads in `text`, without the unparsed strings it adds."""
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns about the missing timeout on every call
+    from math_verify import LatexExtractionConfig, parse
+
+    latex = _PLAIN_NAME.sub(r"\\", text.replace("**", "^").replace("*", r"\cdot "))
+    found = parse(f"${latex}$", [LatexExtractionConfig()], parsing_timeout=None)
+    return tuple(item for item in found if not isinstance(item, str))
+
+
+def _unassigned(text: str) -> str:
+    """`text` without a leading `x =`; what is left is bared of markup again."""
+    match = _ASSIGNED.match(text)
+    rest = bare(text[match.end() :]) if match else ""
+    return rest if match and "=" not in rest else text
+
+
+def _unbracketed(text: str) -> str:
+    """`[42]` as `42`: small models copy the brackets of "[answer]" from the prompt."""
+    inner = text[1:-1]
+    return inner if text == f"[{inner}]" and read_number(inner) else text
+
+
+def _words(text: str) -> bool:
+    """Is there a word that is neither a function nor a LaTeX command?"""
+    return any(word.lower() not in _FUNCTIONS for word in _WORD.findall(_COMMAND.sub(" ", text)))
+
+
+def _elsewhere(response: str) -> list[str]:
+    """Where the right answer might stand in spite of the wrong format: a box, or the last number."""
+    return [found.text for found in (in_box(response), last_number(response)) if found.text]

@@ -1,0 +1,190 @@
+"""Reads one number as people and language models write it: `1,234.50`, `-3/4`, `\\frac{1}{2}`, `12 %`, `18 dollars`.
+
+Only a finished number counts. Sums, lists, alternatives and equations are not numbers here, because a model that is
+paid for `17 + 25` when the answer is 42 stops calculating.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+_LONGEST = 200
+_MAX_EXPONENT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that was read.
+
+    Attributes:
+        value: its exact value, without regard to a percent sign.
+        percent: it was written with a percent sign.
+        ratio: it was written as a fraction.
+    """
+
+    value: Fraction
+    percent: bool = False
+    ratio: bool = False
+
+    def equals(self, other: Number) -> bool:
+        """Equal in value; where only one has a percent sign, 50 % equals both 50 and 0.5."""
+        if self.percent == other.percent:
+            return self.value == other.value
+        percent, plain = (self, other) if self.percent else (other, self)
+        return plain.value in (percent.value, percent.value / 100)
+
+
+_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)"
+_NUMBER = re.compile(
+    rf"""
+    (?P<sign>[+-])?\s*(?:[$€£¥]\s*)?(?P<late_sign>-)?
+    (?:
+        (?P<whole>{_DIGITS})?\s*\\frac\s*(?:\{{\s*(?P<top>[0-9]+)\s*\}}\s*\{{\s*(?P<bottom>[0-9]+)\s*\}}
+                                          |(?P<top_digit>[0-9])\s*(?P<bottom_digit>[0-9]))
+        | (?:(?P<whole_text>{_DIGITS})\s+)?(?P<top_text>{_DIGITS})\s*/\s*(?P<bottom_text>{_DIGITS})
+        | (?P<decimal>{_DIGITS}?(?:\.[0-9]+)?)
+          (?:[eE](?P<exponent>[+-]?[0-9]{{1,3}})|\s*[×x*]\s*10\s*\^\s*\{{?\s*(?P<power>-?[0-9]{{1,3}})\s*\}}?)?
+    )
+    (?P<rest>.*)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_UNIT = re.compile(r"(?P<gap>\s*)(?P<words>[A-Za-z°][A-Za-z°²³'’^23{}/-]*(?:\s+[A-Za-z°][A-Za-z°²³'’^23{}/-]*){0,5})")
+_ATTACHED = frozenset("° °C °F m mm cm km g kg mg s h min ms l L ml mL ft in lb oz mph am pm".split())  # noqa: SIM905
+_SINGLE = frozenset("mgshlLJNWVAKCF°")
+_NOT_UNITS = frozenset(
+    [
+        "or",
+        "and",
+        "either",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "probably",
+        "not",
+        "no",
+        "where",
+        "if",
+        "but",
+        "to",
+        "plus",
+        "minus",
+        "times",
+        "divided",
+        "over",
+        "is",
+        "isn't",
+        "are",
+        "was",
+        "also",
+        "then",
+        "than",
+        "because",
+        "since",
+        "so",
+        "which",
+        "pi",
+        "e",
+        "i",
+        "sqrt",
+        "theta",
+        "infinity",
+        "log",
+        "ln",
+        "sin",
+        "cos",
+        "tan",
+        "mod",
+        "half",
+        "dozen",
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "trillion",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+    ]
+)
+_REWRITES = (
+    (re.compile(r"\\[dt]frac"), r"\\frac"),
+    (re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}"), r" \1"),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\[,!;: ]|\\quad|~"), " "),
+    (re.compile(r"\\([%$])"), r"\1"),
+    (re.compile(r"\\(?:times|cdot)"), "×"),
+    (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree"), "°"),
+    (re.compile(r"[−–]"), "-"),
+)
+
+
+def read_number(text: str) -> Number | None:
+    """The number that is all of `text`; a currency sign, percent sign or unit may be with it. None for all else."""
+    if len(text) > _LONGEST:
+        return None
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None:
+        return None
+    part = match.groupdict()
+    rest = part["rest"].strip()
+    percent = rest in ("%", "percent")
+    if rest and not percent and not _is_unit(part["rest"]):
+        return None
+    ratio = _ratio(part)
+    value = _decimal(part) if ratio is None else ratio
+    if value is None or (part["sign"] and part["late_sign"]):
+        return None
+    negative = "-" in (part["sign"], part["late_sign"])
+    return Number(-value if negative else value, percent, ratio is not None)
+
+
+def _ratio(part: dict[str, str | None]) -> Fraction | None:
+    top = part["top"] or part["top_digit"] or part["top_text"]
+    bottom = part["bottom"] or part["bottom_digit"] or part["bottom_text"]
+    if top is None or bottom is None or _integer(bottom) == 0:
+        return None
+    whole = part["whole"] or part["whole_text"]
+    return Fraction(_integer(top), _integer(bottom)) + (_integer(whole) if whole else 0)
+
+
+def _decimal(part: dict[str, str | None]) -> Fraction | None:
+    digits = part["decimal"]
+    if not digits:
+        return None
+    exponent = int(part["exponent"] or part["power"] or 0)
+    if abs(exponent) > _MAX_EXPONENT:
+        return None
+    return Fraction(digits.replace(",", "")) * Fraction(10) ** exponent
+
+
+def _integer(digits: str) -> int:
+    return int(digits.replace(",", ""))
+
+
+def _is_unit(rest: str) -> bool:
+    match = _UNIT.fullmatch(rest.rstrip())
+    if match is None:
+        return False
+    words = match["words"].split()
+    if not match["gap"] and words[0].rstrip("²³^{}23") not in _ATTACHED:
+        return False
+    return not any(word.lower() in _NOT_UNITS or (len(word) == 1 and word not in _SINGLE) for word in words)
