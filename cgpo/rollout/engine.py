@@ -11,10 +11,10 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from cgpo.errors import ConfigError, unknown_name
+from cgpo import plugins
+from cgpo.errors import ConfigError, RunError, unknown_name
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ GROUP = "cgpo.rollout_engines"
 TokenIds = tuple[int, ...]
 """Token ids of one sequence, oldest first, without padding."""
 
-_NO_VLLM = (
+NO_VLLM = (
     "rollout.engine is 'vllm', but vLLM is not installed. Type `make setup` in a checkout or "
     "`pip install 'cgpo[vllm]'` on a machine with a GPU, or use transformers instead with `rollout.engine=hf`"
 )
@@ -90,7 +90,7 @@ class RolloutEngine(Protocol):
 
         Raises:
             ConfigError: a prompt leaves no room for a response within the context.
-            RunError: the last `sync` failed half-way, so the weights are of no known policy.
+            RunError: a `sync` failed half-way, so the weights are of no known policy.
         """
         ...
 
@@ -103,7 +103,9 @@ class RolloutEngine(Protocol):
         ...
 
     def sync(self, weights: WeightStream) -> None:
-        """Load new weights. After a failure the engine refuses to generate until a later `sync` succeeds.
+        """Load new weights. No response may be in the making. The engine must be awake.
+
+        A failure half-way leaves weights that belong to no policy: from then on every method but `close` raises.
 
         Raises:
             RunError: names or shapes are not those of the engine's model, or the transfer failed.
@@ -115,7 +117,7 @@ class RolloutEngine(Protocol):
         ...
 
     def wake(self) -> None:
-        """Be ready to `sync` and `generate`. The weights may be stale or gone: a `sync` comes first after a sleep."""
+        """Be ready to `sync` and `generate`, with the weights the engine fell asleep with. Allowed when awake."""
         ...
 
     def close(self) -> None:
@@ -123,9 +125,35 @@ class RolloutEngine(Protocol):
         ...
 
 
+def whole_pass(weights: WeightStream) -> Iterator[tuple[str, torch.Tensor]]:
+    """One pass over the stream, each tensor checked against the metadata, that always runs to its end.
+
+    A pass may be a collective: a rank that breaks off would leave the others waiting for ever. So when the consumer
+    stops early (it failed, and closes this iterator), the rest is still iterated.
+
+    Raises:
+        RunError: what is streamed differs from what `metadata` declares.
+    """
+    declared = weights.metadata()
+    stream = iter(weights)
+    try:
+        for name, dtype, shape in declared:
+            found_name, tensor = next(stream, ("(nothing)", None))
+            found = (found_name, tensor.dtype, tuple(tensor.shape)) if tensor is not None else found_name
+            if tensor is None or found != (name, dtype, tuple(shape)):
+                raise RunError(f"the weight stream declares {name} {dtype} {tuple(shape)}, but yields {found}")
+            yield name, tensor
+        extra = next(stream, None)
+        if extra is not None:
+            raise RunError(f"the weight stream yields {extra[0]} after the last tensor that it declares")
+    finally:
+        for _ in stream:
+            pass
+
+
 def engine_names() -> list[str]:
     """Names that `rollout.engine` may have, built-in and installed ones, sorted. Imports no engine."""
-    return sorted(_installed())
+    return plugins.names(GROUP)
 
 
 def check_engine(name: str) -> None:
@@ -134,27 +162,24 @@ def check_engine(name: str) -> None:
     Raises:
         ConfigError: the name is unknown, two packages claim it, or it needs vLLM and that is not installed.
     """
-    _find(name)
+    known = engine_names()
+    if name not in known:
+        raise ConfigError(unknown_name("rollout engine", name, known, where="rollout.engine"))
     if name == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise ConfigError(_NO_VLLM)
+        raise ConfigError(NO_VLLM)
 
 
 def create_engine(name: str, context: EngineContext) -> RolloutEngine:
     """Make the engine of that name.
 
     Raises:
-        ConfigError: as `check_engine`, or the engine's package is broken or not an engine.
+        ConfigError: as `check_engine`, or the engine's package is broken or holds no engine.
     """
     check_engine(name)
-    entry = _find(name)
-    try:
-        kind = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"rollout.engine {name!r} ({_origin(entry)}) cannot be loaded: {error}") from error
-    engine = kind(context)
+    engine = plugins.load(GROUP, "rollout engine", name, "rollout.engine")(context)
     if not isinstance(engine, RolloutEngine):
         needed = "generate, score, sync, sleep, wake, close"
-        raise ConfigError(f"rollout.engine {name!r} ({_origin(entry)}) is not a rollout engine: it needs {needed}")
+        raise ConfigError(f"rollout.engine {name!r} is no rollout engine: it needs the methods {needed}")
     return engine
 
 
@@ -171,27 +196,3 @@ def request_seed(run_seed: int, step: int, stratum: str, prompt_id: str, index: 
     # repr of the tuple keeps the parts apart: ("a", "b1", 2) and ("a", "b", 12) must not meet.
     parts = repr((run_seed, step, stratum, prompt_id, index))
     return int.from_bytes(hashlib.sha256(parts.encode()).digest()[:8], "big") >> 1
-
-
-def _installed() -> dict[str, list[EntryPoint]]:
-    """Entry points of the group by name; more than one under a name is a clash."""
-    found: dict[str, dict[str, EntryPoint]] = {}
-    for entry in entry_points(group=GROUP):
-        # One package may be found twice (checkout and environment): the same target is no clash.
-        found.setdefault(entry.name, {}).setdefault(entry.value, entry)
-    return {name: list(entries.values()) for name, entries in found.items()}
-
-
-def _find(name: str) -> EntryPoint:
-    installed = _installed()
-    if name not in installed:
-        raise ConfigError(unknown_name("rollout engine", name, installed, where="rollout.engine"))
-    entry, *others = installed[name]
-    if others:
-        claims = " and ".join(f"{e.value} of {_origin(e)}" for e in (entry, *others))
-        raise ConfigError(f"rollout.engine {name!r} is claimed twice: {claims}. Uninstall one of the packages")
-    return entry
-
-
-def _origin(entry: EntryPoint) -> str:
-    return f"package {entry.dist.name!r}" if entry.dist is not None else "an unnamed package"

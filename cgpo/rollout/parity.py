@@ -1,0 +1,70 @@
+"""Does the rollout engine still sample from the policy that learns? Compares log-probs of the same tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cgpo.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """|log-prob of the engine − log-prob of the policy| per token, in nats.
+
+    Attributes:
+        mean: over all tokens; NaN when any difference is NaN; 0 when there are no tokens.
+        max: the largest; NaN when any difference is NaN.
+        tokens: how many tokens were compared.
+    """
+
+    mean: float
+    max: float
+    tokens: int
+
+
+def measure_gap(engine_logprobs: Sequence[Sequence[float]], policy_logprobs: Sequence[Sequence[float]]) -> Gap:
+    """The gap over all response tokens.
+
+    Args:
+        engine_logprobs: N responses, the engine's log-prob of each token, in nats.
+        policy_logprobs: the policy's, of the same tokens at the same temperature.
+
+    Raises:
+        ValueError: the two do not have the same shape.
+    """
+    if [len(r) for r in engine_logprobs] != [len(r) for r in policy_logprobs]:
+        raise ValueError("engine_logprobs and policy_logprobs must hold the same responses, token for token")
+    gaps = [
+        # Two impossible tokens agree; `-inf − -inf` would say NaN.
+        0.0 if theirs == ours else abs(theirs - ours)
+        for engine, policy in zip(engine_logprobs, policy_logprobs, strict=True)
+        for theirs, ours in zip(engine, policy, strict=True)
+    ]
+    if any(math.isnan(gap) for gap in gaps):
+        return Gap(math.nan, math.nan, len(gaps))
+    return Gap(math.fsum(gaps) / len(gaps), max(gaps), len(gaps)) if gaps else Gap(0.0, 0.0, 0)
+
+
+def check_gap(gap: Gap, limit: float, when: str) -> None:
+    """Stop a run whose engine no longer is the policy.
+
+    Args:
+        gap: what was measured.
+        limit: `rollout.max_logprob_gap`: largest mean gap, in nats per token. NaN is above every limit.
+        when: for the message, e.g. "after the sync of step 12".
+
+    Raises:
+        RunError: the mean gap is above the limit.
+    """
+    if gap.mean <= limit:
+        return
+    raise RunError(
+        f"{when}, the log-probs of the rollout engine and of the policy differ by {gap.mean:.4g} nats per token on "
+        f"average (largest {gap.max:.4g}, over {gap.tokens} tokens); rollout.max_logprob_gap allows {limit:g}. "
+        "The engine samples from another model than the one that learns, so the gradient would be wrong. Check: "
+        "the engine's and the policy's number types (rollout.vllm.dtype, model.dtype; bfloat16 alone explains about "
+        "0.01 to 0.03), a NaN in the weights (learning rate), a model that vLLM implements differently "
+        "(compare with rollout.engine=hf). Raise the limit only when the cause is known and harmless."
+    )
