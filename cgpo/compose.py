@@ -66,7 +66,13 @@ def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = ()) -> RunS
     problems: list[str] = []
     tree = dict(tree)
     strata = tree.get("strata")
+    if strata is None:
+        raise ConfigError(
+            "no strata: choose an experiment, e.g. experiment=quickstart, or name your own YAML with "
+            "--config-dir DIR experiment=NAME"
+        )
     if isinstance(strata, dict):
+        _refuse_misspelt_strata(strata)
         typed: dict[str, Any] = {}
         for name, stratum in strata.items():
             typed[name] = stratum
@@ -83,6 +89,15 @@ def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = ()) -> RunS
     if problems or settings is None:
         raise ConfigError("\n".join(problems))
     return settings
+
+
+def _refuse_misspelt_strata(strata: Mapping[str, Any]) -> None:
+    """A misspelt `strata.mth.weight=2` looks like a new stratum without prompts and optimiser."""
+    whole = [name for name, s in strata.items() if not isinstance(s, dict) or "prompts" in s or "optimizer" in s]
+    for name in strata:
+        if name not in whole:
+            hint = "A new stratum needs at least `prompts`, `rewards` and `optimizer`."
+            raise ConfigError(f"{unknown_name('stratum', name, whole, 'strata')}. {hint}")
 
 
 def check_names(settings: RunSettings) -> None:

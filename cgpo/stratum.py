@@ -39,6 +39,7 @@ class Stratum:
         prompts: training prompts with their token ids, by prompt id.
         heldout: held-out prompts with their token ids, by prompt id.
         sampler: draws training prompts; its position is saved in checkpoints.
+        sampler_seed: the sampler's seed.
         mixture: its judges.
         optimizer: its constrained optimiser.
         dropped: prompts left out because they were too long, (training, held-out).
@@ -49,6 +50,7 @@ class Stratum:
     prompts: dict[str, tuple[Prompt, tuple[int, ...]]]
     heldout: dict[str, tuple[Prompt, tuple[int, ...]]]
     sampler: PromptSampler
+    sampler_seed: int
     mixture: Mixture
     optimizer: StratumOptimizer[Any]
     dropped: tuple[int, int]
@@ -58,11 +60,18 @@ class Stratum:
         k = self.settings.generations_per_prompt
         seen: Counter[str] = Counter()
         requests = []
-        for prompt in self.sampler.next(self.settings.prompts_per_step):
-            first = seen[prompt.id] * k  # an epoch's end may bring a prompt twice; its samples must differ
+        for prompt in self.sampler.sample(self.settings.prompts_per_step):
+            first = seen[prompt.id] * k  # a batch larger than the set brings a prompt twice; its samples must differ
             seen[prompt.id] += 1
             requests += [self.request(prompt, step, first + i, run_seed) for i in range(k)]
         return requests
+
+    def upcoming(self, steps: int) -> list[Prompt]:
+        """The prompts of the next steps, each once, without moving the sampler."""
+        ahead = PromptSampler([prompt for prompt, _ in self.prompts.values()], self.sampler_seed, stratum=self.name)
+        ahead.load_state_dict(self.sampler.state_dict())
+        drawn = ahead.sample(steps * self.settings.prompts_per_step) if steps else []
+        return list({prompt.id: prompt for prompt in drawn}.values())
 
     def request(
         self, prompt: Prompt, step: int, index: int, run_seed: int, temperature: float | None = None
@@ -132,7 +141,8 @@ def _build(
         settings=settings,
         prompts=_by_id(prompts),
         heldout=_by_id(heldout),
-        sampler=PromptSampler([prompt for prompt, _ in prompts], seed=seed),
+        sampler=PromptSampler([prompt for prompt, _ in prompts], seed, stratum=name),
+        sampler_seed=seed,
         mixture=mixture,
         optimizer=kind(settings.optimizer),
         dropped=(dropped, heldout_dropped),

@@ -1,0 +1,172 @@
+"""The `cgpo` command. Parsing only: what a command does is imported when it runs, so `--help` answers at once.
+
+Bad input prints one clear message on stderr and exits 2, without a traceback. Errors that are nobody's typing (a
+limit was passed in mid-run, the disk is full) exit 1; a run stopped by a signal exits 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cgpo import __version__
+from cgpo.errors import CgpoError, RunError, nearest
+
+INTERRUPTED = 130
+"""Exit status after SIGINT or SIGTERM, as shells have it."""
+
+OVERRIDES_HELP = "settings as Hydra overrides: experiment=quickstart train.steps=3 strata.math.optimizer.kl_max=12"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says the nearest match for a misspelt command."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        if "invalid choice" in message:
+            word = message.split("'")[1]
+            close = nearest(word, COMMANDS)
+            message += f". Did you mean {close!r}?" if close else ""
+        super().error(message)
+
+
+COMMANDS = ("train", "reward", "evaluate", "report", "export", "judge", "doctor")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(
+        prog="cgpo",
+        description="Constrained generative policy optimisation of language models with a mixture of judges.",
+        epilog="example: cgpo train experiment=quickstart --dry-run",
+    )
+    parser.add_argument("--version", action="version", version=f"cgpo {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_reward(commands)
+    _add_evaluate(commands)
+    report = commands.add_parser(
+        "report",
+        help="write a run's report.html",
+        description="Writes report.html from what a run has recorded so far; works on a killed run too.",
+        epilog="example: cgpo report runs/quickstart",
+    )
+    report.add_argument("run", metavar="RUN", help="the run directory")
+    export = commands.add_parser(
+        "export",
+        help="write a run's policy as a Hugging Face checkpoint",
+        description="Writes the policy of a run's newest checkpoint as a Hugging Face folder with its tokenizer.",
+        epilog="example: cgpo export runs/quickstart --output exported",
+    )
+    export.add_argument("run", metavar="RUN", help="the run directory")
+    export.add_argument("--output", metavar="DIR", required=True, help="a folder that does not exist yet")
+    judge = commands.add_parser(
+        "judge",
+        help="list, run and check judges",
+        description="Judges without training: list them, judge a file of responses, check a judge's contract.",
+        epilog="example: cgpo judge run --judge math --input rows.jsonl --output judged.jsonl",
+    )
+    import judges.cli
+
+    judges.cli.add_arguments(judge)
+    doctor = commands.add_parser(
+        "doctor",
+        help="what this machine can run, and what to type to mend what is missing",
+        description="Checks versions, GPUs, compiler, bubblewrap and disk, and says what to type for each finding.",
+        epilog="example: cgpo doctor",
+    )
+    import cgpo.doctor
+
+    cgpo.doctor.add_arguments(doctor)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES_HELP)
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own YAML files, searched besides conf/")
+
+
+def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
+    train = commands.add_parser(
+        "train",
+        help="CGPO training",
+        description="Trains a policy with CGPO. The same command started again goes on where it stopped.",
+        epilog="example: cgpo train experiment=quickstart strata.math.optimizer.kl_max=12 --dry-run",
+    )
+    _add_settings(train)
+    train.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
+    train.add_argument("--fresh", action="store_true", help="start anew; an existing run directory is moved aside")
+    train.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
+
+
+def _add_reward(commands: argparse._SubParsersAction[_Parser]) -> None:
+    reward = commands.add_parser(
+        "reward",
+        help="train a reward model on preference pairs",
+        description="Trains a reward model (a sequence classifier) on preference pairs, from a file or made from the "
+        "strata's prompts, and prints its held-out accuracy.",
+        epilog="example: cgpo reward experiment=quickstart",
+    )
+    _add_settings(reward)
+    reward.add_argument("--fresh", action="store_true", help="start anew; an existing run directory is moved aside")
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="evaluate a run's newest checkpoint on held-out prompts",
+        description="Evaluates the newest checkpoint of the run these settings describe on its held-out prompts.",
+        epilog="example: cgpo evaluate experiment=quickstart",
+    )
+    _add_settings(evaluate)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs a command and exits with its status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    args, rest = parser.parse_known_args(arguments)
+    if hasattr(args, "overrides"):
+        args.overrides += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    sys.exit(_run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    from judges.errors import JudgesError
+
+    try:
+        return _dispatch(args)
+    except KeyboardInterrupt:
+        print("cgpo: broken off", file=sys.stderr)
+        return INTERRUPTED
+    except (CgpoError, JudgesError) as error:
+        from cgpo.interrupt import Interrupted
+
+        print(f"cgpo {args.command}: {error}", file=sys.stderr)
+        if isinstance(error, Interrupted):
+            return INTERRUPTED
+        return 1 if isinstance(error, RunError) else 2
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    if args.command == "judge":
+        import judges.cli
+
+        return judges.cli.run(args)
+    if args.command == "doctor":
+        import cgpo.doctor
+
+        return cgpo.doctor.run(args)
+    from cgpo import commands
+
+    run = {
+        "train": commands.train,
+        "reward": commands.reward,
+        "evaluate": commands.evaluate,
+        "report": commands.report,
+        "export": commands.export,
+    }[args.command]
+    return run(args)

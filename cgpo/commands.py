@@ -1,0 +1,82 @@
+"""What the commands that need a configuration or a run directory do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from cgpo.compose import Composed, compose
+from cgpo.errors import ConfigError
+
+
+def train(args: argparse.Namespace) -> int:
+    """`cgpo train`."""
+    if args.multirun:
+        from cgpo.sweep import sweep
+
+        return sweep(args.overrides, args.config_dir, dry_run=args.dry_run)
+    composed = compose(args.overrides, config_dir=args.config_dir)
+    from cgpo.plan import print_plan
+
+    if args.dry_run:
+        print_plan(composed)
+        return 0
+    from cgpo.run import run_training
+
+    run_training(composed, fresh=args.fresh)
+    return 0
+
+
+def reward(args: argparse.Namespace) -> int:
+    """`cgpo reward`: a run directory of its own, `runs/<experiment>-reward` by default."""
+    composed = compose(args.overrides, config_dir=args.config_dir, run_suffix="-reward")
+    from cgpo.stages.reward import run_reward_stage
+
+    return run_reward_stage(composed.settings, fresh=args.fresh)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """`cgpo evaluate`."""
+    composed = compose(args.overrides, config_dir=args.config_dir)
+    from cgpo.run import run_evaluation
+
+    run_evaluation(composed)
+    return 0
+
+
+def report(args: argparse.Namespace) -> int:
+    """`cgpo report`."""
+    _require_run(args.run)
+    from cgpo.tracking.report import write_report
+
+    print(write_report(Path(args.run)))
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """`cgpo export`."""
+    _require_run(args.run)
+    from cgpo.policy.export import export_run
+
+    print(export_run(Path(args.run), Path(args.output)))
+    return 0
+
+
+def _require_run(path: str) -> None:
+    if not (Path(path) / "config.yaml").is_file():
+        runs = sorted(p.parent.as_posix() for p in Path("runs").glob("*/config.yaml"))
+        known = f" Runs here: {', '.join(runs)}" if runs else ""
+        raise ConfigError(f"{path} is no run directory: it has no config.yaml.{known}")
+
+
+def is_first_rank() -> bool:
+    """True where one rank should speak for all; asks no process group."""
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+
+
+def say(composed: Composed, text: str) -> None:
+    """A line on stderr, from one rank."""
+    if is_first_rank():
+        print(text, file=sys.stderr)

@@ -1,0 +1,113 @@
+"""The plan of a run, printed by `--dry-run`: strata, judges, batch arithmetic, bounds on tokens, ranks. No torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cgpo.compose import Composed
+from cgpo.config import PromptSettings, RunSettings, StratumSettings
+
+
+def print_plan(composed: Composed) -> None:
+    """Prints what the command would do, with the derived numbers."""
+    settings = composed.settings
+    console = Console()
+    console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(settings)}")
+    console.print(
+        f"policy {settings.model.name} ({settings.model.dtype}), reference "
+        f"{settings.model.reference or 'the policy before training'}, rollout engine {settings.rollout.engine}, "
+        f"ZeRO stage {settings.deepspeed.zero_stage}, {ranks()} rank(s)"
+    )
+    console.print(_strata_table(settings))
+    console.print(_batch_text(settings))
+    for warning in warnings(settings):
+        console.print(f"[yellow]note:[/yellow] {warning}")
+
+
+def ranks() -> int:
+    """How many processes this command would be one of."""
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+
+
+def warnings(settings: RunSettings) -> list[str]:
+    """What would stop the run before its first step, as far as can be seen without loading anything."""
+    found = []
+    for name, reward in settings.rewards.items():
+        looks_local = reward.model.startswith((".", "/", "runs/")) or Path(reward.model).exists()
+        if looks_local and not (Path(reward.model) / "config.json").is_file():
+            found.append(
+                f"rewards.{name}.model: {reward.model} does not exist yet; `cgpo reward` with the same experiment makes it"
+            )
+    size = ranks()
+    for name, stratum in settings.strata.items():
+        if stratum.prompts_per_step % size:
+            found.append(
+                f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by {size} ranks"
+            )
+    return found
+
+
+def _run_dir(settings: RunSettings) -> str:
+    there = (Path(settings.run_dir) / "config.yaml").is_file()
+    return f"{settings.run_dir} ({'exists: the run goes on' if there else 'new'})"
+
+
+def _strata_table(settings: RunSettings) -> Table:
+    table = Table(title="strata", title_justify="left")
+    for column in ("stratum", "prompts", "held out", "judges", "rewards", "optimiser"):
+        table.add_column(column, overflow="fold")
+    for column in ("B", "K", "max tokens", "T", "ρ"):
+        table.add_column(column, justify="right")
+    for name, stratum in settings.strata.items():
+        table.add_row(
+            name,
+            _source(stratum.prompts),
+            _source(stratum.heldout) if stratum.heldout else "–",
+            ", ".join(_judges(stratum)) or "none: every response is feasible",
+            ", ".join(f"{k} × {w:g}" for k, w in stratum.rewards.items()),
+            _optimizer(stratum),
+            str(stratum.prompts_per_step),
+            str(stratum.generations_per_prompt),
+            str(stratum.sampling.max_tokens),
+            f"{stratum.sampling.temperature:g}",
+            f"{stratum.weight:g}",
+        )
+    return table
+
+
+def _judges(stratum: StratumSettings) -> list[str]:
+    return [
+        spec.name + (f"({', '.join(f'{k}={v}' for k, v in spec.options.items())})" if spec.options else "")
+        for spec in stratum.judges
+    ]
+
+
+def _optimizer(stratum: StratumSettings) -> str:
+    values = stratum.optimizer.model_dump(exclude={"name"}, exclude_none=True)
+    return f"{stratum.optimizer.name}({', '.join(f'{k}={v:g}' for k, v in values.items())})"
+
+
+def _source(prompts: PromptSettings) -> str:
+    if prompts.generator:
+        return f"{prompts.size} from {prompts.generator} generator"
+    return f"{prompts.path} [{prompts.split}]" + (f", first {prompts.size}" if prompts.size else "")
+
+
+def _batch_text(settings: RunSettings) -> str:
+    responses = {n: s.prompts_per_step * s.generations_per_prompt for n, s in settings.strata.items()}
+    most = sum(responses[n] * s.sampling.max_tokens for n, s in settings.strata.items())
+    sums = " + ".join(
+        f"{s.prompts_per_step} × {s.generations_per_prompt}" for s in settings.strata.values()
+    )
+    return (
+        f"a step: {sums} = {sum(responses.values())} responses over all ranks, at most {most} response tokens; "
+        f"{settings.train.steps} steps: {settings.train.steps * sum(responses.values())} responses, at most "
+        f"{settings.train.steps * most} tokens\n"
+        f"AdamW, learning rate {settings.train.learning_rate:g}, micro-batches of at most "
+        f"{settings.train.micro_batch_tokens} tokens a rank, gradient norm clipped at {settings.train.max_grad_norm:g}; "
+        f"checkpoint every {settings.train.save_every or '–'} steps"
+    )

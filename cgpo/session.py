@@ -1,0 +1,222 @@
+"""The parts of a training run, built from its settings, and what they keep on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cgpo import distributed
+from cgpo.assets import resolve_model
+from cgpo.config import RunSettings
+from cgpo.errors import ConfigError
+from cgpo.evaluation.summary import EvaluationFile
+from cgpo.policy.checkpoints import Checkpoints
+from cgpo.policy.layout import TokenSequence
+from cgpo.policy.model import context_length, load_tokenizer
+from cgpo.policy.policy import Policy, Reference
+from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
+from cgpo.rewards.baseline import BaselineStore
+from cgpo.rewards.model import Reward, create_reward
+from cgpo.rollout.engine import EngineContext, RolloutEngine, create_engine
+from cgpo.stratum import Stratum, build_strata
+from cgpo.tracking.display import Display
+from cgpo.tracking.loggers import Logger, make_loggers
+from cgpo.tracking.metrics import MetricsFile
+from cgpo.tracking.quantities import step_metrics
+from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
+from judges.workers import JudgeWorkers
+
+
+@dataclass
+class Session:
+    """Everything a run consists of.
+
+    Attributes:
+        settings: the whole configuration.
+        run_dir: where the run keeps its files.
+        display: progress for the person.
+        strata: the tasks, by name.
+        policy: what is trained.
+        reference: π_ref.
+        engine: generates responses; holds a copy of the policy's weights.
+        engine_forgets: the engine loses its weights when it sleeps.
+        rewards: reward models, by name.
+        baselines: baseline responses and their rewards.
+        evaluations: the held-out evaluations of the run.
+        checkpoints: the run's checkpoints.
+        probe: fixed tokens on which engine and policy are compared after each sync.
+    """
+
+    settings: RunSettings
+    run_dir: Path
+    display: Display
+    strata: dict[str, Stratum]
+    policy: Policy
+    reference: Reference
+    engine: RolloutEngine
+    engine_forgets: bool
+    rewards: dict[str, Reward]
+    baselines: BaselineStore
+    evaluations: EvaluationFile
+    checkpoints: Checkpoints
+    probe: list[TokenSequence]
+    metrics: MetricsFile
+    rollouts: RolloutsWriter
+    loggers: list[Logger]
+
+    @property
+    def writes(self) -> bool:
+        """True on the one rank that writes files."""
+        return distributed.rank() == 0
+
+    def positions(self) -> dict[str, Any]:
+        """Everything besides the policy that influences the next step, as plain data."""
+        return {
+            "strata": {
+                name: {"sampler": stratum.sampler.state_dict(), "optimizer": stratum.optimizer.state_dict()}
+                for name, stratum in self.strata.items()
+            }
+        }
+
+    def save(self, step: int, positions: dict[str, Any]) -> None:
+        """Writes a checkpoint after `step` steps, unless there is one; every rank must call it."""
+        latest = self.checkpoints.latest()
+        if latest is None or latest.step != step:
+            self.checkpoints.save(step, self.policy.save, positions)
+
+    def restore(self) -> int:
+        """Goes back to the newest checkpoint; returns how many steps are done (0 without one)."""
+        latest = self.checkpoints.latest()
+        done = latest.step if latest is not None else 0
+        if latest is not None:
+            state = latest.read_state()
+            self.policy.load(str(latest.folder))
+            for name, stratum in self.strata.items():
+                stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
+                stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
+        if self.writes:
+            self.metrics.truncate_after(done)
+            self.rollouts.truncate_after(done)
+            self.evaluations.truncate_after(done)
+            config = self.settings.model_dump(mode="json", exclude={"strata"})
+            self.loggers += make_loggers(self.settings.tracking, self.run_dir, done + 1, config)
+        distributed.barrier()
+        self.evaluations.reload()
+        return done
+
+    def engine_holds_reference(self) -> None:
+        """Makes the engine generate as π_ref. A new engine holds the model the policy started from."""
+        if self.settings.model.reference is not None:
+            self.engine.sync(self.reference.weights())
+
+    def engine_holds_policy(self) -> None:
+        """Undoes `engine_holds_reference`."""
+        if self.settings.model.reference is not None:
+            self.engine.sync(self.policy.weights())
+
+    def step_metrics(self, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
+        """Metrics that follow from the recorded responses of a step."""
+        return step_metrics(rows)
+
+    def write_rollouts(self, step: int, rows: Sequence[RolloutRow]) -> None:
+        """Records a step's responses, on one rank."""
+        if self.writes:
+            self.rollouts.write(step, rows)
+
+    def record(self, step: int, metrics: dict[str, float | None]) -> None:
+        """Records and shows a step's metrics, on one rank."""
+        if self.writes:
+            self.metrics.append(step, metrics)
+            for logger in self.loggers:
+                logger.log(step, metrics)
+        self.display.step(step, metrics)
+
+
+@contextmanager
+def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
+    """Builds the parts of a run in a claimed run directory, and takes them apart at the end.
+
+    Raises:
+        ConfigError, DataError: a model, data set, reward or engine cannot be used.
+    """
+    run_dir = Path(settings.run_dir)
+    with ExitStack() as stack:
+        distributed.init_distributed()
+        stack.callback(distributed.close_distributed)
+        check_batches(settings, distributed.world_size())
+        display.phase("loading judges and prompts")
+        workers = stack.enter_context(JudgeWorkers())
+        tokenizer = load_tokenizer(settings.model.name, settings.model)
+        length = context_length(settings.model)
+        strata = build_strata(settings, tokenizer, length, workers)
+        for stratum in strata.values():
+            if any(stratum.dropped):
+                train, heldout = stratum.dropped
+                display.message(f"{stratum.name}: dropped as too long: {train} training, {heldout} held-out prompts")
+        display.phase("loading reward models")
+        used = {name for stratum in strata.values() for name in stratum.settings.rewards}
+        rewards = {name: create_reward(name, settings.rewards[name]) for name in sorted(used)}
+        display.phase("loading policy and reference")
+        policy, reference = Policy(settings), Reference(settings)
+        display.phase(f"starting the rollout engine ({settings.rollout.engine})")
+        engine = create_engine(settings.rollout.engine, engine_context(settings, length))
+        stack.callback(engine.close)
+        writes = distributed.rank() == 0
+        loggers: list[Logger] = []
+        stack.callback(lambda: [logger.close() for logger in loggers])
+        yield Session(
+            settings=settings,
+            run_dir=run_dir,
+            display=display,
+            strata=strata,
+            policy=policy,
+            reference=reference,
+            engine=engine,
+            engine_forgets=distributed.device().type == "cuda",
+            rewards=rewards,
+            baselines=BaselineStore(run_dir / BASELINES_NAME, writable=writes),
+            evaluations=EvaluationFile(run_dir),
+            checkpoints=Checkpoints(run_dir / "checkpoints", settings.train.keep_checkpoints),
+            probe=probe_sequences(strata, settings.rollout.probe_responses),
+            metrics=MetricsFile(run_dir / "metrics.jsonl"),
+            rollouts=RolloutsWriter(run_dir / "rollouts"),
+            loggers=loggers,
+        )
+
+
+def engine_context(settings: RunSettings, length: int) -> EngineContext:
+    """What the rollout engine is made from."""
+    return EngineContext(
+        model_path=resolve_model(settings.model.name),
+        revision=settings.model.revision,
+        trust_remote_code=settings.model.trust_remote_code,
+        dtype=settings.model.dtype,
+        context_length=length,
+        settings=settings.rollout,
+        seed=settings.seed,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+    )
+
+
+def check_batches(settings: RunSettings, world_size: int) -> None:
+    """Every rank gets the same number of prompts of every stratum.
+
+    Raises:
+        ConfigError: a stratum's `prompts_per_step` does not divide by the number of ranks.
+    """
+    for name, stratum in settings.strata.items():
+        if stratum.prompts_per_step % world_size:
+            raise ConfigError(
+                f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by the {world_size} "
+                f"ranks; set a multiple of {world_size}"
+            )
+
+
+def probe_sequences(strata: dict[str, Stratum], count: int) -> list[TokenSequence]:
+    """The first prompts of the strata in turn, each cut in half: the second half is scored given the first."""
+    prompts = [ids for stratum in strata.values() for _, ids in list(stratum.prompts.values())[:count]]
+    return [TokenSequence(ids[: len(ids) // 2], ids[len(ids) // 2 :]) for ids in prompts[:: max(1, len(strata))]][:count]

@@ -1,0 +1,73 @@
+"""Sweeps: `cgpo train -m key=a,b` runs once for each combination, through Hydra's sweepers and launchers.
+
+Every job is a process of its own (`cgpo train …`), so that a job's engine, process group and memory are gone when the
+next one starts. A job's run directory is its sweep directory, named after its overrides: the same sweep started again
+goes on where each job stopped.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cgpo.compose import CONFIG_MODULE, force_values
+from cgpo.errors import ConfigError, RunError
+
+
+def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) -> int:
+    """Runs every job of a sweep; 0 when all succeeded.
+
+    Raises:
+        ConfigError: bad overrides.
+        RunError: a job failed.
+    """
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig
+
+    def job(_: DictConfig) -> int:
+        found = HydraConfig.get()
+        task = [o.removeprefix("++") for o in found.overrides.task]
+        folder = Path(found.sweep.dir) / found.sweep.subdir
+        command = [sys.executable, "-m", "cgpo", "train", *task]
+        if not any(o.startswith("run_dir=") for o in task):
+            command.append(f"run_dir={folder}")
+        if config_dir is not None:
+            command += ["--config-dir", config_dir]
+        if dry_run:
+            command.append("--dry-run")
+        print(f"sweep: {' '.join(command[3:])}", file=sys.stderr, flush=True)
+        return subprocess.run(command, check=False).returncode
+
+    with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        try:
+            forced = force_values(overrides, config_dir)
+        except HydraException as error:
+            raise ConfigError(f"override: {error}") from error
+    return _multirun(job, forced)
+
+
+def _multirun(job: object, overrides: list[str]) -> int:
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import JobReturn
+    from hydra.errors import HydraException
+
+    GlobalHydra.instance().clear()
+    search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
+    engine = Hydra.create_main_hydra2(task_name="cgpo", config_search_path=search_path)
+    try:
+        batches = engine.multirun(config_name="config", task_function=job, overrides=overrides, with_log_configuration=False)
+    except HydraException as error:
+        raise ConfigError(f"sweep: {error}") from error
+    finally:
+        GlobalHydra.instance().clear()
+    returns: list[JobReturn] = [r for batch in batches or [] for r in batch]
+    failed = [r for r in returns if r.return_value != 0]
+    if failed:
+        raise RunError(f"sweep: {len(failed)} of {len(returns)} jobs failed; their messages stand above")
+    return 0

@@ -1,0 +1,268 @@
+"""The training loop: CGPO's Algorithm 2 on one or two screens.
+
+    every step:  for each stratum l:  sample B_l prompts → K_l responses each from the current policy → judge → reward
+                 for each stratum l:  g_l from its optimiser
+                 w ← w + α Σ_l ρ_l g_l                                      one optimiser step
+                 push the new weights to the rollout engine, and check that they arrived
+
+One program, the same on every rank. `cgpo.session` builds the parts; this module moves the data through them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from cgpo import distributed
+from cgpo.collection import add_baselines, add_rewards, generate_and_judge
+from cgpo.errors import RunError
+from cgpo.evaluation.heldout import evaluate
+from cgpo.interrupt import Interrupted, StopSignal
+from cgpo.learning import Prepared, learn, prepare
+from cgpo.rewards.calibration import check_missing
+from cgpo.rollout.parity import Gap, check_gap, measure_gap
+from cgpo.session import Session
+from cgpo.stratum import BASELINE_STEP, share_of_rank
+from cgpo.tracking.rollouts import RolloutRow
+from cgpo.types import GenerationRequest, JudgedRollout
+from judges import Outcome
+
+
+class Trainer:
+    """Trains a policy.
+
+    Args:
+        session: the parts of the run.
+        stop: says when a signal asked to stop.
+    """
+
+    def __init__(self, session: Session, stop: StopSignal) -> None:
+        self.session = session
+        self.stop = stop
+        self.settings = session.settings
+        self._seconds: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Trains until `train.steps` steps are done.
+
+        Raises:
+            Interrupted: a signal came; a checkpoint of the last whole step is on disk.
+            RunError: a limit was passed (unknown verdicts, missing rewards, log-prob gap) or the disk is full.
+        """
+        s = self.session
+        first = s.restore()
+        s.display.start(self.settings.train.steps, list(s.strata), first)
+        self._make_baselines(first)
+        if first:
+            s.engine.sync(s.policy.weights())
+        self._check_engine()
+        if self.settings.eval.before and not s.evaluations.done(0):
+            self._evaluate(0)
+        for step in range(first, self.settings.train.steps):
+            at_start = s.positions()
+            try:
+                metrics = self._step(step)
+            except Interrupted:
+                s.save(step, at_start)
+                raise
+            s.record(step + 1, metrics)
+            self._after_step(step + 1)
+        if self.settings.eval.after and not s.evaluations.done(self.settings.train.steps):
+            self._evaluate(self.settings.train.steps)
+
+    def _step(self, step: int) -> dict[str, float | None]:
+        """One step of Algorithm 2; returns its metrics on every rank."""
+        s = self.session
+        started = time.monotonic()
+        self._seconds.clear()
+        requests = [r for stratum in s.strata.values() for r in stratum.sample_requests(step, self.settings.seed)]
+        judged = self._collect(step, share_of_rank_by_stratum(requests))
+        s.engine.sleep()
+        with self._phase("log-probs"):
+            prepared = {name: prepare(s.strata[name], judged[name], s.policy, s.reference) for name in s.strata}
+        self._check_stop_alone()
+        with self._phase("learning"):
+            rate = learning_rate(step, self.settings.train.learning_rate, self.settings.train.warmup_steps)
+            result = learn(s.policy, s.strata, prepared, rate, self._progress("learning"))
+        gap = self._push_weights(moved=not result.skipped)
+        rows = gather_rows(prepared)
+        s.write_rollouts(step + 1, rows)
+        metrics: dict[str, float | None] = s.step_metrics(rows)
+        for name, p in prepared.items():
+            metrics |= {f"{name}/{key}": value for key, value in p.surrogate.metrics.items()}
+            metrics[f"{name}/loss"] = result.losses[name]
+            metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
+            metrics[f"{name}/no_signal"] = float(result.losses[name] == 0 and not p.surrogate.coefficient.any())
+        metrics["train/grad_norm"] = result.grad_norm
+        metrics["train/learning_rate"] = rate
+        metrics["train/skipped_step"] = float(result.skipped)
+        metrics["sync/logprob_gap"], metrics["sync/logprob_gap_largest"] = gap.mean, gap.max
+        metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
+        metrics |= {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
+        metrics["time/step"] = time.monotonic() - started
+        return metrics
+
+    def _collect(self, step: int, requests: Sequence[GenerationRequest]) -> Mapping[str, list[JudgedRollout]]:
+        """Responses of this rank with verdicts and rewards, within the limits on what may be unknown."""
+        s = self.session
+        with self._phase("rollout"):
+            progress = self._progress("rollout")
+            judged = generate_and_judge(s.engine, s.strata, requests, progress, self._check_stop_alone)
+        with self._phase("rewards"):
+            found = add_rewards(judged, s.strata, s.rewards, s.baselines)
+        check_unknown(found, self.session, f"step {step + 1}")
+        return found
+
+    def _push_weights(self, *, moved: bool) -> Gap:
+        """Brings the engine up to the policy's weights, and measures that they arrived.
+
+        Args:
+            moved: the weights changed in this step; after a sleep they are pushed in any case.
+        """
+        s = self.session
+        with self._phase("sync"):
+            s.engine.wake()
+            if moved or s.engine_forgets:
+                s.engine.sync(s.policy.weights())
+            return self._check_engine()
+
+    def _check_engine(self) -> Gap:
+        """Measures the gap between the engine's and the policy's log-probs on fixed tokens.
+
+        Raises:
+            RunError: it is above `rollout.max_logprob_gap`: the engine samples from another model.
+        """
+        s = self.session
+        ours = [t.tolist() for t in s.policy.token_logprobs(s.probe, 1.0)]
+        theirs = s.engine.score([(q.prompt_ids, q.response_ids) for q in s.probe])
+        gap = over_ranks(measure_gap(theirs, ours))
+        check_gap(gap, self.settings.rollout.max_logprob_gap, "after the weights were pushed to the rollout engine")
+        return gap
+
+    def _make_baselines(self, first: int) -> None:
+        """Baseline responses for every prompt the rest of the run will use, while the engine holds π_ref."""
+        s = self.session
+        wanted = []
+        for name, stratum in s.strata.items():
+            prompts = stratum.upcoming(self.settings.train.steps - first)
+            if self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
+                prompts += [prompt for prompt, _ in stratum.heldout.values()]
+            missing = s.baselines.missing(name, prompts, stratum.settings.rewards)
+            wanted += [stratum.request(prompt, BASELINE_STEP, 0, self.settings.seed) for prompt in missing]
+        if not wanted:
+            return
+        with self._phase("baseline responses"):
+            s.engine_holds_reference()
+            mine = share_of_rank(wanted, distributed.rank(), distributed.world_size())
+            progress = self._progress("baseline responses")
+            add_baselines(s.engine, s.strata, s.rewards, s.baselines, mine, progress, self._check_stop_alone)
+        s.engine_holds_policy()
+
+    def _after_step(self, done: int) -> None:
+        """What happens between steps: evaluation, checkpoint, stopping."""
+        every, save_every = self.settings.eval.every, self.settings.train.save_every
+        last = done == self.settings.train.steps
+        if every and done % every == 0 and not (last and self.settings.eval.after):
+            self._evaluate(done)
+        stopping = distributed.any_rank(self.stop.requested)
+        if last or stopping or (save_every and done % save_every == 0):
+            with self._phase("checkpoint"):
+                self.session.save(done, self.session.positions())
+        if stopping and not last:
+            raise Interrupted("stopped by a signal")
+
+    def _evaluate(self, step: int) -> None:
+        with self._phase("evaluation"):
+            evaluate(self.session, step, self._progress("evaluation"), self._check_stop_alone)
+
+    def _check_stop_alone(self) -> None:
+        """Breaks off within a step, but only where no other rank would be left waiting."""
+        if distributed.world_size() == 1:
+            self.stop.check()
+
+    def _progress(self, phase: str):  # type: ignore[no-untyped-def]
+        return lambda done, total: self.session.display.phase(phase, done, total)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self.session.display.phase(name)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name.replace(" ", "_").replace("-", "")] += time.monotonic() - started
+
+
+def learning_rate(step: int, peak: float, warmup_steps: int) -> float:
+    """Of step 0, 1, …: rises linearly over `warmup_steps`, then constant."""
+    return peak * min(1.0, (step + 1) / (warmup_steps + 1))
+
+
+def over_ranks(gap: Gap) -> Gap:
+    """The gap over every rank's tokens."""
+    total, tokens = distributed.all_sum([gap.mean * gap.tokens if gap.tokens else 0.0, float(gap.tokens)])
+    return Gap(total / tokens if tokens else 0.0, distributed.all_max(gap.max), int(tokens))
+
+
+def share_of_rank_by_stratum(requests: Sequence[GenerationRequest]) -> list[GenerationRequest]:
+    """This rank's requests: its share of every stratum's prompts."""
+    rank, size = distributed.rank(), distributed.world_size()
+    found: list[GenerationRequest] = []
+    for name in dict.fromkeys(r.stratum for r in requests):
+        found += share_of_rank([r for r in requests if r.stratum == name], rank, size)
+    return found
+
+
+def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
+    """The recorded form of every rank's samples, on every rank."""
+    rows = [
+        RolloutRow.of(
+            judged,
+            log_ratio=float(p.batch.log_ratio[i]),
+            weight=float(p.surrogate.coefficient[i]) if bool(p.batch.known[i]) else None,
+        )
+        for p in prepared.values()
+        for i, judged in enumerate(p.judged)
+    ]
+    return [row for part in distributed.gather_objects(rows) for row in part]
+
+
+def check_unknown(found: Mapping[str, Sequence[JudgedRollout]], session: Session, when: str) -> None:
+    """Stops the run, on all ranks together, when too much is unknown.
+
+    Raises:
+        RunError: a judge's share of unknown verdicts or a reward's share of missing scores is above its limit.
+    """
+    mine = {
+        name: [(key, v.outcome, v.reason) for j in judged for key, v in j.judgement.verdicts.items()]
+        for name, judged in found.items()
+    }
+    missing: dict[str, tuple[int, int]] = {}
+    for judged in found.values():
+        for j in judged:
+            for reward, score in j.rewards.items():
+                lost, scored = missing.get(reward, (0, 0))
+                missing[reward] = (lost + (score is None), scored + 1)
+    everywhere = distributed.gather_objects((mine, missing))
+    for name, stratum in session.strata.items():
+        said = [v for part, _ in everywhere for v in part[name]]
+        for judge in dict.fromkeys(key for key, *_ in said):
+            concerned = [(outcome, reason) for key, outcome, reason in said if key == judge]
+            unknown = [reason for outcome, reason in concerned if outcome is Outcome.UNKNOWN]
+            limit = stratum.settings.max_unknown_rate
+            if len(unknown) > limit * len(concerned):
+                raise RunError(
+                    f"{when}: judge {judge!r} of stratum {name!r} gave no verdict on {len(unknown)} of "
+                    f"{len(concerned)} responses; the limit strata.{name}.max_unknown_rate is {limit:g}. "
+                    f"The first reason: {unknown[0]}"
+                )
+    totals: Counter[str] = Counter()
+    scored: Counter[str] = Counter()
+    for _, part in everywhere:
+        for reward, (lost, seen) in part.items():
+            totals[reward] += lost
+            scored[reward] += seen
+    limits = {name: reward.max_missing_rate for name, reward in session.settings.rewards.items()}
+    check_missing({name: (totals[name], scored[name]) for name in scored}, limits, when)
