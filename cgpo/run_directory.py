@@ -6,15 +6,13 @@ that no run is ever continued under settings it was not started with.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cgpo.errors import RunError
+from cgpo.tracking.disk import write_atomically
 
 SCHEMA = 1
 """Version of the form of `config.yaml`."""
@@ -88,42 +86,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return found
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Writes a text file so that it is there whole or not at all, whenever the process or the machine dies.
-
-    Raises:
-        RunError: the disk is full, or the folder cannot be written.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder: a rename is atomic only within one file system. The dot marks what a kill may leave.
-        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise write_error(file, error) from error
-
-
-def write_error(file: Path, error: OSError) -> RunError:
-    """What to tell the user when `file` could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RunError(f"no space left to write {file}. Free some, then start the same command again: it goes on")
-    return RunError(f"{file} cannot be written: {error.strerror or error}")
-
-
 def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
     import yaml
 
     body = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
-    write_atomically(folder / CONFIG_NAME, f"schema: {SCHEMA}\n{body}")
+    text = f"schema: {SCHEMA}\n{body}".encode("utf-8", "backslashreplace")
+    write_atomically(folder / CONFIG_NAME, text, "the run's configuration")
 
 
 def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from cgpo.errors import RunError
 from cgpo.rewards.calibration import finite
-from cgpo.run_directory import write_error
+from cgpo.tracking.disk import append_line
 from cgpo.types import Prompt
 
 SCHEMA = 1
@@ -94,7 +94,7 @@ class BaselineStore:
             self._baselines[stratum, prompt.id] = baseline
             lines.append(json.dumps(_row(stratum, prompt.id, baseline), allow_nan=False))
         if lines and self._writable:
-            self._append("\n".join(lines) + "\n")
+            append_line(self._file, "\n".join(lines), f"the baselines of stratum {stratum}")
 
     def get(self, stratum: str, prompt_id: str) -> Baseline:
         """The baseline of a prompt.
@@ -109,16 +109,6 @@ class BaselineStore:
         if found is None or not rewards <= found.rewards.keys():
             return False
         return prompt.baseline == found.response if prompt.baseline is not None else not found.golden
-
-    def _append(self, text: str) -> None:
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-        except OSError as error:
-            raise write_error(self._file, error) from error
 
     def _load(self) -> None:
         try:
