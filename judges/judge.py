@@ -55,6 +55,9 @@ class Judge(ABC):
     def judge(self, row: Row) -> Verdict:
         """Judges one row whose required metadata is present. An exception becomes `unknown` with its text."""
 
+    def prepare(self) -> None:  # noqa: B027 - most judges have nothing to load
+        """Loads what is slow to load. Called once in the worker process; does not count as time of a verdict."""
+
     def verdict(self, row: Row) -> Verdict:
         """`judge` behind the checks every judge shares: applicability and required metadata."""
         if not self.applies_only_with <= row.metadata.keys():

@@ -70,9 +70,13 @@ def _serve(connection: Connection[Ready | Verdict, Task], task: Task) -> None:
 def _created(spec: JudgeSpec) -> Judge | Verdict:
     """The judge, made once a process; or the verdict that says why it cannot be made."""
     try:
-        return create(spec)
+        judge = create(spec)
+        judge.prepare()
     except JudgesError as error:
         return Verdict.unknown(readable(str(error)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code; every row it should judge is `unknown`
+        return Verdict.unknown(readable(f"judge {spec.name!r} cannot be prepared: {type(error).__name__}: {error}"))
+    return judge
 
 
 def _die_with(parent: int) -> None:

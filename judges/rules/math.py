@@ -58,6 +58,9 @@ class MathJudge(Judge):
         self.format = format
         self.phrase = phrase
 
+    def prepare(self) -> None:
+        _parsed("x")
+
     def judge(self, row: Row) -> Verdict:
         reference = _reference(row.metadata["answer"])
         if isinstance(reference, Verdict):

@@ -1,0 +1,6 @@
+"""Verifiable instructions in the public IFEval format: one small file per family, and a table id → checker."""
+
+from judges.rules.instruction_following.judge import InstructionFollowingJudge
+from judges.rules.instruction_following.table import INSTRUCTIONS
+
+__all__ = ["INSTRUCTIONS", "InstructionFollowingJudge"]

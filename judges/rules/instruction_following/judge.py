@@ -1,0 +1,100 @@
+"""The judge of verifiable instructions: a response is satisfied when it follows every instruction of its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from judges.errors import JudgesError, unknown_name
+from judges.judge import Judge, Row
+from judges.options import bind
+from judges.rules.instruction_following.language import detect
+from judges.rules.instruction_following.table import INSTRUCTIONS
+from judges.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction with its arguments, checked."""
+
+    id: str
+    arguments: dict[str, Any]
+
+    @classmethod
+    def parse(cls, id: Any, arguments: Any) -> Instruction:
+        """From one entry of `instruction_id_list` and its `kwargs`. Raises JudgesError when they do not fit."""
+        if not isinstance(id, str) or id not in INSTRUCTIONS:
+            raise JudgesError(unknown_name("instruction", str(id), INSTRUCTIONS))
+        if arguments is not None and not isinstance(arguments, Mapping):
+            raise JudgesError(f"kwargs of {id} must be a mapping, not {type(arguments).__name__}")
+        # Tabular copies of the data name every argument of every instruction (null) and store whole numbers as 3.0.
+        given = {key: _whole(value) for key, value in (arguments or {}).items() if value is not None}
+        return cls(id, bind(INSTRUCTIONS[id], given, id, "argument"))
+
+    def followed_by(self, text: str) -> bool:
+        """Does the text follow it? An empty text follows nothing."""
+        return bool(text.strip()) and INSTRUCTIONS[self.id](text, **self.arguments)
+
+
+class InstructionFollowingJudge(Judge):
+    """Every verifiable instruction in metadata `instruction_id_list` and `kwargs` (IFEval's form) is followed.
+
+    Args:
+        strict: judge the response as it is. If false, an instruction also counts as followed when the response
+            follows it without its first line, its last line or both, or without asterisks (IFEval's loose measure).
+    """
+
+    requires = frozenset({"instruction_id_list", "kwargs"})
+    examples = (
+        (
+            Row("Greet me.", "hello there", {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}),
+            Outcome.SATISFIED,
+        ),
+        (
+            Row("Greet me.", "hello, there", {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}),
+            Outcome.VIOLATED,
+        ),
+        (Row("Greet me.", "hello", {"instruction_id_list": ["no:such"], "kwargs": [{}]}), Outcome.UNKNOWN),
+    )
+
+    def __init__(self, strict: bool = True) -> None:
+        self.strict = strict
+
+    def prepare(self) -> None:
+        detect("The profiles of all languages are loaded by the first call.")
+
+    def judge(self, row: Row) -> Verdict:
+        try:
+            instructions = _instructions(row.metadata)
+        except JudgesError as error:
+            return Verdict.unknown(str(error))
+        if not row.response.strip():
+            return Verdict.violated("empty response")
+        texts = [row.response] if self.strict else _loose_variants(row.response)
+        failed = [item.id for item in instructions if not any(map(item.followed_by, texts))]
+        if not failed:
+            return Verdict.satisfied(f"follows {len(instructions)} of {len(instructions)} instructions")
+        return Verdict.violated(f"{len(failed)} of {len(instructions)} instructions not followed: {', '.join(failed)}")
+
+
+def _instructions(metadata: Mapping[str, Any]) -> list[Instruction]:
+    ids, arguments = metadata["instruction_id_list"], metadata["kwargs"]
+    for key, value in (("instruction_id_list", ids), ("kwargs", arguments)):
+        if not isinstance(value, (list, tuple)):
+            raise JudgesError(f"metadata `{key}` must be a list, not {type(value).__name__}")
+    if not ids:
+        raise JudgesError("metadata `instruction_id_list` is empty: there is nothing to judge")
+    if len(ids) != len(arguments):
+        raise JudgesError(f"{len(ids)} entries in `instruction_id_list`, but {len(arguments)} in `kwargs`")
+    return [Instruction.parse(id, given) for id, given in zip(ids, arguments, strict=True)]
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _loose_variants(text: str) -> list[str]:
+    lines = text.split("\n")
+    cut = [text, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
+    return cut + [variant.replace("*", "") for variant in cut]
