@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, Protocol, TextIO
 
 from cgpo.tracking.lines import StratumLine, duration, plain_step, stratum_lines
@@ -27,7 +28,10 @@ QUIET_SECONDS = 20.0
 
 
 class Display(Protocol):
-    """What the loop tells the display. No call may fail the run, and all may come from any thread."""
+    """What the loop tells the display. No call fails the run; all may come from any thread.
+
+    `phase` and `message` may come before `start`: loading models takes its time too.
+    """
 
     def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None:
         """The run begins; `first_step` steps are already done."""
@@ -101,7 +105,10 @@ class NoDisplay:
 
 
 class PlainDisplay:
-    """A line a step, and a line about the phase whenever nothing was said for `quiet_seconds`."""
+    """A line a step, and a line about the phase whenever nothing was said for `quiet_seconds`.
+
+    Phases before `start` (loading) get a line each at once.
+    """
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic, quiet_seconds: float = QUIET_SECONDS) -> None:
         self._stream = stream
@@ -112,6 +119,7 @@ class PlainDisplay:
         self._times = StepTimes(0, clock)
         self._phase: tuple[str, int | None, int | None] | None = None
         self._phase_since = self._said = clock()
+        self._talker: threading.Thread | None = None
         self._stopped = threading.Event()
         self._lock = threading.RLock()
 
@@ -120,15 +128,20 @@ class PlainDisplay:
         self._times = StepTimes(total_steps, self._clock)
         goes_on = f", going on after step {first_step}" if first_step else ""
         self.message(f"{total_steps} steps{goes_on}; strata: {', '.join(strata)}")
-        # A phase may block for minutes without a call (loading a model), so a thread keeps the promise of a line.
-        threading.Thread(target=self._keep_talking, name="cgpo-display", daemon=True).start()
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         with self._lock:
-            if self._phase is None or self._phase[0] != name:
+            new = self._phase is None or self._phase[0] != name
+            if new:
                 self._phase_since = self._clock()
             self._phase = (name, done, total)
+            if new and not self._total:
+                self.message(name)
             self._say_phase_if_quiet()
+            if self._talker is None:
+                # A phase may block for minutes without a call (loading a model): a thread keeps the promise of a line.
+                self._talker = threading.Thread(target=self._keep_talking, name="cgpo-display", daemon=True)
+                self._talker.start()
 
     def step(self, step: int, metrics: Metrics, strata_lines: Mapping[str, StratumLine] | None = None) -> None:
         lines = stratum_lines(self._strata, metrics) if strata_lines is None else strata_lines
@@ -140,7 +153,9 @@ class PlainDisplay:
     def message(self, text: str) -> None:
         with self._lock:
             self._said = self._clock()
-            print(text, file=self._stream, flush=True)
+            # A closed pipe or a full disk behind stderr is no reason to end a run.
+            with suppress(OSError, ValueError):
+                print(text, file=self._stream, flush=True)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -155,5 +170,5 @@ class PlainDisplay:
             return
         name, done, total = self._phase
         count = "" if done is None else f" {done}" if total is None else f" {done}/{total}"
-        where = f"step {self._step + 1}/{self._total}" if self._step < self._total else "after the last step"
-        self.message(f"  {where}: {name}{count}, for {duration(self._clock() - self._phase_since)}")
+        steps = f" ({self._step}/{self._total} steps done)" if self._total else ""
+        self.message(f"  {name}{count}, for {duration(self._clock() - self._phase_since)}{steps}")

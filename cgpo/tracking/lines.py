@@ -32,7 +32,7 @@ class StratumLine:
 
     @classmethod
     def of(cls, stratum: str, metrics: Metrics) -> StratumLine:
-        """From the metrics of a step, named as `cgpo.tracking.quantities` names them."""
+        """From the metrics of a step, named as `cgpo.tracking.quantities` and the trainer name them."""
 
         def count(name: str) -> int:
             return int(metrics.get(f"{stratum}/{name}") or 0)
@@ -43,6 +43,7 @@ class StratumLine:
             unknown=count("unknown"),
             calibrated_reward=metrics.get(f"{stratum}/calibrated_reward"),
             log_ratio=metrics.get(f"{stratum}/log_ratio"),
+            note="no signal" if metrics.get(f"{stratum}/no_signal") else "",
         )
 
     @property

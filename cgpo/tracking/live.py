@@ -44,19 +44,19 @@ class LiveDisplay:
         self._times = StepTimes(0, clock)
         self._phase: tuple[str, int | None, int | None] = ("starting", None, None)
         self._phase_since = clock()
+        self._opened = False
 
     def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None:
         self._total, self._step, self._strata = total_steps, first_step, tuple(strata)
         self._rates = {name: [] for name in strata}
         self._times = StepTimes(total_steps, self._clock)
-        before = (sys.stdout, sys.stderr)
-        self._live.start()
-        self._redirect_log_handlers(before)
+        self._open()
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         if name != self._phase[0]:
             self._phase_since = self._clock()
         self._phase = (name, done, total)
+        self._open()
 
     def step(self, step: int, metrics: Metrics, strata_lines: Mapping[str, StratumLine] | None = None) -> None:
         self._lines = dict(stratum_lines(self._strata, metrics) if strata_lines is None else strata_lines)
@@ -75,6 +75,14 @@ class LiveDisplay:
             handler.setStream(stream)
         self._streams.clear()
 
+    def _open(self) -> None:
+        """Shows the panel, from the first phase on; after `stop` it stays away."""
+        if not self._opened:
+            self._opened = True
+            before = (sys.stdout, sys.stderr)
+            self._live.start()
+            self._redirect_log_handlers(before)
+
     def _redirect_log_handlers(self, before: tuple[TextIO, TextIO]) -> None:
         """Lets loggers made earlier print above the panel: they hold the streams from before rich replaced them."""
         replaced = {id(before[0]): sys.stdout, id(before[1]): sys.stderr}
@@ -89,7 +97,9 @@ class LiveDisplay:
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[RenderableType] = [self._progress(), self._table()]
+        parts: list[RenderableType] = [self._progress()]
+        if self._strata:
+            parts.append(self._table())
         footer = [
             f"{label} {value:{form}}"
             for name, (label, form) in FOOTER.items()
@@ -102,6 +112,7 @@ class LiveDisplay:
     def _progress(self) -> Table:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
+        from rich.text import Text
 
         name, done, total = self._phase
         count = "" if done is None else f"{done}" if total is None else f"{done}/{total}"
@@ -110,13 +121,14 @@ class LiveDisplay:
         grid.add_column(no_wrap=True)
         grid.add_column(width=24)
         grid.add_column()
-        grid.add_row(
-            f"[bold]step {self._step}/{self._total}[/]",
-            ProgressBar(total=max(self._total, 1), completed=self._step, width=24),
-            f"{duration(self._times.elapsed)}{left}",
-        )
+        if self._total:
+            grid.add_row(
+                f"[bold]step {self._step}/{self._total}[/]",
+                ProgressBar(total=self._total, completed=self._step, width=24),
+                f"{duration(self._times.elapsed)}{left}",
+            )
         bar = ProgressBar(total=total or None, completed=done or 0, width=24, pulse=not total)
-        grid.add_row(name, bar, f"{count} {duration(self._clock() - self._phase_since)}".strip())
+        grid.add_row(Text(name), bar, f"{count} {duration(self._clock() - self._phase_since)}".strip())
         return grid
 
     def _table(self) -> Table:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cgpo.tracking.changes import Evaluation, StratumChange, compare_evaluations, first_and_last
 from cgpo.tracking.charts import Chart, Series, line_chart
-from cgpo.tracking.jsonl import read_jsonl
 from cgpo.tracking.lines import duration
 from cgpo.tracking.metrics import scan_metrics
+from cgpo.tracking.run_files import Changes, dig, read_changes, read_mapping
 from cgpo.tracking.samples import Pair, Sample, heldout_pairs, training_samples
 
 Steps = Mapping[int, Mapping[str, float | None]]
@@ -65,9 +62,7 @@ class Report:
     status: str
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
-    confidence: float | None
-    evaluated: tuple[int | None, int | None]
-    changes: tuple[StratumChange, ...]
+    changes: Changes
     strata: tuple[StratumSection, ...]
     phases: tuple[Phase, ...]
     run_charts: tuple[Chart, ...]
@@ -78,24 +73,20 @@ def collect(run_dir: Path) -> Report:
     problems: list[str] = []
     config = _read_config(run_dir, problems)
     steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
-    evaluations = read_jsonl(run_dir / "evaluation.jsonl")
-    problems += [*damaged, *evaluations.problems]
-    environment = next(iter(_read_yaml(run_dir / "environment.json", problems)), {})
+    problems += damaged
+    environment = read_mapping(run_dir / "environment.json", problems)
+    changes = read_changes(run_dir, config, problems)
     wanted = dig(config, "tracking", "report_samples")
     count = wanted if isinstance(wanted, int) else DEFAULT_SAMPLES
     samples = training_samples(run_dir, count, problems)
     pairs = heldout_pairs(run_dir, (count + 1) // 2, problems)
-    changes = _read_changes(evaluations.records, problems)
-    names = _stratum_names(config, steps, [*samples, *pairs, *(change.stratum for change in changes)])
-    confidence = dig(config, "eval", "confidence")
+    names = _stratum_names(config, steps, [*samples, *pairs, *(change.stratum for change in changes.strata)])
     return Report(
-        title=_name(run_dir),
+        title=run_dir.absolute().name,
         status=_status(config, steps),
         facts=tuple(_facts(run_dir, config, steps, environment)),
         problems=tuple(problems),
-        confidence=confidence if isinstance(confidence, float) else None,
-        evaluated=_evaluated(evaluations.records),
-        changes=tuple(changes),
+        changes=changes,
         strata=tuple(
             StratumSection(
                 name,
@@ -111,47 +102,11 @@ def collect(run_dir: Path) -> Report:
     )
 
 
-def dig(tree: Any, *keys: str) -> Any:
-    """The value at a path of keys, or None."""
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return tree
-
-
-def _name(run_dir: Path) -> str:
-    return run_dir.absolute().name
-
-
-def _read_yaml(path: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """The mapping in a YAML or JSON file, or nothing."""
-    if not path.exists():
-        return []
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path} cannot be read: {error}")
-        return []
-    return [found] if isinstance(found, dict) else []
-
-
 def _read_config(run_dir: Path, problems: list[str]) -> dict[str, Any]:
-    found = _read_yaml(run_dir / "config.yaml", problems)
-    if not found and not problems:
-        problems.append(f"{run_dir / 'config.yaml'} is missing: model, seed and settings are not known.")
-    return found[0] if found else {}
-
-
-def _read_changes(records: Sequence[Evaluation], problems: list[str]) -> list[StratumChange]:
-    try:
-        return compare_evaluations(records)
-    except (TypeError, ValueError) as error:
-        problems.append(f"evaluation.jsonl has a line of an unexpected form: {error}")
-        return []
-
-
-def _evaluated(records: Sequence[Evaluation]) -> tuple[int | None, int | None]:
-    first, last = (None if found is None else found.get("step", 0) for found in first_and_last(records))
-    return first, last
+    path = run_dir / "config.yaml"
+    if not path.exists():
+        problems.append(f"{path} is missing: model, seed and settings are not known.")
+    return read_mapping(path, problems)
 
 
 def _status(config: Any, steps: Steps) -> str:
