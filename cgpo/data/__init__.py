@@ -1,0 +1,1 @@
+"""Prompt sets: reading, generating, sampling and tokenizing them."""

@@ -1,0 +1,211 @@
+"""Prompts of a stratum, from a generator of this project or from a data set, checked before anything is trained."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cgpo.config import PromptSettings
+from cgpo.data.generators import generate
+from cgpo.data.ids import content_hash, prompt_ids
+from cgpo.data.rows import RawRow, kind_of, read_rows
+from cgpo.errors import DataError, nearest, unknown_name
+from cgpo.types import Prompt
+from judges import Message
+
+ROLES = ("assistant", "system", "tool", "user")
+
+
+def load_prompts(
+    settings: PromptSettings, *, stratum: str, heldout: bool, seed: int, required: Mapping[str, frozenset[str]]
+) -> list[Prompt]:
+    """All prompts of a stratum, in the order of the data set or as a generator made them.
+
+    Args:
+        settings: where the prompts come from. `size` takes the first so many rows of a data set.
+        stratum: name of the stratum, for messages.
+        heldout: whether these are the stratum's held-out prompts. A generator makes them disjoint from its training
+            prompts; a data set is read as it is (see `check_disjoint`).
+        seed: seed of the generator; a data set does not depend on it.
+        required: judge → metadata keys without which it cannot judge.
+
+    Raises:
+        DataError: the source cannot be read or is empty or too small, a row is malformed, or lacks metadata that one
+            of the judges needs. The message names file and row.
+        ConfigError: the generator or one of its options does not exist.
+    """
+    where = f"strata.{stratum}.{'heldout' if heldout else 'prompts'}"
+    if settings.generator is not None:
+        assert settings.size is not None
+        options = settings.options
+        prompts = generate(settings.generator, settings.size, seed=seed, heldout=heldout, options=options, where=where)
+    else:
+        prompts = _read_prompts(settings, where)
+    _check_metadata(prompts, stratum, required)
+    return prompts
+
+
+def check_disjoint(training: Iterable[Prompt], heldout: Iterable[Prompt], *, stratum: str) -> None:
+    """Makes sure that no held-out prompt is trained on.
+
+    Raises:
+        DataError: some are in both sets; names how many, and the first.
+    """
+    trained = {content_hash(prompt.messages): prompt for prompt in training}
+    shared = [(prompt, trained.get(content_hash(prompt.messages))) for prompt in heldout]
+    both = [(held, train) for held, train in shared if train is not None]
+    if both:
+        held, train = both[0]
+        raise DataError(
+            f"stratum {stratum!r}: {len(both)} of {len(shared)} held-out prompts are also training prompts, "
+            f"the first: {held.source} and {train.source}"
+        )
+
+
+def _read_prompts(settings: PromptSettings, where: str) -> list[Prompt]:
+    rows = list(itertools.islice(read_rows(settings, where), settings.size))
+    if not rows:
+        raise DataError(f"{where}: {settings.path!r} is empty, it has no rows")
+    if settings.size is not None and len(rows) < settings.size:
+        raise DataError(f"{where}.size: {settings.size} prompts asked for, but {settings.path!r} has {len(rows)} rows")
+    _check_optional_columns(settings, rows, where)
+    conversations = [_messages(_cell(row, settings.prompt_column, "prompt_column", where), row.where) for row in rows]
+    return [
+        Prompt(
+            id=prompt_id,
+            messages=messages,
+            metadata=_metadata(row, settings),
+            baseline=_baseline(row, settings),
+            source=row.where,
+        )
+        for row, messages, prompt_id in zip(rows, conversations, prompt_ids(conversations), strict=True)
+    ]
+
+
+def _cell(row: RawRow, column: str, setting: str, where: str) -> Any:
+    if column not in row.values:
+        raise DataError(f"{unknown_name('column', column, map(str, row.values), row.where)} (set by {where}.{setting})")
+    return row.values[column]
+
+
+def _check_optional_columns(settings: PromptSettings, rows: Sequence[RawRow], where: str) -> None:
+    """A column that the user named must be there in at least one row; the default metadata column need not be."""
+    default = PromptSettings.model_fields["metadata_column"].default
+    named = {"baseline_column": settings.baseline_column}
+    if settings.metadata_column != default:
+        named["metadata_column"] = settings.metadata_column
+    for setting, column in named.items():
+        if column is not None and not any(column in row.values for row in rows):
+            _cell(rows[0], column, setting, where)
+
+
+def _messages(value: Any, where: str) -> tuple[Message, ...]:
+    if isinstance(value, str):
+        return ({"role": "user", "content": _content(value, where, "the prompt")},)
+    if not isinstance(value, (list, tuple)):
+        raise DataError(f"{where}: the prompt must be text or a list of messages, not {kind_of(value)}")
+    if not value:
+        raise DataError(f"{where}: the prompt is an empty list of messages")
+    messages = tuple(_message(item, where, number) for number, item in enumerate(value, start=1))
+    if messages[-1]["role"] != "user":
+        raise DataError(f"{where}: the last message of a prompt must be the user's, not the {messages[-1]['role']}'s")
+    return messages
+
+
+def _message(value: Any, where: str, number: int) -> Message:
+    what = f"message {number} of the prompt"
+    if not isinstance(value, Mapping):
+        raise DataError(f"{where}: {what} must be an object with `role` and `content`, not {kind_of(value)}")
+    for key in ("role", "content"):
+        if value.get(key) is None:
+            raise DataError(f"{where}: {what} has no `{key}`")
+    role, content = value["role"], value["content"]
+    if role not in ROLES:
+        raise DataError(unknown_name("role", str(role), ROLES, f"{where}, {what}"))
+    return {"role": role, "content": _content(content, where, what)}
+
+
+def _content(value: Any, where: str, what: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {what} must be text, not {kind_of(value)}")
+    if not value.strip():
+        raise DataError(f"{where}: {what} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: {what} has characters that are no Unicode text ({error.reason})") from error
+    return value
+
+
+def _metadata(row: RawRow, settings: PromptSettings) -> dict[str, Any]:
+    """Every column that is not prompt or baseline, overruled by the metadata column; None means absent."""
+    own = {settings.prompt_column, settings.metadata_column, settings.baseline_column}
+    others = {column: value for column, value in row.values.items() if column not in own}
+    explicit = _decoded(row.values.get(settings.metadata_column), f"{row.where}: column {settings.metadata_column!r}")
+    cleaned: dict[str, Any] = _without_none(others | _without_none(explicit))
+    return cleaned
+
+
+def _decoded(value: Any, what: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{what} is text, but not a JSON object ({error})") from error
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise DataError(f"{what} must be an object, not {kind_of(value)}")
+    return dict(value)
+
+
+def _without_none(value: Any) -> Any:
+    """Drops keys whose value is None, at every depth: Arrow adds them where rows have different keys."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _baseline(row: RawRow, settings: PromptSettings) -> str | None:
+    """The golden response; a row without one (null or empty) leaves the baseline to the reference."""
+    if settings.baseline_column is None:
+        return None
+    value = row.values.get(settings.baseline_column)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise DataError(f"{row.where}: column {settings.baseline_column!r} must be text, not {kind_of(value)}")
+    return value
+
+
+def _check_metadata(prompts: Sequence[Prompt], stratum: str, required: Mapping[str, frozenset[str]]) -> None:
+    lacking = list(_lacking(prompts, required))
+    if not lacking:
+        return
+    prompt, judge, missing = lacking[0]
+    rows = len({p.source for p, _, _ in lacking})
+    keys = ", ".join(f"{key!r}{_similar(key, prompt.metadata)}" for key in missing)
+    has = ", ".join(sorted(map(str, prompt.metadata))) or "none"
+    raise DataError(
+        f"{prompt.source}: stratum {stratum!r} uses the judge {judge!r}, which needs the metadata {keys}; "
+        f"this row has: {has}. Rows that lack something: {rows} of {len(prompts)}"
+    )
+
+
+def _lacking(
+    prompts: Iterable[Prompt], required: Mapping[str, frozenset[str]]
+) -> Iterator[tuple[Prompt, str, list[str]]]:
+    for prompt in prompts:
+        for judge, keys in required.items():
+            missing = sorted(keys - prompt.metadata.keys())
+            if missing:
+                yield prompt, judge, missing
+
+
+def _similar(key: str, metadata: Mapping[str, Any]) -> str:
+    close = nearest(key, map(str, metadata))
+    return f" (a misspelling of it: {close!r}?)" if close else ""

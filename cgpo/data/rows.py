@@ -1,0 +1,196 @@
+"""Rows of data sets as plain Python values, each with the place it came from.
+
+JSON, JSON Lines, CSV and TSV are read here with the standard library, not by `datasets`: rows keep their exact line
+numbers for messages, and their own types (Arrow gives a column one type, and fails when `answer` is a number in one
+row and text in the next; it would also turn "007" in a CSV into 7). Parquet, folders and hub names go
+through `datasets`.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cgpo.config import PromptSettings
+from cgpo.data import hub
+from cgpo.errors import DataError, nearest, unknown_name
+
+SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
+"""File types that are read; all but Parquet also with `.gz` after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as it was read.
+
+    Attributes:
+        where: `prompts.jsonl row 17`; rows count from 1, and in JSONL and CSV files it is the row's line.
+        values: column → value, None where there is no value.
+    """
+
+    where: str
+    values: dict[str, Any]
+
+
+def read_rows(settings: PromptSettings, where: str) -> Iterator[RawRow]:
+    """Reads a data set row by row.
+
+    Args:
+        settings: `path` names the data set: a file, a glob of files, a folder or a hub name; `name` and `split`
+            select within hub data sets and folders.
+        where: the setting to name in errors, such as `strata.math.prompts`.
+
+    Raises:
+        DataError: not found, unreadable, unknown type or split.
+    """
+    assert settings.path is not None
+    files = _local_files(settings.path, where)
+    if files is None:
+        yield from _table_rows(settings.path, hub.load(settings, where))
+        return
+    if settings.split != "train":
+        raise DataError(unknown_name("split", settings.split, ["train"], f"{where}: a file has one split"))
+    for file in files:
+        yield from _file_rows(file, where)
+
+
+def _local_files(path: str, where: str) -> list[Path] | None:
+    """The files `path` stands for; None when it is for `datasets` to find: a folder or a hub name."""
+    expanded = Path(path).expanduser()
+    if expanded.is_file():
+        return [expanded]
+    if expanded.is_dir():
+        return None
+    if any(char in path for char in "*?["):
+        found = sorted(Path(name) for name in glob.glob(str(expanded), recursive=True) if Path(name).is_file())
+        if not found:
+            raise DataError(f"{where}.path: no file matches {path!r} (looked in {Path.cwd()})")
+        return found
+    if _looks_like_file(path):
+        raise DataError(f"{where}.path: no such file: {path!r}.{similar_file(expanded)}")
+    return None
+
+
+def _looks_like_file(path: str) -> bool:
+    return path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or _suffix(Path(path)) in SUFFIXES
+
+
+def similar_file(path: Path) -> str:
+    """A sentence with the closest name in the folder of a file that is missing, or what is there instead."""
+    folder = path.parent
+    if not folder.is_dir():
+        return f" The folder {str(folder)!r} does not exist."
+    names = sorted(entry.name for entry in folder.iterdir())
+    close = nearest(path.name, names)
+    return f" Did you mean {str(folder / close)!r}?" if close else ""
+
+
+def _suffix(path: Path) -> str:
+    """The type of a file: its last suffix in lower case, without `.gz`."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _file_rows(file: Path, where: str) -> Iterator[RawRow]:
+    readers: dict[str, Callable[[Path], Iterator[RawRow]]] = {
+        ".jsonl": _jsonl_rows,
+        ".ndjson": _jsonl_rows,
+        ".json": _json_rows,
+        ".csv": _csv_rows,
+        ".tsv": _csv_rows,
+        ".parquet": lambda path: _table_rows(str(path), hub.parquet_rows(path)),
+    }
+    suffix = _suffix(file)
+    if suffix not in readers:
+        raise DataError(f"{where}.path: {str(file)!r} has no type that can be read. Allowed: {', '.join(SUFFIXES)}")
+    try:
+        yield from readers[suffix](file)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{where}.path: {str(file)!r} cannot be read: {error}") from error
+
+
+def _table_rows(name: str, rows: Any) -> Iterator[RawRow]:
+    for number, values in enumerate(rows, start=1):
+        yield RawRow(f"{name} row {number}", dict(values))
+
+
+def _bytes(file: Path) -> Any:
+    return gzip.open(file, "rb") if file.name.lower().endswith(".gz") else file.open("rb")
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def _jsonl_rows(file: Path) -> Iterator[RawRow]:
+    with _bytes(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            where = f"{file} row {number}"
+            text = _text(line, where)
+            if text.strip():
+                yield _object(_json(text, where), where)
+
+
+def _json_rows(file: Path) -> Iterator[RawRow]:
+    """Rows of a file with one JSON list of objects; JSON Lines under the name `.json` are read as such."""
+    with _bytes(file) as source:
+        text = _text(source.read(), str(file))
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        if text.lstrip().startswith("["):
+            raise DataError(f"{file}: not valid JSON ({error})") from error
+        yield from _jsonl_rows(file)
+        return
+    if isinstance(value, dict) and "\n" not in text.strip():
+        value = [value]
+    if not isinstance(value, list):
+        raise DataError(f"{file}: must be a list of objects, or one object a line; found {kind_of(value)}")
+    for number, item in enumerate(value, start=1):
+        where = f"{file} row {number}"
+        yield _object(item, where)
+
+
+def _csv_rows(file: Path) -> Iterator[RawRow]:
+    """A CSV has no types: every cell is text, and an empty cell is no value. The first line names the columns."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    with _bytes(file) as source:
+        text = _text(source.read(), str(file))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if _suffix(file) == ".tsv" else ",")
+    # A quoted cell may span lines, so a row starts on the line after the one where the row before it ended.
+    line = 1 if reader.fieldnames is None else reader.line_num + 1
+    for values in reader:
+        where = f"{file} row {line}"
+        line = reader.line_num + 1
+        if None in values:
+            raise DataError(f"{where}: more cells than the {len(reader.fieldnames or ())} columns of the first line")
+        yield RawRow(where, {column: cell or None for column, cell in values.items()})
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({error})") from error
+
+
+def _object(value: Any, where: str) -> RawRow:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: must be an object with named columns; found {kind_of(value)}")
+    return RawRow(where, value)
+
+
+def kind_of(value: Any) -> str:
+    """What a value of JSON is called in messages."""
+    names = {type(None): "null", dict: "an object", list: "a list", str: "text", bool: "a boolean"}
+    return names.get(type(value), f"a number ({value})" if isinstance(value, (int, float)) else type(value).__name__)
