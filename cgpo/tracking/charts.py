@@ -120,22 +120,25 @@ def _value_range(values: Sequence[float], *, rate: bool) -> tuple[float, float]:
     return (low if low == 0 else low - margin), high + margin
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
-    """Round numbers within [low, high], about `count` of them."""
-    rough = (high - low) / count
-    unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * 0.999)
-    start = math.ceil(low / step - 1e-9)
-    return [number * step for number in range(start, math.floor(high / step + 1e-9) + 1)]
+def _ticks(low: float, high: float, least: int = 3) -> list[float]:
+    """Round numbers within [low, high], at least `least` of them and as few as that allows."""
+    unit = 10.0 ** math.floor(math.log10(high - low))
+    ticks: list[float] = []
+    for step in (unit * factor for factor in (5, 2, 1, 0.5, 0.2)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        ticks = [number * step for number in range(first, last + 1)]
+        if len(ticks) >= least:
+            break
+    return ticks
 
 
 def _grid(frame: _Frame) -> Iterator[str]:
-    for value in _ticks(frame.low, frame.high, 4):
+    for value in _ticks(frame.low, frame.high):
         y = frame.y(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         text = value_text(round(value, 12), rate=frame.rate)
         yield f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{text}</text>'
-    steps = sorted({round(tick) for tick in _ticks(frame.first, max(frame.last, frame.first + 1), 5)})
+    steps = sorted({round(tick) for tick in _ticks(frame.first, max(frame.last, frame.first + 1), least=4)})
     for step in steps:
         if frame.first <= step <= frame.last:
             place = f'x="{frame.x(step):.1f}" y="{HEIGHT - 8}"'
@@ -181,4 +184,7 @@ def _averaged(curve: Series) -> Series:
 
 
 def _style(number: int) -> str:
+    """The first curve is the widest, so that another one with the same values does not hide it."""
+    if number == 0:
+        return "c0 main"
     return f"c{number % COLOURS}" + (" dashed" if number >= COLOURS else "")

@@ -27,6 +27,7 @@ def print_changes(console: Console, run_dir: Path) -> None:
     for problem in problems:
         console.print(problem, markup=False, highlight=False)
     if changes.strata:
+        console.print(_title(changes), style="bold", markup=False, highlight=False)
         console.print(_table(changes, plain=console.options.ascii_only))
     else:
         console.print("No held-out evaluation was made (eval.before and eval.after ask for one).", highlight=False)
@@ -41,9 +42,6 @@ def _table(changes: Changes, *, plain: bool) -> Table:
     from rich.text import Text
 
     table = Table(
-        title=_title(changes),
-        title_style="bold",
-        title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),
         pad_edge=False,
