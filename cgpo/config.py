@@ -292,10 +292,13 @@ class PreferenceSettings(Settings):
 
     path: str | None = None
     """JSONL file of `{"prompt", "chosen", "rejected"}`. Unset: pairs are made from the strata's prompts."""
-    prompts_per_stratum: int = Field(default=40, ge=1)
-    """Prompts sampled per stratum."""
+    prompts_per_stratum: int = Field(default=40, ge=2)
+    """Training prompts taken per stratum (all, if there are fewer)."""
     responses_per_prompt: int = Field(default=4, ge=1)
     """Responses sampled from the model per prompt."""
+    corruptions_per_prompt: int = Field(default=2, ge=0, le=5)
+    """Pairs per prompt of a response over a corruption of it (words shuffled, a loop, another prompt's response,
+    an empty answer, cut off)."""
     heldout_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the prompts whose pairs measure accuracy and are not trained on."""
 
@@ -315,6 +318,12 @@ class RewardStageSettings(Settings):
     """AdamW's learning rate; it falls linearly to 0."""
     max_length: int = Field(default=128, ge=8)
     """Most tokens of prompt + response."""
+    trainable_layers: int | None = Field(default=None, ge=0)
+    """Train only the last so many layers and the head; 0 = the head alone. Unset: everything."""
+    micro_batch_tokens: int = Field(default=8192, ge=16)
+    """Most padded tokens in one forward and backward pass on one rank."""
+    save_every: int = Field(default=200, ge=0)
+    """Steps between checkpoints, from which a killed stage goes on; 0 = none."""
 
 
 class RunSettings(Settings):

@@ -1,0 +1,73 @@
+"""Progress of a stage: a bar with the time left in a terminal, a line now and then elsewhere; on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, TextIO
+
+from cgpo.tracking.lines import duration
+
+Update = Callable[[int, str], None]
+"""Called with (done, note)."""
+
+QUIET_SECONDS = 10.0
+"""Without a terminal, a line at most this often."""
+
+
+class StageProgress:
+    """Shows the tasks of a stage, one after the other.
+
+    Args:
+        mode: `tracking.display`; `auto` is live when stderr is a terminal.
+        rank: only rank 0 shows anything.
+        stream: where to; stderr by default.
+    """
+
+    def __init__(
+        self, mode: Literal["auto", "live", "plain", "off"] = "auto", rank: int = 0, stream: TextIO | None = None
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._silent = rank != 0 or mode == "off"
+        self._live = not self._silent and (mode == "live" or (mode == "auto" and self._stream.isatty()))
+
+    def message(self, text: str) -> None:
+        """One line."""
+        if not self._silent:
+            print(text, file=self._stream, flush=True)
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[Update]:
+        """A task of `total` parts. The update it yields may be called for every part."""
+        if self._live:
+            with self._bar(title, total) as update:
+                yield update
+        else:
+            yield self._lines(title, total)
+
+    @contextmanager
+    def _bar(self, title: str, total: int) -> Iterator[Update]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(file=self._stream)) as progress:
+            bar = progress.add_task(title, total=total, note="")
+            yield lambda done, note: progress.update(bar, completed=done, note=note)
+
+    def _lines(self, title: str, total: int) -> Update:
+        started = said = time.monotonic()
+
+        def update(done: int, note: str) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if done < total and now - said < QUIET_SECONDS:
+                return
+            said = now
+            left = (now - started) / max(done, 1) * (total - done)
+            when = f"about {duration(left)} left" if done < total else f"took {duration(now - started)}"
+            self.message(f"{title} {done}/{total}, {when}{', ' if note else ''}{note}")
+
+        return update
