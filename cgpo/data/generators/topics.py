@@ -66,7 +66,7 @@ Describe a castle on a hill. | castle hill stone
 Tell me about butterflies. | butterflies wings colour
 Write about a game of chess. | chess king board
 Explain what a firefighter does. | fire water brave
-Describe a field of sunflowers. | sunflowers yellow sun
+Describe a field of sunflowers. | sunflowers yellow petals
 Give advice on making friends. | friends kind talk
 Tell me about bread. | bread flour oven
 Write about a hidden door. | door room secret

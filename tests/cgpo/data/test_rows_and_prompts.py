@@ -186,13 +186,9 @@ def test_explicit_metadata_wins_over_a_column_of_the_same_name(tmp_path: Path) -
 
 
 def test_baseline_column(tmp_path: Path) -> None:
-    rows = (
-        {"prompt": "a", "gold": "fine"},
-        {"prompt": "b", "gold": None},
-        {"prompt": "c", "gold": ""},
-        {"prompt": "d"},
-    )
-    prompts = load(write_jsonl(tmp_path / "p.jsonl", *rows), baseline_column="gold")
+    given = ({"gold": "fine"}, {"gold": None}, {"gold": ""}, {})
+    path = write_jsonl(tmp_path / "p.jsonl", *({"prompt": "a"} | row for row in given))
+    prompts = load(path, baseline_column="gold")
     assert [p.baseline for p in prompts] == ["fine", None, None, None]
     assert all("gold" not in p.metadata for p in prompts)
 
@@ -219,9 +215,8 @@ def test_blank_lines_count_as_lines_but_are_no_rows(tmp_path: Path) -> None:
 
 
 def test_missing_metadata_names_file_row_stratum_judge_and_key(tmp_path: Path) -> None:
-    path = write_jsonl(
-        tmp_path / "p.jsonl", {"prompt": "a", "answer": 1}, {"prompt": "b", "anwser": 2}, {"prompt": "c"}
-    )
+    given = ({"answer": 1}, {"anwser": 2}, {})
+    path = write_jsonl(tmp_path / "p.jsonl", *({"prompt": "a"} | row for row in given))
     assert error_of(path, MATH) == (
         f"{path} row 2: stratum 'math' uses the judge 'math', which needs the metadata 'answer' (a misspelling of it: "
         "'anwser'?); this row has: anwser. Rows that lack something: 2 of 3"
@@ -253,7 +248,7 @@ def test_missing_column_lists_the_columns_and_the_nearest(tmp_path: Path) -> Non
         ([{"role": "user", "content": ""}], "message 1 of the prompt is empty"),
         (
             [{"role": "assistant", "content": "hi"}],
-            "the last message of a prompt must be the user's, not the assistant's",
+            "the last message of a prompt must be the user's, not the assis",
         ),
         ("\ud800", "the prompt has characters that are no Unicode text"),
     ],
@@ -345,19 +340,19 @@ def test_unreadable_types_and_splits_of_files(tmp_path: Path) -> None:
 
 
 def test_a_hub_name_without_network_is_one_clear_message(tmp_path: Path) -> None:
-    code = (
-        "from cgpo.config import PromptSettings\nfrom cgpo.data.prompts import load_prompts\n"
-        "from cgpo.errors import DataError\n"
-        "try:\n load_prompts(PromptSettings(path='some-owner/some-set'), stratum='a', heldout=True, seed=0, required={})\n"
-        "except DataError as error: print(error)"
-    )
+    code = """
+from cgpo.config import PromptSettings
+from cgpo.data.prompts import load_prompts
+from cgpo.errors import DataError
+try:
+    load_prompts(PromptSettings(path="owner/some-set"), stratum="a", heldout=True, seed=0, required={})
+except DataError as error:
+    print(error)
+"""
     env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.startswith(
-        "strata.a.heldout.path: 'some-owner/some-set' is no file or folder here, and could not"
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("strata.a.heldout.path: 'owner/some-set' is no file or folder here, and could not be")
     assert done.stdout.strip().endswith("Without network, only what was downloaded before can be used.")
     assert "Traceback" not in done.stderr
 
@@ -389,7 +384,5 @@ def test_check_disjoint_finds_prompts_in_both_sets(tmp_path: Path) -> None:
     train = load(write_jsonl(tmp_path / "a.jsonl", {"prompt": "x"}, {"prompt": "y"}))
     held = load(write_jsonl(tmp_path / "b.jsonl", {"prompt": "z"}, {"prompt": "y"}))
     check_disjoint(train, held[:1], stratum="math")
-    with pytest.raises(
-        DataError, match="1 of 2 held-out prompts are also training prompts, the first: .*b.jsonl row 2"
-    ):
+    with pytest.raises(DataError, match=r"1 of 2 held-out prompts are also training .*b\.jsonl row 2"):
         check_disjoint(train, held, stratum="math")

@@ -1,0 +1,216 @@
+"""The prompts this project makes: distinct, repeatable, and never the same problem in training and held-out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from cgpo.data.generators import GENERATORS, generate, generator_names
+from cgpo.data.generators.instructions import INSTRUCTIONS, compatible
+from cgpo.data.generators.math import in_words
+from cgpo.data.generators.topics import TOPICS
+from cgpo.errors import CgpoError, ConfigError, DataError
+from cgpo.types import Prompt
+
+SIZES = {"math": (1500, 300), "instruction_following": (1500, 300), "chat": (140, 60)}
+NUMBERS = {in_words(n): n for n in range(100)} | {str(n): n for n in range(100)}
+
+
+def texts(prompts: list[Prompt]) -> list[str]:
+    return [prompt.text for prompt in prompts]
+
+
+def numbers_in(text: str) -> tuple[int, ...]:
+    task = text.replace('End your response with "The final answer is [answer]."', "")
+    return tuple(NUMBERS[word] for word in re.findall(r"[a-z]+(?:-[a-z]+)?|\d+", task.lower()) if word in NUMBERS)
+
+
+def operation_in(text: str) -> str:
+    signs = {"add": r"\+|plus|more", "subtract": r" - |minus|loses", "multiply": r"\*|times|in each"}
+    (operation,) = [name for name, pattern in signs.items() if re.search(pattern, text)]
+    return operation
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_training_and_heldout_prompts_are_enough_distinct_and_disjoint(name: str) -> None:
+    training = generate(name, SIZES[name][0], seed=0, heldout=False)
+    heldout = generate(name, SIZES[name][1], seed=1, heldout=True)
+    both = training + heldout
+    assert len({p.id for p in both}) == len(set(texts(both))) == len(both) == sum(SIZES[name])
+    assert training[0].source == f"{name} generator item 1"
+    assert training[0].messages[-1]["role"] == "user"
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_equal_seeds_make_equal_prompts_and_others_another_order(name: str) -> None:
+    first = generate(name, 40, seed=5, heldout=False)
+    assert first == generate(name, 40, seed=5, heldout=False)
+    assert texts(first) != texts(generate(name, 40, seed=6, heldout=False))
+    assert texts(first[:10]) == texts(generate(name, 10, seed=5, heldout=False))
+
+
+ALL = {"operations": ["add", "subtract", "multiply"], "max_operand": 9}
+
+
+@pytest.mark.parametrize("options", [{}, {"terms": 3, "max_operand": 6}, ALL])
+def test_no_sum_is_held_out_that_was_trained_on_in_any_wording(options: dict[str, Any]) -> None:
+    def everything(heldout: bool) -> list[Prompt]:
+        options_here = options | {"styles": ["digits", "mixed", "words"], "wordings": ["question", "task", "story"]}
+        with pytest.raises(DataError) as caught:
+            generate("math", 10**6, seed=0, heldout=heldout, options=options_here)
+        available = int(re.search(r"has (\d+) ", str(caught.value))[1])  # type: ignore[index]
+        return generate("math", available, seed=0, heldout=heldout, options=options_here)
+
+    def problems(prompts: list[Prompt]) -> set[tuple[Any, ...]]:
+        return {(operation_in(p.text), *sorted(numbers_in(p.text))) for p in prompts}
+
+    training, heldout = problems(everything(False)), problems(everything(True))
+    assert not training & heldout
+    assert 0.1 < len(heldout) / len(training | heldout) < 0.3
+
+
+def test_answers_are_right_whatever_the_wording() -> None:
+    for operation, name, value in (
+        ("add", "plus", lambda a, b: a + b),
+        ("subtract", "minus", lambda a, b: a - b),
+        ("multiply", "times", lambda a, b: a * b),
+    ):
+        options = {"operations": [operation], "styles": ["digits", "mixed", "words"], "max_operand": 9}
+        for wordings in (["question", "task"], ["story"]):
+            for prompt in generate("math", 60, seed=0, heldout=False, options=options | {"wordings": wordings}):
+                first, second = numbers_in(prompt.text)
+                assert prompt.metadata == {"answer": str(value(first, second))}, (name, prompt.text)
+                assert first >= second or operation != "subtract"
+
+
+def test_three_terms_in_a_sum_and_in_a_story() -> None:
+    options = {"terms": 3, "max_operand": 9, "wordings": ["question", "story"]}
+    for prompt in generate("math", 100, seed=0, heldout=False, options=options):
+        assert len(numbers_in(prompt.text)) == 3
+        assert sum(numbers_in(prompt.text)) == int(prompt.metadata["answer"])
+
+
+def test_every_problem_comes_once_before_any_comes_twice() -> None:
+    prompts = generate("math", 100, seed=0, heldout=False)
+    assert len({tuple(sorted(numbers_in(p.text))) for p in prompts}) == 100
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "zero"), (13, "thirteen"), (20, "twenty"), (42, "forty-two")])
+def test_numbers_in_words(number: int, words: str) -> None:
+    assert in_words(number) == words
+
+
+def test_math_styles() -> None:
+    for style, pattern in (("digits", r"\d+ \+ \d+"), ("words", r"[a-z-]+ plus [a-z-]+")):
+        prompts = generate("math", 50, seed=0, heldout=False, options={"styles": [style]})
+        assert all(re.search(pattern, p.text) for p in prompts)
+
+
+def test_instructions_are_stated_counted_and_compatible() -> None:
+    prompts = generate("instruction_following", 900, seed=0, heldout=False)
+    counts = Counter(len(p.metadata["instruction_id_list"]) for p in prompts)
+    assert counts == {1: 300, 2: 300, 3: 300}
+    seen = set()
+    for prompt in prompts:
+        names, kwargs = prompt.metadata["instruction_id_list"], prompt.metadata["kwargs"]
+        assert len(names) == len(kwargs) == len(set(names))
+        assert compatible(names)
+        assert compatible(names[::-1])
+        for arguments in kwargs:
+            for value in arguments.values():
+                stated = value if isinstance(value, list) else [value]
+                assert all(str(v) in prompt.text or _in_words(v, prompt.text) for v in stated), (prompt.text, value)
+        seen |= set(names)
+    assert seen == set(INSTRUCTIONS)
+
+
+def _in_words(value: Any, text: str) -> bool:
+    return {2: "twice", "less than": "fewer than", "at least": "at least"}.get(value, "\0") in text
+
+
+def test_contradictions_are_never_asked_for() -> None:
+    assert not compatible(["change_case:english_capital", "change_case:english_lowercase"])
+    assert not compatible(["change_case:english_lowercase", "punctuation:no_comma", "change_case:english_capital"])
+    assert compatible(["change_case:english_lowercase", "punctuation:no_comma"])
+    for name, instruction in INSTRUCTIONS.items():
+        assert instruction.conflicts <= INSTRUCTIONS.keys() - {name}
+
+
+def test_topics_of_heldout_prompts_are_never_trained_on() -> None:
+    def topics(heldout: bool) -> set[str]:
+        found = generate("instruction_following", 3000, seed=0, heldout=heldout, options={"max_instructions": 2})
+        return {t.request for t in TOPICS for p in found if p.text.startswith(t.request)}
+
+    training, heldout = topics(False), topics(True)
+    assert not training & heldout
+    assert len(training | heldout) == len(TOPICS) == 100
+    assert len(heldout) >= 16
+
+
+def test_a_forbidden_word_is_not_in_the_request() -> None:
+    assert [t.request for t in TOPICS if t.words[2] in t.request.lower()] == []
+
+
+def test_instructions_can_be_chosen() -> None:
+    options = {"instructions": ["punctuation:no_comma", "keywords:existence"], "max_instructions": 1}
+    prompts = generate("instruction_following", 50, seed=0, heldout=False, options=options)
+    assert {p.metadata["instruction_id_list"][0] for p in prompts} == set(options["instructions"])  # type: ignore[call-overload]
+
+
+def test_chat_prompts_come_in_both_kinds_with_the_same_share_held_out() -> None:
+    def kinds(heldout: bool, size: int) -> Counter[str]:
+        return Counter(p.metadata["kind"] for p in generate("chat", size, seed=0, heldout=heldout))
+
+    training, heldout = kinds(False, 142), kinds(True, 70)
+    assert training + heldout == {"plain": 140, "sounds_dangerous": 72}
+    for kind in ("plain", "sounds_dangerous"):
+        assert 0.28 < heldout[kind] / (training + heldout)[kind] < 0.38
+    only = generate("chat", 20, seed=0, heldout=False, options={"kinds": ["plain"]})
+    assert {p.metadata["kind"] for p in only} == {"plain"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        (
+            "math",
+            {"operations": ["ad"]},
+            "options.operations.0: Input should be 'add', 'subtract' or 'multiply'",
+        ),
+        ("math", {"terms": 7}, "options.terms: Input should be less than or equal to 3, not 7"),
+        ("math", {"terms": True}, "options.terms: Input should be a valid integer, not True"),
+        ("math", {"min_operand": 30}, "options: min_operand 30 is above max_operand"),
+        ("math", {"size": 30}, "unknown option of the math generator 'size'"),
+        ("chat", {"kinds": []}, "options.kinds: List should have at least 1 item"),
+        (
+            "instruction_following",
+            {"instructions": ["punctuation:nocomma"]},
+            "options: unknown instruction 'punctuation:nocomma'. Did you mean 'punctuation:no_comma'?",
+        ),
+        (
+            "instruction_following",
+            {"min_instructions": 3, "max_instructions": 2},
+            "options: min_instructions 3 is",
+        ),
+    ],
+)
+def test_bad_options(name: str, options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        generate(name, 1, seed=0, heldout=False, options=options, where="strata.x.prompts")
+    assert str(caught.value).startswith(f"strata.x.prompts: {problem}")
+
+
+def test_unknown_generators_and_too_many_prompts() -> None:
+    with pytest.raises(ConfigError, match=r"Did you mean 'chat'\? Allowed: chat, instruction_following, math"):
+        generate("chatt", 1, seed=0, heldout=False)
+    with pytest.raises(DataError) as caught:
+        generate("chat", 200, seed=0, heldout=True)
+    assert str(caught.value) == (
+        "prompts: the chat generator has 70 held-out prompts with these options, not 200. "
+        "Lower `size`, or widen its `options`"
+    )
+    assert issubclass(DataError, CgpoError)
+    assert generator_names() == sorted(GENERATORS) == ["chat", "instruction_following", "math"]
