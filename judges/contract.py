@@ -7,6 +7,7 @@ reported like any other.
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -157,8 +158,6 @@ def _hostile_texts(subject: _Subject) -> CheckResult:
 
 
 def _time_limit(subject: _Subject) -> CheckResult:
-    import time
-
     limit = registry.timeout(subject.spec)
     slowest, text = 0.0, ""
     for name in ("a megabyte of text", "deep nesting", "power tower"):

@@ -78,13 +78,7 @@ def read_rows(file: IO[bytes]) -> Iterator[InputRow]:
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
-        content: dict[str, Any] = {"raw": line[:_RAW_CHARS].decode("utf-8", "replace").strip()}
-        try:
-            found = _parse(line)
-            content = found
-            yield InputRow(number, len(line), content, _row(found))
-        except JudgesError as error:
-            yield InputRow(number, len(line), content, None, str(error))
+        yield _input_row(number, line)
 
 
 def judge_rows(rows: Iterator[InputRow], mixture: Mixture, in_flight: int) -> Iterator[tuple[InputRow, Judgement]]:
@@ -123,17 +117,36 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` that takes its place when the block ends well, and is removed otherwise.
 
     Raises:
-        OSError: the folder cannot be written to, or the disk is full.
+        JudgesError: `path` is a folder, a device or the like, or in no folder.
+        OSError: the folder cannot be written to, or the disk is full; it names `path`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = path.resolve()  # through symbolic links, which stay as they are
+    if not target.parent.is_dir():
+        raise JudgesError(f"{path}: there is no folder {target.parent}")
+    if target.exists() and not target.is_file():
+        raise JudgesError(f"{path}: is not a regular file")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _input_row(number: int, line: bytes) -> InputRow:
+    content: dict[str, Any] = {"raw": line[:_RAW_CHARS].decode("utf-8", "replace").strip()}
+    try:
+        content = _parse(line)
+        return InputRow(number, len(line), content, _row(content))
+    except JudgesError as error:
+        return InputRow(number, len(line), content, None, str(error))
 
 
 def _submitted(source: InputRow, mixture: Mixture) -> Future[Judgement]:
@@ -189,6 +202,7 @@ def _prompt(prompt: Any) -> str | tuple[Message, ...]:
 def _json_type(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    if isinstance(value, list) and not value:
+    names: tuple[tuple[type, str], ...] = ((str, "text"), (list, "a list"), (dict, "an object"))
+    if value == []:
         return "an empty list"
-    return {str: "text", list: "a list", dict: "an object"}.get(type(value), "a number")
+    return next((name for kind, name in names if isinstance(value, kind)), "a number")
