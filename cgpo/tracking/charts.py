@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeGuard
 
 WIDTH, HEIGHT = 340, 180
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 24
@@ -17,6 +18,9 @@ MAX_POINTS = 200
 
 COLOURS = 8
 """Colours in the style sheet (`.c0` … `.c7`); further series reuse them with a dashed line."""
+
+SMALLEST, LARGEST = 1e-200, 1e200
+"""Beyond these the arithmetic of an axis would under- or overflow: no number of a run lies there in earnest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Series:
 
     @property
     def known(self) -> list[tuple[int, float]]:
-        return [(step, value) for step, value in self.points if value is not None]
+        return [(step, value) for step, value in self.points if _drawable(value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,8 @@ def _value_range(values: Sequence[float], *, rate: bool) -> tuple[float, float]:
         # The whole scale, unless everything happens in a corner of it.
         return 0.0, 1.0 if max(values) > 0.25 else max(0.05, max(values) * 1.15)
     low, high = min(values), max(values)
-    if low == high:
-        margin = abs(low) * 0.1 or 1.0
+    if high - low <= max(abs(low), abs(high)) * 1e-9 or high - low < SMALLEST:
+        margin = abs(low) * 0.1 if abs(low) > SMALLEST else 1.0
         return low - margin, high + margin
     # An axis that is nearly at zero starts there: otherwise noise looks like movement.
     if 0 < low < (high - low):
@@ -162,7 +166,7 @@ def _stretches(curve: Series) -> Iterator[list[tuple[int, float]]]:
     """The parts of a curve between unknown values."""
     stretch: list[tuple[int, float]] = []
     for step, value in curve.points:
-        if value is not None:
+        if _drawable(value):
             stretch.append((step, value))
         elif stretch:
             yield stretch
@@ -178,9 +182,13 @@ def _averaged(curve: Series) -> Series:
     points: list[tuple[int, float | None]] = []
     for start in range(0, len(curve.points), size):
         part = curve.points[start : start + size]
-        known = [value for _, value in part if value is not None]
+        known = [value for _, value in part if _drawable(value)]
         points.append((part[-1][0], sum(known) / len(known) if known else None))
     return Series(curve.name, points)
+
+
+def _drawable(value: float | None) -> TypeGuard[float]:
+    return value is not None and abs(value) < LARGEST
 
 
 def _style(number: int) -> str:

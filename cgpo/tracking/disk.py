@@ -51,6 +51,9 @@ def write_atomically(path: Path, data: bytes, what: str) -> None:
     temporary = path.parent / f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
     with writing(what, path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            # Renaming onto a device would replace the device itself.
+            raise OSError(errno.EINVAL, "it exists and is not a regular file")
         try:
             with temporary.open("wb") as file:
                 file.write(data)

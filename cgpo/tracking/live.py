@@ -33,7 +33,6 @@ class LiveDisplay:
 
         self._clock = clock
         self._console = Console(file=stream)
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4)
         self._streams: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
         self._strata: tuple[str, ...] = ()
         self._lines: dict[str, StratumLine] = {}
@@ -45,6 +44,8 @@ class LiveDisplay:
         self._phase: tuple[str, int | None, int | None] = ("starting", None, None)
         self._phase_since = clock()
         self._opened = False
+        # Last, because it draws once when it is made.
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4)
 
     def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None:
         self._total, self._step, self._strata = total_steps, first_step, tuple(strata)
@@ -53,10 +54,14 @@ class LiveDisplay:
         self._open()
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
-        if name != self._phase[0]:
+        new = name != self._phase[0]
+        if new:
             self._phase_since = self._clock()
         self._phase = (name, done, total)
         self._open()
+        if new:
+            # At once, because loading a model may keep the drawing thread from running.
+            self._live.refresh()
 
     def step(self, step: int, metrics: Metrics, strata_lines: Mapping[str, StratumLine] | None = None) -> None:
         self._lines = dict(stratum_lines(self._strata, metrics) if strata_lines is None else strata_lines)
