@@ -9,7 +9,7 @@ from types import FrameType
 from cgpo.errors import CgpoError
 
 
-class Interrupted(CgpoError):
+class Interrupted(CgpoError):  # noqa: N818 - an outcome, not a fault
     """The run was asked to stop."""
 
 

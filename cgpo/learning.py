@@ -2,9 +2,9 @@
 
     w ← w + α Σ_l ρ_l g_l          CGPO's Algorithm 2; g_l is what stratum l's optimiser makes of its samples
 
-An optimiser turns its stratum's samples into one constant per sample; the gradient is Σ_i constant_i · ∇ log π_w(a_i).
+An optimiser turns its stratum's samples into one constant c_i per sample; the gradient is Σ_i c_i · ∇ log π_w(a_i).
 All strata's micro-batches are then back-propagated one after the other into one accumulated gradient. Where no
-stratum has a signal the optimiser step is skipped: Adam's momentum and weight decay would move the weights all the same.
+stratum has a signal the optimiser step is skipped: Adam's momentum and weight decay would move the weights even so.
 """
 
 from __future__ import annotations

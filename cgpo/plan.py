@@ -40,14 +40,13 @@ def warnings(settings: RunSettings) -> list[str]:
         looks_local = reward.model.startswith((".", "/", "runs/")) or Path(reward.model).exists()
         if looks_local and not (Path(reward.model) / "config.json").is_file():
             found.append(
-                f"rewards.{name}.model: {reward.model} does not exist yet; `cgpo reward` with the same experiment makes it"
+                f"rewards.{name}.model: {reward.model} does not exist yet; `cgpo reward` with the same experiment "
+                "makes it"
             )
     size = ranks()
     for name, stratum in settings.strata.items():
         if stratum.prompts_per_step % size:
-            found.append(
-                f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by {size} ranks"
-            )
+            found.append(f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by {size} ranks")
     return found
 
 
@@ -98,16 +97,14 @@ def _source(prompts: PromptSettings) -> str:
 
 
 def _batch_text(settings: RunSettings) -> str:
+    train = settings.train
     responses = {n: s.prompts_per_step * s.generations_per_prompt for n, s in settings.strata.items()}
     most = sum(responses[n] * s.sampling.max_tokens for n, s in settings.strata.items())
-    sums = " + ".join(
-        f"{s.prompts_per_step} × {s.generations_per_prompt}" for s in settings.strata.values()
-    )
+    sums = " + ".join(f"{s.prompts_per_step} × {s.generations_per_prompt}" for s in settings.strata.values())
     return (
         f"a step: {sums} = {sum(responses.values())} responses over all ranks, at most {most} response tokens; "
         f"{settings.train.steps} steps: {settings.train.steps * sum(responses.values())} responses, at most "
         f"{settings.train.steps * most} tokens\n"
-        f"AdamW, learning rate {settings.train.learning_rate:g}, micro-batches of at most "
-        f"{settings.train.micro_batch_tokens} tokens a rank, gradient norm clipped at {settings.train.max_grad_norm:g}; "
-        f"checkpoint every {settings.train.save_every or '–'} steps"
+        f"AdamW, learning rate {train.learning_rate:g}, micro-batches of at most {train.micro_batch_tokens} tokens a "
+        f"rank, gradient norm clipped at {train.max_grad_norm:g}; checkpoint every {train.save_every or '–'} steps"
     )

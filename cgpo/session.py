@@ -166,7 +166,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         stack.callback(engine.close)
         writes = distributed.rank() == 0
         loggers: list[Logger] = []
-        stack.callback(lambda: [logger.close() for logger in loggers])
+        stack.callback(_close_all, loggers)
         yield Session(
             settings=settings,
             run_dir=run_dir,
@@ -185,6 +185,11 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             rollouts=RolloutsWriter(run_dir / "rollouts"),
             loggers=loggers,
         )
+
+
+def _close_all(loggers: Sequence[Logger]) -> None:
+    for logger in loggers:
+        logger.close()
 
 
 def engine_context(settings: RunSettings, length: int) -> EngineContext:
@@ -219,4 +224,6 @@ def check_batches(settings: RunSettings, world_size: int) -> None:
 def probe_sequences(strata: dict[str, Stratum], count: int) -> list[TokenSequence]:
     """The first prompts of the strata in turn, each cut in half: the second half is scored given the first."""
     prompts = [ids for stratum in strata.values() for _, ids in list(stratum.prompts.values())[:count]]
-    return [TokenSequence(ids[: len(ids) // 2], ids[len(ids) // 2 :]) for ids in prompts[:: max(1, len(strata))]][:count]
+    return [TokenSequence(ids[: len(ids) // 2], ids[len(ids) // 2 :]) for ids in prompts[:: max(1, len(strata))]][
+        :count
+    ]

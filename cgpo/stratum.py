@@ -9,7 +9,7 @@ from typing import Any
 
 from cgpo import plugins
 from cgpo.config import RunSettings, StratumSettings
-from cgpo.data.prompts import load_prompts
+from cgpo.data.prompts import check_disjoint, load_prompts
 from cgpo.data.sampler import PromptSampler
 from cgpo.data.tokenize import fit_prompts
 from cgpo.optimizers.base import StratumOptimizer
@@ -135,6 +135,7 @@ def _build(
 
     prompts, dropped = load(heldout=False)
     heldout, heldout_dropped = load(heldout=True)
+    check_disjoint([p for p, _ in prompts], [p for p, _ in heldout], stratum=name)
     kind = plugins.load("cgpo.optimizers", "optimizer", settings.optimizer.name, f"strata.{name}.optimizer.name")
     return Stratum(
         name=name,

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cgpo.compose import CONFIG_MODULE, force_values
 from cgpo.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) -> int:
@@ -26,7 +30,6 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from omegaconf import DictConfig
 
     def job(_: DictConfig) -> int:
         found = HydraConfig.get()
@@ -50,7 +53,8 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
     return _multirun(job, forced)
 
 
-def _multirun(job: object, overrides: list[str]) -> int:
+def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> int:
+    # Hydra's public entry, hydra.main, returns nothing of its jobs and prints tracebacks of those that fail.
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
     from hydra.core.global_hydra import GlobalHydra
@@ -61,7 +65,9 @@ def _multirun(job: object, overrides: list[str]) -> int:
     search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
     engine = Hydra.create_main_hydra2(task_name="cgpo", config_search_path=search_path)
     try:
-        batches = engine.multirun(config_name="config", task_function=job, overrides=overrides, with_log_configuration=False)
+        batches = engine.multirun(
+            config_name="config", task_function=job, overrides=overrides, with_log_configuration=False
+        )
     except HydraException as error:
         raise ConfigError(f"sweep: {error}") from error
     finally:

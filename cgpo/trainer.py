@@ -11,23 +11,21 @@ One program, the same on every rank. `cgpo.session` builds the parts; this modul
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cgpo import distributed
-from cgpo.collection import add_baselines, add_rewards, generate_and_judge
-from cgpo.errors import RunError
+from cgpo.collection import Progress, add_baselines, add_rewards, generate_and_judge
 from cgpo.evaluation.heldout import evaluate
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.learning import Prepared, learn, prepare
-from cgpo.rewards.calibration import check_missing
+from cgpo.limits import check_limits
 from cgpo.rollout.parity import Gap, check_gap, measure_gap
 from cgpo.session import Session
 from cgpo.stratum import BASELINE_STEP, share_of_rank
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.types import GenerationRequest, JudgedRollout
-from judges import Outcome
 
 
 class Trainer:
@@ -42,7 +40,7 @@ class Trainer:
         self.session = session
         self.stop = stop
         self.settings = session.settings
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def run(self) -> None:
         """Trains until `train.steps` steps are done.
@@ -71,6 +69,17 @@ class Trainer:
             self._after_step(step + 1)
         if self.settings.eval.after and not s.evaluations.done(self.settings.train.steps):
             self._evaluate(self.settings.train.steps)
+
+    def evaluate_only(self) -> None:
+        """Evaluates the newest checkpoint, or the model the run starts from."""
+        s = self.session
+        done = s.restore()
+        s.display.start(done, list(s.strata), done)
+        self._make_baselines(self.settings.train.steps, evaluating=True)
+        if done:
+            s.engine.sync(s.policy.weights())
+        self._check_engine()
+        self._evaluate(done)
 
     def _step(self, step: int) -> dict[str, float | None]:
         """One step of Algorithm 2; returns its metrics on every rank."""
@@ -112,7 +121,7 @@ class Trainer:
             judged = generate_and_judge(s.engine, s.strata, requests, progress, self._check_stop_alone)
         with self._phase("rewards"):
             found = add_rewards(judged, s.strata, s.rewards, s.baselines)
-        check_unknown(found, self.session, f"step {step + 1}")
+        check_limits(found, self.settings, f"step {step + 1}")
         return found
 
     def _push_weights(self, *, moved: bool) -> Gap:
@@ -141,13 +150,13 @@ class Trainer:
         check_gap(gap, self.settings.rollout.max_logprob_gap, "after the weights were pushed to the rollout engine")
         return gap
 
-    def _make_baselines(self, first: int) -> None:
+    def _make_baselines(self, first: int, *, evaluating: bool = False) -> None:
         """Baseline responses for every prompt the rest of the run will use, while the engine holds π_ref."""
         s = self.session
         wanted = []
         for name, stratum in s.strata.items():
             prompts = stratum.upcoming(self.settings.train.steps - first)
-            if self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
+            if evaluating or self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
                 prompts += [prompt for prompt, _ in stratum.heldout.values()]
             missing = s.baselines.missing(name, prompts, stratum.settings.rewards)
             wanted += [stratum.request(prompt, BASELINE_STEP, 0, self.settings.seed) for prompt in missing]
@@ -182,7 +191,7 @@ class Trainer:
         if distributed.world_size() == 1:
             self.stop.check()
 
-    def _progress(self, phase: str):  # type: ignore[no-untyped-def]
+    def _progress(self, phase: str) -> Progress:
         return lambda done, total: self.session.display.phase(phase, done, total)
 
     @contextmanager
@@ -227,42 +236,3 @@ def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
         for i, judged in enumerate(p.judged)
     ]
     return [row for part in distributed.gather_objects(rows) for row in part]
-
-
-def check_unknown(found: Mapping[str, Sequence[JudgedRollout]], session: Session, when: str) -> None:
-    """Stops the run, on all ranks together, when too much is unknown.
-
-    Raises:
-        RunError: a judge's share of unknown verdicts or a reward's share of missing scores is above its limit.
-    """
-    mine = {
-        name: [(key, v.outcome, v.reason) for j in judged for key, v in j.judgement.verdicts.items()]
-        for name, judged in found.items()
-    }
-    missing: dict[str, tuple[int, int]] = {}
-    for judged in found.values():
-        for j in judged:
-            for reward, score in j.rewards.items():
-                lost, scored = missing.get(reward, (0, 0))
-                missing[reward] = (lost + (score is None), scored + 1)
-    everywhere = distributed.gather_objects((mine, missing))
-    for name, stratum in session.strata.items():
-        said = [v for part, _ in everywhere for v in part[name]]
-        for judge in dict.fromkeys(key for key, *_ in said):
-            concerned = [(outcome, reason) for key, outcome, reason in said if key == judge]
-            unknown = [reason for outcome, reason in concerned if outcome is Outcome.UNKNOWN]
-            limit = stratum.settings.max_unknown_rate
-            if len(unknown) > limit * len(concerned):
-                raise RunError(
-                    f"{when}: judge {judge!r} of stratum {name!r} gave no verdict on {len(unknown)} of "
-                    f"{len(concerned)} responses; the limit strata.{name}.max_unknown_rate is {limit:g}. "
-                    f"The first reason: {unknown[0]}"
-                )
-    totals: Counter[str] = Counter()
-    scored: Counter[str] = Counter()
-    for _, part in everywhere:
-        for reward, (lost, seen) in part.items():
-            totals[reward] += lost
-            scored[reward] += seen
-    limits = {name: reward.max_missing_rate for name, reward in session.settings.rewards.items()}
-    check_missing({name: (totals[name], scored[name]) for name in scored}, limits, when)

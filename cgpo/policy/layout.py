@@ -140,9 +140,7 @@ def _tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
             sample += [index] * len(response_ids)
             start += inputs
     mask = _tree_mask(segment) if share_prompts else (segment >= 0).long()
-    return MicroBatch(
-        input_ids, position_ids, mask, torch.tensor(source), torch.tensor(target), torch.tensor(sample)
-    )
+    return MicroBatch(input_ids, position_ids, mask, torch.tensor(source), torch.tensor(target), torch.tensor(sample))
 
 
 def _tree_mask(segment: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class LogProbModel(nn.Module):
             input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False
         ).last_hidden_state
         hidden = hidden.flatten(0, 1)[batch.source]
-        parts = zip(hidden.split(self.chunk), batch.target.split(self.chunk), strict=True)
+        parts = zip(torch.split(hidden, self.chunk), torch.split(batch.target, self.chunk), strict=True)
         if torch.is_grad_enabled():
             found = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
         else:
@@ -51,7 +51,8 @@ class LogProbModel(nn.Module):
         return torch.cat(found)
 
     def _head(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
-        logits = self._adjust(self.causal_lm.get_output_embeddings()(hidden)).float() / temperature
+        model: Any = self.causal_lm
+        logits = self._adjust(model.get_output_embeddings()(hidden)).float() / temperature
         return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
 
 

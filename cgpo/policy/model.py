@@ -88,7 +88,7 @@ def switch_off_dropout(model: nn.Module) -> None:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - not an attribute of nn.Module for mypy
 
 
 def _no_model(name: str, path: str, error: Exception) -> str:

@@ -51,7 +51,7 @@ class ScoringModel:
             if not sequences:
                 continue
             sample = batch.sample.cpu()
-            for index in sample.unique().tolist():
+            for index in set(sample.tolist()):
                 found.setdefault(index, logprobs[sample == index])
         return [found[i] for i in range(len(sequences))]
 
