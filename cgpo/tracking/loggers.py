@@ -35,7 +35,8 @@ def make_loggers(
     Args:
         settings: `tracking.*`.
         run_dir: the run's directory; its name is the run's name.
-        first_step: the first step that will be logged: what a view holds of it or of later ones is overwritten.
+        first_step: the first step that will be logged. TensorBoard hides what it holds of it and of later ones; wandb
+            and trackio cannot take points back and show repeated steps twice.
         config: the resolved configuration, secrets redacted, to be shown beside the curves.
 
     Raises:
