@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -125,7 +125,7 @@ class RolloutEngine(Protocol):
         ...
 
 
-def whole_pass(weights: WeightStream) -> Iterator[tuple[str, torch.Tensor]]:
+def whole_pass(weights: WeightStream) -> Generator[tuple[str, torch.Tensor], None, None]:
     """One pass over the stream, each tensor checked against the metadata, that always runs to its end.
 
     A pass may be a collective: a rank that breaks off would leave the others waiting for ever. So when the consumer
