@@ -1,0 +1,54 @@
+# `make` alone lists the targets. Everything runs in .venv, which `make setup` makes and mends.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+# Programs that libraries start by name (ninja, torchrun) are those of the environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONUNBUFFERED := 1
+
+# Wall time a test run may take before it is ended: minutes, far above what it needs.
+TEST_MINUTES := 45
+SLOW_TEST_MINUTES := 120
+# Further arguments for pytest: make test ARGS="-k math"
+ARGS :=
+
+.PHONY: help setup quickstart test test-slow lint format bench lock wheel clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make or mend .venv with pinned versions (CGPO_DEVICE=cpu|cuda; default: what the machine has)
+	@bash launch/install.sh
+
+quickstart: setup ## train the small model with three strata and show what changed; goes on where it stopped
+	$(BIN)/cgpo reward experiment=quickstart
+	$(BIN)/cgpo train experiment=quickstart
+
+test: setup lint ## check the code and run the tests, slow ones left out
+	timeout --foreground --signal=INT --kill-after=30 $(TEST_MINUTES)m $(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup ## run the slow tests only
+	timeout --foreground --signal=INT --kill-after=30 $(SLOW_TEST_MINUTES)m $(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## measure speed and memory; results go to bench/results
+	@for script in bench/[a-z]*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+
+lock: setup ## resolve launch/pins-direct.txt into launch/pins-cpu.txt
+	$(BIN)/python launch/lock.py
+
+wheel: setup ## build dist/cgpo-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+clean: ## remove what was built and cached here; runs/ and .venv stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

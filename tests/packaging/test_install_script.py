@@ -1,0 +1,129 @@
+"""launch/install.sh without a network: what it keeps, what it mends, and what it says when it cannot go on.
+
+A whole installation takes minutes and is what `make test` begins with, so it is not repeated here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What install.sh reads of the project, and a `.venv` that it takes for finished."""
+    project = tmp_path_factory.mktemp("install") / "project"
+    project.mkdir()
+    shutil.copytree(ROOT / "launch", project / "launch")
+    (project / "cgpo").mkdir()
+    for name in ("setup.cfg", "pyproject.toml", "cgpo/__init__.py"):
+        shutil.copy(ROOT / name, project / name)
+    subprocess.run([sys.executable, "-m", "venv", project / ".venv"], check=True, timeout=120)
+    _finish(project)
+    return project
+
+
+@pytest.fixture
+def project(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared project, in another place but marked as installed there."""
+    copy = tmp_path / "project"
+    shutil.copytree(prepared, copy, symlinks=True)
+    _finish(copy)
+    return copy
+
+
+def _finish(project: Path) -> None:
+    script = 'source launch/install.sh; DEVICE=cpu; echo "$DEVICE $PWD" > $VENV/cgpo-place; fingerprint > $STAMP'
+    subprocess.run(["bash", "-c", script], cwd=project, check=True, timeout=60)
+
+
+def _install(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs install.sh with no package index, so that nothing can be installed by accident."""
+    env = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull} | environment
+    env["CGPO_DEVICE"] = environment.get("CGPO_DEVICE", "cpu")
+    command = ["bash", "launch/install.sh", *arguments]
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_second_run_does_nothing(project: Path) -> None:
+    before = sorted(path for path in (project / ".venv").rglob("*"))
+    done = _install(project)
+    assert (done.returncode, done.stdout) == (0, ".venv is up to date (cpu)\n")
+    assert sorted(path for path in (project / ".venv").rglob("*")) == before
+
+
+def test_changed_settings_install_again_and_no_index_is_said_in_one_line(project: Path) -> None:
+    with (project / "setup.cfg").open("a") as file:
+        file.write("\n# changed\n")
+    done = _install(project)
+    assert done.returncode == 1
+    assert "making .venv" not in done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("install: could not install pip and setuptools: ")
+    assert "To mend: " in line
+    assert not (project / ".venv" / "cgpo-stamp").exists()
+
+
+def test_interrupted_installation_is_not_taken_for_finished(project: Path) -> None:
+    (project / ".venv" / "cgpo-stamp").unlink()
+    site = next((project / ".venv" / "lib").glob("python3*/site-packages"))
+    half, whole = site / "half-1.0.dist-info", site / "whole-1.0.dist-info"
+    for info in (half, whole):
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\n")
+    (whole / "RECORD").write_text("whole.py,,\n")
+    assert _install(project).returncode == 1
+    assert not half.exists()
+    assert whole.exists()
+
+
+@pytest.mark.parametrize("damage", ["moved", "broken"])
+def test_moved_or_broken_environment_is_made_anew(project: Path, damage: str) -> None:
+    if damage == "moved":
+        project = project.rename(project.with_name("elsewhere"))
+    else:
+        (project / ".venv" / "bin" / "python").unlink()
+        (project / ".venv" / "bin" / "python").symlink_to("/no/such/python")
+    done = _install(project, PYTHON=sys.executable)
+    assert done.returncode == 1
+    assert "making .venv with Python 3." in done.stdout
+    assert (project / ".venv" / "cgpo-place").read_text() == f"cpu {project}\n"
+
+
+def test_other_device_makes_the_environment_anew(project: Path) -> None:
+    done = _install(project, "cuda", PYTHON=sys.executable)
+    assert "for cuda" in done.stdout
+    assert "torchvision" not in done.stdout + done.stderr
+
+
+def test_unknown_device_is_refused(project: Path) -> None:
+    done = _install(project, "tpu")
+    assert (done.returncode, done.stderr) == (1, "install: unknown device 'tpu'. Allowed: cpu, cuda\n")
+
+
+def test_old_or_missing_python_is_named(project: Path) -> None:
+    shutil.rmtree(project / ".venv")
+    done = _install(project, PYTHON="/no/such/python")
+    assert done.returncode == 1
+    assert "no Python from 3.11 to 3.13 found (looked for /no/such/python)" in done.stderr
+
+
+def test_missing_compiler_is_named(project: Path, tmp_path: Path) -> None:
+    (project / ".venv" / "cgpo-stamp").unlink()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    needed = ("bash", "dirname", "flock", "grep", "uname", "cat", "sha256sum", "cut")
+    for name in needed:
+        if found := shutil.which(name):
+            (programs / name).symlink_to(found)
+    done = _install(project, PATH=str(programs), CXX="")
+    assert done.returncode == 1
+    assert "no C++ compiler" in done.stderr
+    assert "apt-get install build-essential" in done.stderr
