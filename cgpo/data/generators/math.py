@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -101,11 +102,13 @@ def _items(options: MathOptions, heldout: bool, rng: random.Random) -> Iterator[
     """Round by round, so that a problem comes back in another wording only after all others had their turn."""
     problems = [problem for problem in _problems(options) if problem.heldout == heldout]
     rng.shuffle(problems)
-    wordings = [_shuffled_wordings(problem, options, rng) for problem in problems]
-    for round_of_texts in itertools.zip_longest(*wordings):
-        for problem, text in zip(problems, round_of_texts, strict=True):
-            if text is not None:
-                yield Item(text, {"answer": str(problem.answer)})
+    queue = deque((problem, _shuffled_wordings(problem, options, rng)) for problem in problems)
+    while queue:
+        problem, texts = queue.popleft()
+        text = next(texts, None)
+        if text is not None:
+            yield Item(text, {"answer": str(problem.answer)})
+            queue.append((problem, texts))
 
 
 def _problems(options: MathOptions) -> Iterator[Problem]:
@@ -122,15 +125,10 @@ def _problems(options: MathOptions) -> Iterator[Problem]:
 
 
 def _shuffled_wordings(problem: Problem, options: MathOptions, rng: random.Random) -> Iterator[str]:
-    """Every wording once. Lazy: with many problems, most wordings are never asked for."""
-    seed = rng.getrandbits(64)
-
-    def make() -> Iterator[str]:
-        texts = list(dict.fromkeys(_wordings(problem, options)))
-        random.Random(seed).shuffle(texts)
-        yield from texts
-
-    return make()
+    """Every wording once, in a random order; nothing is done before the first is asked for."""
+    texts = list(dict.fromkeys(_wordings(problem, options)))
+    rng.shuffle(texts)
+    yield from texts
 
 
 def _wordings(problem: Problem, options: MathOptions) -> Iterator[str]:
