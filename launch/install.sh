@@ -111,8 +111,8 @@ show_progress() {
             if (terminal) printf "\r\033[K  %d packages found", n
             else if (n % 50 == 0) print "  " n " packages found"
         }
-        /^ *Downloading .*\(([0-9.]+ GB|[1-9][0-9][0-9.]+ MB)\)/ { if (terminal) printf "\r\033[K"; print "  downloading " $2 " " $NF $(NF - 1) }
-        /^Installing collected packages/ { if (terminal) printf "\r\033[K"; print "  unpacking " n " packages" }
+        /^ *Downloading .*\(([0-9.]+ GB|[1-9][0-9][0-9.]+ MB)\)/ { if (terminal) printf "\r\033[K"; print "  downloading " $2 " " $(NF - 1) " " $NF }
+        /^Installing collected packages/ { if (terminal) printf "\r\033[K"; print "  unpacking" (n > 1 ? " " n " packages" : "") }
         END { if (terminal) printf "\r\033[K" }
         { fflush() }'
 }
