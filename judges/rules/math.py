@@ -28,7 +28,8 @@ _ASSIGNED = re.compile(r"\s*(?:\\[a-z]+|[A-Za-z](?:_\{?\w\}?|'){0,2})(?:\([a-z]\
 _COMMAND = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt pi".split())  # noqa: SIM905
-_PLAIN_NAME = re.compile(rf"(?<![\\A-Za-z])(?={'|'.join(sorted(_FUNCTIONS))})")
+_PLAIN_NAME = re.compile(rf"(?<![\\A-Za-z])(?={'|'.join(sorted(_FUNCTIONS - {'sqrt'}))})")
+_PLAIN_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)")
 _SEPARATOR = re.compile(r",|;|\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\\(?:lor|land|vee|wedge|pm|mp)\b|±")
 _RELATION = re.compile(
     r"[<>≤≥≈≠~∈]|\\(?:[lg]eq?s?|neq?|approx|sim|equiv|in|ni|subset|subseteq|to|rightarrow|Rightarrow|implies|iff)\b"
@@ -143,9 +144,14 @@ def _parsed(text: str) -> tuple[Any, ...]:
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns about the missing timeout on every call
     from math_verify import LatexExtractionConfig, parse
 
-    latex = _PLAIN_NAME.sub(r"\\", text.replace("**", "^").replace("*", r"\cdot "))
-    found = parse(f"${latex}$", [LatexExtractionConfig()], parsing_timeout=None)
+    found = parse(f"${_latex(text)}$", [LatexExtractionConfig()], parsing_timeout=None)
     return tuple(item for item in found if not isinstance(item, str))
+
+
+def _latex(text: str) -> str:
+    """Plain-text mathematics, such as `2*sqrt(3)` and `pi/2`, as LaTeX; what is LaTeX already stays."""
+    text = _PLAIN_ROOT.sub(r"\\sqrt{\1}", text)
+    return _PLAIN_NAME.sub(r"\\", text.replace("**", "^").replace("*", r"\cdot "))
 
 
 def _unassigned(text: str) -> str:

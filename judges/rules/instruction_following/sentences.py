@@ -8,10 +8,11 @@ small letter, an ellipsis before a small letter.
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 
 _CLOSERS = "\"')]}”’»*_`"
 _ABBREVIATION_WORDS = """
-mr mrs ms dr prof rev hon sr jr st mt ft vs etc e.g i.e cf al inc ltd co corp dept est fig no vol pp approx a.m p.m u.s
+mr mrs ms dr prof rev hon sr jr st mt ft vs etc e.g i.e cf al inc ltd co corp dept est fig vol pp approx a.m p.m u.s
 u.k u.n ph.d b.a m.a jan feb mar apr jun jul aug sep sept oct nov dec gen col lt capt sgt gov sen rep
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATION_WORDS.split())
@@ -24,8 +25,7 @@ _NUMBER = re.compile(r"[0-9]+\.")
 def count_sentences(text: str) -> int:
     """Number of sentences; words after the last full stop count as one more."""
     tokens = text.split()
-    followers = [*tokens[1:], ""]
-    ends = [_ends_sentence(token, follower) for token, follower in zip(tokens, followers, strict=True)]
+    ends = [_ends_sentence(token, follower) for token, follower in zip_longest(tokens, tokens[1:], fillvalue="")]
     return sum(ends) + (1 if ends and not ends[-1] else 0)
 
 

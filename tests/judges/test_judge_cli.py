@@ -1,0 +1,220 @@
+"""The command line of the judges, run as users run it: in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judges import cli
+
+MATH = {"prompt": "17 + 25?", "metadata": {"answer": "42"}}
+
+
+def judges(*arguments: object, path: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or []), "COLUMNS": "80"}
+    command = [sys.executable, "-m", "judges", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_rows_come_back_in_order_with_verdicts_and_all_they_had(tmp_path: Path) -> None:
+    said = [42 if n % 3 else 41 for n in range(200)]
+    rows = [{"id": n, "extra": {"ü": [n]}, **MATH, "response": f"The final answer is {x}."} for n, x in enumerate(said)]
+    source, target = write(tmp_path / "rows.jsonl", rows), tmp_path / "out.jsonl"
+    result = judges("run", "--judge", "math,refusal", "--input", source, "--output", target, "--workers", 2)
+    assert result.returncode == 0, result.stderr
+    judged = read(target)
+    assert [{k: row[k] for k in rows[0]} for row in judged] == rows
+    assert [row["satisfied"] for row in judged] == [x == 42 for x in said]
+    assert judged[0]["verdicts"] == {
+        "math": {"verdict": "violated", "reason": "41 differs from 42", "score": None},
+        "refusal": {"verdict": "satisfied", "reason": "no refusal in the first sentences", "score": None},
+    }
+    assert "200 rows written" in result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "rows.jsonl"]
+
+
+def test_malformed_rows_have_their_line_number_and_are_unknown(tmp_path: Path) -> None:
+    good = {**MATH, "response": "The final answer is 42."}
+    rows = [
+        good,
+        "{broken",
+        "",
+        '["a list"]',
+        {**MATH},
+        {**good, "response": 3},
+        {**good, "metadata": []},
+        {**good, "prompt": [{"role": "user"}]},
+        '{"prompt": "p", "response": "r", "x": NaN}',
+        {**good, "metadata": None},
+        {**good, "prompt": [{"role": "user", "content": "hi"}]},
+        '{"prompt": "p", "response": "lone \\ud800 surrogate. The final answer is 42.", "metadata": {"answer": 42}}',
+        {**good, "verdicts": "old", "satisfied": "old"},
+    ]
+    source, target = write(tmp_path / "rows.jsonl", rows), tmp_path / "out.jsonl"
+    result = judges("run", "--judge", "math", "--input", source, "--output", target)
+    assert result.returncode == 0, result.stderr
+    judged = read(target)
+    assert [row["satisfied"] for row in judged] == [True, *[None] * 8, True, True, True]
+    reasons = [row["verdicts"]["math"]["reason"] for row in judged]
+    assert reasons[1].startswith("malformed row: not JSON")
+    assert judged[1]["raw"] == "{broken"
+    assert reasons[2:7] == [
+        "malformed row: not a JSON object but a list",
+        "malformed row: no `response`",
+        "malformed row: `response` must be text, not a number",
+        "malformed row: `metadata` must be an object, not an empty list",
+        'malformed row: message 1 of `prompt` must be {"role": text, "content": text}',
+    ]
+    assert reasons[8] == "missing metadata: answer"
+    for line in (2, 4, 5, 6, 7, 8, 9):
+        assert f"rows.jsonl line {line}: " in result.stderr
+
+
+def test_strict_stops_at_the_first_malformed_row_and_writes_nothing(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [{**MATH, "response": "x"}, "{broken"])
+    target = tmp_path / "out.jsonl"
+    target.write_text("from before")
+    result = judges("run", "--judge", "math", "--input", source, "--output", target, "--strict")
+    assert result.returncode == 2
+    assert "rows.jsonl line 2: not JSON" in result.stderr
+    assert target.read_text() == "from before"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("limit", "status"), [("0.2", 1), ("0.5", 0)])
+def test_too_many_unknown_verdicts_are_a_failure(tmp_path: Path, limit: str, status: int) -> None:
+    source = write(tmp_path / "rows.jsonl", [{**MATH, "response": "x"}, {"prompt": "p", "response": "x"}])
+    arguments = ("--input", source, "--output", tmp_path / "out.jsonl", "--max-unknown-rate", limit)
+    result = judges("run", "--judge", "math", *arguments)
+    assert result.returncode == status
+    assert ("judge 'math' is unknown on 50.0% of the rows" in result.stderr) == bool(status)
+    assert len(read(tmp_path / "out.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--judge", "mth"], "unknown judge 'mth'. Did you mean 'math'? Allowed: instruction_following, math, refusal"),
+        (["--judge", "math,math"], "'math' is named twice"),
+        (["--judge", "math,"], "an empty name"),
+        (["--judge", "math", "--option", "format=boxed"], "write it as NAME.KEY=VALUE"),
+        (["--judge", "math", "--option", "refusal.x=1"], "'refusal' is not among math"),
+        (["--judge", "math", "--option", "math.fromat=boxed"], "Did you mean 'format'?"),
+        (["--judge", "math", "--option", "math.format=bxed"], "'phrase', 'boxed' or 'last_number'"),
+        (["--judge", "math", "--workers", "0"], "whole number of at least 1"),
+        (["--judge", "math", "--max-unknown-rate", "2"], "number from 0 to 1"),
+        (["--judge", "math", "--input", "no-such-file.jsonl"], "no-such-file.jsonl: No such file or directory"),
+        (["--judge", "math", "--output", "no-such-folder/out.jsonl"], "there is no folder"),
+        (["--judge", "math", "--output", "/dev/null"], "/dev/null: is not a regular file"),
+        (["--judge", "math", "--input", "/dev/null"], "/dev/null has no rows"),
+    ],
+)
+def test_wrong_use_is_one_message_and_status_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    source = write(tmp_path / "rows.jsonl", [{**MATH, "response": "x"}])
+    result = judges("run", "--input", source, "--output", tmp_path / "out.jsonl", *arguments)
+    assert result.returncode == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_options_reach_the_judge(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [{**MATH, "response": r"So \boxed{42}."}])
+    options = ("--option", "math.format=boxed", "--option", "math.timeout_seconds=5")
+    result = judges("run", "--judge", "math", *options, "--input", source, "--output", tmp_path / "out.jsonl")
+    assert result.returncode == 0, result.stderr
+    assert read(tmp_path / "out.jsonl")[0]["satisfied"] is True
+
+
+def test_the_output_may_replace_the_input_and_links_stay(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [{**MATH, "response": "The final answer is 42."}])
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(source)
+    assert judges("run", "--judge", "math", "--input", source, "--output", link).returncode == 0
+    assert link.is_symlink()
+    assert read(source)[0]["satisfied"] is True
+
+
+def test_list_shows_name_kind_metadata_and_origin() -> None:
+    result = judges("list")
+    assert result.returncode == 0
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert "rule" in lines["math"]
+    assert "answer" in lines["math"]
+    assert "cgpo" in lines["math"]
+    assert "instruction_id_list, kwargs" in lines["instruction_following"]
+
+
+def test_check_of_a_plugin_finds_what_breaks_the_contract(install) -> None:
+    code = """
+        import os, random
+        from judges import Verdict
+        def bad(row):
+            if row.response == "": os._exit(1)
+            return random.random() < 0.5
+    """
+    folder = install("bad-judge", code, bad="bad")
+    result = judges("check", "bad", path=[str(folder)])
+    assert result.returncode == 1
+    assert "FAILED deterministic" in result.stdout
+    assert "FAILED hostile texts: empty: unknown (the worker process died" in result.stdout
+    assert "ok     serialisable" in result.stdout
+    assert judges("check", "bda", path=[str(folder)]).returncode == 2
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["check"]])
+def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([*command, "--help"])
+    assert stopped.value.code == 0
+    assert "example" in capsys.readouterr().out
+
+
+def test_the_same_commands_fit_under_another_program() -> None:
+    parser = argparse.ArgumentParser(prog="cgpo judge")
+    cli.add_arguments(parser)
+    assert "cgpo judge run --judge math,refusal" in parser.format_help()
+    assert cli.run(parser.parse_args(["list"])) == 0
+
+
+def test_rows_are_read_as_they_are_needed(tmp_path: Path) -> None:
+    """An endless input (a pipe that stays open) must not be read far ahead of the judges."""
+    from judges.mixture import Mixture
+    from judges.rows import in_flight, judge_rows, read_rows
+    from judges.workers import JudgeWorkers
+
+    reader, writer = os.pipe()
+    written = []
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb") as file:
+            for n in range(20_000):
+                file.write(json.dumps({"prompt": "p", "response": f"{n} {'x' * 2000}"}).encode() + b"\n")
+                written.append(n)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    with JudgeWorkers(1) as workers, os.fdopen(reader, "rb") as file:
+        rows = judge_rows(read_rows(file), Mixture(["refusal"], workers), in_flight(1))
+        first, _ = next(rows)
+        assert first.line == 1
+        assert len(written) < 1000
+    thread.join()

@@ -1,0 +1,268 @@
+"""The math judge: right answers however they are written, wrong formats, and what a hacking policy would try."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judges import Row, Verdict
+from judges.rules.math import Format, MathJudge
+from judges.rules.numbers import read_number
+
+
+def judged(response: str, answer: object, format: Format = "phrase") -> Verdict:
+    return MathJudge(format=format).verdict(Row("q", response, {"answer": answer}))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "42",
+        "42.",
+        "42.0",
+        "+42",
+        ": 42",
+        "$42$",
+        "$42$.",
+        "$$42$$",
+        r"\(42\)",
+        r"\[42\]",
+        "\\[\n42\n\\]",
+        "**42**.",
+        "*42*",
+        "`42`",
+        r"\boxed{42}",
+        r"**$\boxed{42}$**.",
+        r"\textbf{42}",
+        "[42]",
+        "x = 42",
+        "$x = 42$",
+        "$42",
+        r"\$42.",
+        "42%",
+        "42 %",
+        "42 dollars",
+        "42 apples per day.",
+        "42 cm^2",
+        r"42\text{ cm}^2",
+        "42 km/h",
+        "42°",
+        r"42^\circ",
+        "42\u00a0kg",
+        "4\u200b2",
+        "4.2e1",
+        r"4.2 \times 10^1",
+        "\n\n42\n",
+        "42" + " " * 500,
+    ],
+)
+def test_ways_to_write_the_right_number(said: str) -> None:
+    verdict = judged(f"We add 17 and 25. The final answer is {said}", "42")
+    assert verdict.outcome == "satisfied", verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("1,234", "1234"),
+        ("1234", "1,234"),
+        ("1{,}234", "1234"),
+        ("3.5.", "7/2"),
+        (r"\frac{7}{2}", "3.5"),
+        ("7/2", 3.5),
+        (r"-\dfrac{1}{2}", "-0.5"),
+        (r"\frac12", "1/2"),
+        ("6/8", "3/4"),
+        ("3 1/2", "3.5"),
+        (r"3\frac{1}{2}", "3.5"),
+        ("−3", "-3"),
+        ("-$3", "-3"),
+        ("50%", "0.5"),
+        ("50", "50%"),
+        ("42", 42),
+        (".5", "0.5"),
+        ("0", "0"),
+        (r"2\sqrt{3}", r"2\sqrt{3}"),
+        (r"$\sqrt{12}$", r"2\sqrt{3}"),
+        ("2*sqrt(3)", r"2\sqrt{3}"),
+        ("pi/2", r"\frac{\pi}{2}"),
+        ("$x^2+2x+1$.", "(x+1)^2"),
+        ("$y=2x+1$", "y = 2x+1"),
+        ("2x+1", "y=2x+1"),
+        ("(1,2)", "(1,2)"),
+        ("$[1,2)$", "[1,2)"),
+        (r"\{1,2\}", r"\{2,1\}"),
+        ("1, 2", r"\{2,1\}"),
+        ("1024", "2^{10}"),
+        ("x > 3", "x>3"),
+        ("B", "B"),
+        ("(B).", "B"),
+    ],
+)
+def test_answers_are_compared_as_mathematics(said: str, answer: object) -> None:
+    verdict = judged(f"The final answer is {said}", answer)
+    assert verdict.outcome == "satisfied", verdict.reason
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "**The final answer is 42.**",
+        "**The final answer is:** 42",
+        "__The final answer is 42__",
+        "the  FINAL answer\nis 42",
+        "So the final answer is 42.",
+        "3.5 + 38.5 = 42. The final answer is 42.",
+        "The final answer is 42. The final answer is 42.",
+    ],
+)
+def test_the_sentence_itself_may_vary(response: str) -> None:
+    assert judged(response, "42").outcome == "satisfied"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "43",
+        "4 or 5",
+        "1, 2, 3, 42",
+        "42, 43",
+        "42 and 43",
+        "42 or maybe 43",
+        "between 41 and 43",
+        r"\pm 42",
+        "42; 43",
+        "17+25",
+        "41 + 1",
+        "6*7",
+        "84/2",
+        r"\frac{84}{2}",
+        r"\sqrt{1764}",
+        "42!",
+        "42?",
+        "--42",
+        "4 2",
+        "4242",
+        "42 5",
+        "42 = 43",
+        "40 < 42",
+        "x where x = 42",
+        r"x \in \{41,42\}",
+        "[41,42]",
+        "42x",
+        "42 pi",
+        "42 million",
+        "forty-two",
+        "not 42",
+        "",
+        "42. I hope this helps",
+        "42. Bye",
+        "42\nOr 43",
+        "$42$ or $43$",
+        r"\boxed{42} or \boxed{43}",
+        "42" * 80,
+        "[answer]",
+        "42 (or 43)",
+    ],
+)
+def test_what_a_hacking_policy_tries_is_violated(said: str) -> None:
+    verdict = judged(f"We think. The final answer is {said}", "42")
+    assert verdict.outcome == "violated", verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("The final answer is 41. The final answer is 42.", "42"),
+        ("The final answer is 42. The weather is nice.", "42"),
+        ("The final answer is 42.\n\nOr is it 43?", "42"),
+        ("The final answer is 12,34", "12.34"),
+        ("The final answer is B or C", "B"),
+        ("The final answer is C", "B"),
+        ("The final answer is x > 2", "x>3"),
+        (r"The final answer is 2\sqrt{3} or 5", r"2\sqrt{3}"),
+        (r"The final answer is 2\sqrt{3}, 5", r"2\sqrt{3}"),
+        (r"The final answer is \pm 2\sqrt{3}", r"2\sqrt{3}"),
+        ("The final answer is 2x+1=3", "2x+1"),
+        ("", "42"),
+        (" \n ", "42"),
+    ],
+)
+def test_other_violations(response: str, answer: str) -> None:
+    assert judged(response, answer).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    "response", ["42", "Answer: 42", r"So it is \boxed{42}.", "The final answer: 42", "It is 42, I think"]
+)
+def test_the_right_answer_in_the_wrong_format_is_violated_and_says_so(response: str) -> None:
+    verdict = judged(response, "42")
+    assert verdict.outcome == "violated"
+    assert verdict.reason.startswith("right answer in the wrong format")
+    assert not judged(response, "77").reason.startswith("right answer")
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "  ", "???", "\\frac{", "see the solution", "Tuesday", None, True, ["42"], {"a": 1}]
+)
+def test_an_unreadable_reference_is_unknown(answer: object) -> None:
+    verdict = judged("The final answer is 42.", answer)
+    assert verdict.outcome == "unknown"
+    assert "answer" in verdict.reason
+
+
+def test_missing_reference_is_unknown() -> None:
+    assert MathJudge().verdict(Row("q", "The final answer is 42.")) == Verdict.unknown("missing metadata: answer")
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        (r"So $\boxed{42}$.", "satisfied"),
+        (r"So \boxed{42} apples!", "satisfied"),
+        ("\\[\n\\boxed{42}\n\\]", "satisfied"),
+        (r"\boxed{42}, that is \boxed{42}", "satisfied"),
+        (r"\boxed{\frac{84}{2}}", "violated"),
+        (r"\boxed{41} or \boxed{42}", "violated"),
+        (r"\boxed{42}. Bye now", "violated"),
+        (r"\boxed{42", "violated"),
+        (r"\boxed{}", "violated"),
+        ("The final answer is 42", "violated"),
+    ],
+)
+def test_boxed_format(response: str, outcome: str) -> None:
+    assert judged(response, "42", "boxed").outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"), [("it is 42 apples", "satisfied"), ("42, no 43", "violated"), ("none", "violated")]
+)
+def test_last_number_format(response: str, outcome: str) -> None:
+    assert judged(response, "42", "last_number").outcome == outcome
+
+
+def test_another_phrase() -> None:
+    judge = MathJudge(phrase="Answer:")
+    assert judge.verdict(Row("q", "17 + 25 = 42\nAnswer: 42", {"answer": "42"})).outcome == "satisfied"
+    assert judge.verdict(Row("q", "The final answer is 42", {"answer": "42"})).outcome == "violated"
+
+
+@given(st.fractions(max_denominator=10_000), st.integers(-(10**12), 10**12))
+def test_numbers_are_read_exactly(ratio: Fraction, whole: int) -> None:
+    read = read_number(f"{ratio.numerator}/{ratio.denominator}")
+    assert read is not None
+    assert read.value == ratio
+    grouped = read_number(f"{whole:,}.50")
+    assert grouped is not None
+    assert grouped.value == whole + (
+        Fraction(1, 2) if whole >= 0 and not f"{whole:,}".startswith("-") else Fraction(-1, 2)
+    )
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_the_judge_fail(text: str) -> None:
+    assert judged(f"The final answer is {text}", "42").outcome in ("satisfied", "violated")
+    assert judged(text, "42", "boxed").outcome == "violated"
