@@ -1,0 +1,49 @@
+"""The gap between engine and policy: hand-computed numbers, and an error that says what to do."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from cgpo.errors import RunError
+from cgpo.rollout.parity import Gap, check_gap, measure_gap
+
+
+def test_mean_and_largest_are_over_tokens_not_responses() -> None:
+    # Differences 0.1, 0.2, 0.6 and 0: one response of three tokens, one of one.
+    gap = measure_gap([[-1.0, -2.0, -3.0], [-4.0]], [[-1.1, -1.8, -2.4], [-4.0]])
+    assert gap.mean == pytest.approx(0.9 / 4)
+    assert gap.max == pytest.approx(0.6)
+    assert gap.tokens == 4
+
+
+def test_nothing_to_compare_is_no_gap() -> None:
+    assert measure_gap([], []) == Gap(0.0, 0.0, 0)
+
+
+def test_different_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="token for token"):
+        measure_gap([[-1.0]], [[-1.0, -2.0]])
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_nan_and_infinity_are_above_every_limit(value: float) -> None:
+    gap = measure_gap([[-1.0, value]], [[-1.0, -2.0]])
+    with pytest.raises(RunError):
+        check_gap(gap, 1e9, "after the sync")
+
+
+def test_two_impossible_tokens_agree() -> None:
+    assert measure_gap([[-math.inf]], [[-math.inf]]).max == 0.0
+
+
+def test_a_gap_within_the_limit_passes() -> None:
+    check_gap(Gap(mean=0.05, max=3.0, tokens=7), 0.05, "after the sync")
+
+
+def test_the_error_names_numbers_limit_setting_and_what_to_check() -> None:
+    with pytest.raises(RunError) as stop:
+        check_gap(Gap(mean=0.37, max=2.5, tokens=64), 0.05, "after the sync of step 12")
+    for part in ("after the sync of step 12", "0.37", "2.5", "64", "0.05", "rollout.max_logprob_gap", "vllm.dtype"):
+        assert part in str(stop.value)
