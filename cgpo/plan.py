@@ -56,26 +56,27 @@ def _run_dir(settings: RunSettings) -> str:
 
 
 def _strata_table(settings: RunSettings) -> Table:
-    table = Table(title="strata", title_justify="left")
-    for column in ("stratum", "prompts", "held out", "judges", "rewards", "optimiser"):
-        table.add_column(column, overflow="fold")
-    for column in ("B", "K", "max tokens", "T", "ρ"):
-        table.add_column(column, justify="right")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     for name, stratum in settings.strata.items():
-        table.add_row(
-            name,
-            _source(stratum.prompts),
-            _source(stratum.heldout) if stratum.heldout else "–",
-            ", ".join(_judges(stratum)) or "none: every response is feasible",
-            ", ".join(f"{k} × {w:g}" for k, w in stratum.rewards.items()),
-            _optimizer(stratum),
-            str(stratum.prompts_per_step),
-            str(stratum.generations_per_prompt),
-            str(stratum.sampling.max_tokens),
-            f"{stratum.sampling.temperature:g}",
-            f"{stratum.weight:g}",
-        )
+        table.add_row(name, _stratum_text(stratum))
     return table
+
+
+def _stratum_text(stratum: StratumSettings) -> str:
+    heldout = f"; held out: {_source(stratum.heldout)}" if stratum.heldout else "; nothing held out"
+    sampling = stratum.sampling
+    return "\n".join(
+        [
+            f"prompts {_source(stratum.prompts)}{heldout}",
+            f"{stratum.prompts_per_step} prompts × {stratum.generations_per_prompt} responses a step, at most "
+            f"{sampling.max_tokens} tokens each, temperature {sampling.temperature:g}",
+            f"judges {', '.join(_judges(stratum)) or 'none: every response is feasible'}",
+            f"rewards {', '.join(f'{w:g} × {k}' for k, w in stratum.rewards.items())}",
+            f"optimiser {_optimizer(stratum)}, weight ρ = {stratum.weight:g}",
+        ]
+    )
 
 
 def _judges(stratum: StratumSettings) -> list[str]:

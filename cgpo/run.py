@@ -11,7 +11,8 @@ from cgpo.config import RunSettings
 from cgpo.errors import CgpoError, RunError
 from cgpo.interrupt import StopSignal
 from cgpo.run_directory import claim_run_directory
-from cgpo.tracking.display import Display, make_display
+from cgpo.tracking.display import make_display
+from cgpo.tracking.environment import write_environment
 
 
 def run_training(composed: Composed, *, fresh: bool = False) -> None:
@@ -23,6 +24,8 @@ def run_training(composed: Composed, *, fresh: bool = False) -> None:
     settings = composed.settings
     distributed.init_distributed()
     claim(settings.run_dir, composed.as_dict(), fresh=fresh)
+    if distributed.rank() == 0:
+        write_environment(Path(settings.run_dir), distributed.world_size())
     display = make_display(settings.tracking.display, rank=distributed.rank())
     from cgpo.session import open_session
     from cgpo.trainer import Trainer

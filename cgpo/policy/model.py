@@ -23,7 +23,9 @@ def load_causal_lm(name: str, settings: ModelSettings) -> Any:
         ConfigError: there is no such model, or it is no causal language model.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # its bar tears the run's own display
     path = resolve_model(name)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
