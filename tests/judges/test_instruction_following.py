@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,11 +236,3 @@ def test_language_does_not_change_from_one_call_to_the_next() -> None:
     text = "Hotel Restaurant Taxi Radio Bus"
     seen = {judged(text, ["language:response_language"], [{"language": "en"}]).outcome for _ in range(10)}
     assert len(seen) == 1
-
-
-def test_every_row_of_the_public_set_can_be_judged() -> None:
-    """Only where the public data lies beside the checkout; elsewhere there is nothing to read."""
-    path = Path(__file__).parents[3] / "shared" / "data" / "ifeval" / "input_data.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    outcomes = {judged("x y", row["instruction_id_list"], row["kwargs"]).outcome for row in rows}
-    assert "unknown" not in outcomes
