@@ -23,9 +23,13 @@ from cgpo.data.generators.base import Generator, Item, is_heldout
 Operation = Literal["add", "subtract", "multiply"]
 Style = Literal["digits", "mixed", "words"]
 Wording = Literal["question", "task", "story"]
+Place = Literal["before", "after"]
 
 _HELDOUT_SHARE = 5
-_REQUEST = 'End your response with "The final answer is [answer]."'
+_REQUESTS: dict[Place, str] = {
+    "before": 'End your response with "The final answer is [answer]." {task}',
+    "after": "{task} End your response with: The final answer is [answer].",
+}
 _SIGNS: dict[Operation, str] = {"add": "+", "subtract": "-", "multiply": "*"}
 _NAMES: dict[Operation, str] = {"add": "plus", "subtract": "minus", "multiply": "times"}
 _TASKS: dict[Wording, tuple[str, ...]] = {
@@ -59,6 +63,8 @@ class MathOptions(Settings):
     """How operands are written: all in `digits`, all in `words`, or `mixed` (some of each)."""
     wordings: list[Wording] = Field(default=["question", "task"], min_length=1)
     """`question` ("What is 3 + 4?"), `task` ("Calculate 3 + 4.") and `story` (a word problem)."""
+    requests: list[Place] = Field(default=["before", "after"], min_length=1)
+    """Where the wish for the closing phrase stands: `before` the problem or `after` it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> MathOptions:
@@ -132,12 +138,18 @@ def _shuffled_wordings(problem: Problem, options: MathOptions, rng: random.Rando
 
 
 def _wordings(problem: Problem, options: MathOptions) -> Iterator[str]:
+    for task in _all_tasks(problem, options):
+        for place in sorted(set(options.requests)):
+            yield _REQUESTS[place].format(task=task)
+
+
+def _all_tasks(problem: Problem, options: MathOptions) -> Iterator[str]:
     for operands in _orders(problem):
-        for mask in itertools.product((False, True), repeat=len(operands)):
-            if _style(mask) in options.styles:
-                numbers = [in_words(n) if as_word else str(n) for n, as_word in zip(operands, mask, strict=True)]
+        for words in itertools.product((False, True), repeat=len(operands)):
+            if _style(words) in options.styles:
+                numbers = [in_words(n) if as_word else str(n) for n, as_word in zip(operands, words, strict=True)]
                 for wording in sorted(set(options.wordings)):
-                    yield from (f"{_REQUEST} {task}" for task in _tasks(problem.operation, numbers, wording))
+                    yield from _tasks(problem.operation, numbers, wording, all(words))
 
 
 def _orders(problem: Problem) -> Iterator[tuple[int, ...]]:
@@ -153,16 +165,15 @@ def _style(words: tuple[bool, ...]) -> Style:
     return "mixed" if any(words) else "digits"
 
 
-def _tasks(operation: Operation, numbers: list[str], wording: Wording) -> Iterator[str]:
+def _tasks(operation: Operation, numbers: list[str], wording: Wording, all_words: bool) -> Iterator[str]:
     if wording == "story":
         start, middle, end = _STORIES[operation]
         yield start.format(numbers[0]) + "".join(middle.format(number) for number in numbers[1:]) + end
         return
-    # Signs go with digits and names with words, as people write them; a mixed problem may have either.
-    signs = [_SIGNS[operation]] if not all(n.isalpha() or "-" in n for n in numbers) else [_NAMES[operation]]
-    for sign in signs:
-        for template in _TASKS[wording]:
-            yield template.format(sum=f" {sign} ".join(numbers))
+    # Names of operations go with numbers in words, signs with any that holds a digit.
+    sign = _NAMES[operation] if all_words else _SIGNS[operation]
+    for template in _TASKS[wording]:
+        yield template.format(sum=f" {sign} ".join(numbers))
 
 
 MATH = Generator("math", MathOptions, _items)

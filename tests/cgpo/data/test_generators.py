@@ -24,8 +24,8 @@ def texts(prompts: list[Prompt]) -> list[str]:
 
 
 def numbers_in(text: str) -> tuple[int, ...]:
-    task = text.replace('End your response with "The final answer is [answer]."', "")
-    return tuple(NUMBERS[word] for word in re.findall(r"[a-z]+(?:-[a-z]+)?|\d+", task.lower()) if word in NUMBERS)
+    """The operands, in order; the wish for the closing phrase has no number in it."""
+    return tuple(NUMBERS[word] for word in re.findall(r"[a-z]+(?:-[a-z]+)?|\d+", text.lower()) if word in NUMBERS)
 
 
 def operation_in(text: str) -> str:
