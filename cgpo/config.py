@@ -296,6 +296,8 @@ class PreferenceSettings(Settings):
     """Training prompts taken per stratum (all, if there are fewer)."""
     responses_per_prompt: int = Field(default=4, ge=1)
     """Responses sampled from the model per prompt."""
+    temperature: float | None = Field(default=None, gt=0)
+    """Sampling temperature of these responses. Unset: each stratum's own. A weak model's are better at a lower one."""
     corruptions_per_prompt: int = Field(default=2, ge=0, le=5)
     """Pairs per prompt of a response over a corruption of it (words shuffled, a loop, another prompt's response,
     an empty answer, cut off)."""

@@ -95,11 +95,16 @@ def _corrupted(
 ) -> Iterator[tuple[str, str, str]]:
     """A response over its corruption, kind by kind, where it can be made."""
     usable = [s for s in samples if s.response.strip() and s.outcome is not Outcome.UNKNOWN]
-    # The best there is: nothing is learnt from spoiling what is bad already.
-    best = [s for s in usable if s.outcome is Outcome.SATISFIED] or usable
-    for kind in kinds:
+    satisfied = [s for s in usable if s.outcome is Outcome.SATISFIED]
+    best = satisfied or usable
+    candidates_of = {
+        # What violates the judges is not surely better than another prompt's response, which may satisfy them.
+        "swap": satisfied,
         # To cut what the token limit has cut before would only teach that longer is better.
-        candidates = [s for s in best if s.complete] if kind == "truncate" else best
+        "truncate": [s for s in best if s.complete],
+    }
+    for kind in kinds:
+        candidates = candidates_of.get(kind, best)
         if not candidates:
             continue
         response = rng.choice(candidates).response

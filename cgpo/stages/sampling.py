@@ -56,7 +56,7 @@ def preference_requests(settings: RunSettings, strata: Mapping[str, Stratum]) ->
         count = min(pairs.prompts_per_stratum, len(prompts))
         for prompt in random.Random(f"preferences:{settings.seed}:{name}").sample(prompts, count):
             for index in range(pairs.responses_per_prompt):
-                requests.append(stratum.request(prompt, PREFERENCE_STEP, index, settings.seed))
+                requests.append(stratum.request(prompt, PREFERENCE_STEP, index, settings.seed, pairs.temperature))
     return requests
 
 
