@@ -7,6 +7,7 @@ goes on where each job stopped.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
     def job(_: DictConfig) -> int:
         found = HydraConfig.get()
         task = [o.removeprefix("++") for o in found.overrides.task]
-        folder = Path(found.sweep.dir) / found.sweep.subdir
+        folder = Path(found.sweep.dir) / job_name(task)
         command = [sys.executable, "-m", "cgpo", "train", *task]
         if not any(o.startswith("run_dir=") for o in task):
             command.append(f"run_dir={folder}")
@@ -51,6 +52,12 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
         except HydraException as error:
             raise ConfigError(f"override: {error}") from error
     return _multirun(job, forced)
+
+
+def job_name(overrides: Sequence[str]) -> str:
+    """A folder's name for a job: its overrides but for the experiment, without what shells and Hydra would read."""
+    told = [o for o in overrides if not o.startswith("experiment=")]
+    return ",".join(re.sub(r"[^\w.+-]+", "-", o) for o in told) or "only"
 
 
 def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> int:
