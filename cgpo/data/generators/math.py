@@ -59,6 +59,8 @@ class MathOptions(Settings):
     """Smallest operand."""
     max_operand: int = Field(default=20, ge=1, le=99)
     """Largest operand."""
+    max_result: int | None = Field(default=20, ge=0)
+    """Largest answer; null sets no limit."""
     styles: list[Style] = Field(default=["digits", "mixed"], min_length=1)
     """How operands are written: all in `digits`, all in `words`, or `mixed` (some of each)."""
     wordings: list[Wording] = Field(default=["question", "task"], min_length=1)
@@ -106,7 +108,8 @@ def in_words(number: int) -> str:
 
 def _items(options: MathOptions, heldout: bool, rng: random.Random) -> Iterator[Item]:
     """Round by round, so that a problem comes back in another wording only after all others had their turn."""
-    problems = [problem for problem in _problems(options) if problem.heldout == heldout]
+    limit = math.inf if options.max_result is None else options.max_result
+    problems = [p for p in _problems(options) if p.answer <= limit and p.heldout == heldout]
     rng.shuffle(problems)
     queue = deque((problem, _shuffled_wordings(problem, options, rng)) for problem in problems)
     while queue:

@@ -14,6 +14,8 @@ from cgpo.data.generators.math import in_words
 from cgpo.data.generators.topics import TOPICS
 from cgpo.errors import CgpoError, ConfigError, DataError
 from cgpo.types import Prompt
+from judges import Outcome, Row
+from judges.registry import create
 
 SIZES = {"math": (1500, 300), "instruction_following": (1500, 300), "chat": (140, 60)}
 NUMBERS = {in_words(n): n for n in range(100)} | {str(n): n for n in range(100)}
@@ -78,7 +80,12 @@ def test_answers_are_right_whatever_the_wording() -> None:
         ("subtract", "minus", lambda a, b: a - b),
         ("multiply", "times", lambda a, b: a * b),
     ):
-        options = {"operations": [operation], "styles": ["digits", "mixed", "words"], "max_operand": 9}
+        options = {
+            "operations": [operation],
+            "styles": ["digits", "mixed", "words"],
+            "max_operand": 9,
+            "max_result": 40,
+        }
         for wordings in (["question", "task"], ["story"]):
             for prompt in generate("math", 60, seed=0, heldout=False, options=options | {"wordings": wordings}):
                 first, second = numbers_in(prompt.text)
@@ -94,8 +101,15 @@ def test_three_terms_in_a_sum_and_in_a_story() -> None:
 
 
 def test_every_problem_comes_once_before_any_comes_twice() -> None:
-    prompts = generate("math", 100, seed=0, heldout=False)
-    assert len({tuple(sorted(numbers_in(p.text))) for p in prompts}) == 100
+    prompts = generate("math", 60, seed=0, heldout=False)
+    assert len({tuple(sorted(numbers_in(p.text))) for p in prompts}) == 60
+
+
+def test_results_are_limited() -> None:
+    prompts = generate("math", 500, seed=0, heldout=False)
+    assert max(int(p.metadata["answer"]) for p in prompts) == 20
+    free = generate("math", 500, seed=0, heldout=False, options={"max_result": None})
+    assert max(int(p.metadata["answer"]) for p in free) > 30
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "zero"), (13, "thirteen"), (20, "twenty"), (42, "forty-two")])
@@ -152,6 +166,14 @@ def test_topics_of_heldout_prompts_are_never_trained_on() -> None:
 
 def test_a_forbidden_word_is_not_in_the_request() -> None:
     assert [t.request for t in TOPICS if t.words[2] in t.request.lower()] == []
+
+
+@pytest.mark.parametrize("name", ["instruction_following", "math"])
+def test_what_is_generated_can_be_judged(name: str) -> None:
+    judge = create(name)
+    for prompt in generate(name, 100, seed=0, heldout=False) + generate(name, 50, seed=0, heldout=True):
+        verdict = judge.verdict(Row(prompt.messages, "The final answer is 3.", prompt.metadata))
+        assert verdict.outcome in (Outcome.SATISFIED, Outcome.VIOLATED), (prompt.text, verdict)
 
 
 def test_instructions_can_be_chosen() -> None:
