@@ -57,7 +57,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
 def job_name(overrides: Sequence[str]) -> str:
     """A folder's name for a job: its overrides but for the experiment, without what shells and Hydra would read."""
     told = [o for o in overrides if not o.startswith("experiment=")]
-    return ",".join(re.sub(r"[^\w.+-]+", "-", o) for o in told) or "only"
+    return "+".join(re.sub(r"[^\w.-]+", "-", o) for o in told) or "only"
 
 
 def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> int:
