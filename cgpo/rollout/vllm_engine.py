@@ -122,7 +122,7 @@ class VllmEngine:
     def close(self) -> None:
         """See `RolloutEngine.close`."""
         if self._llm is not None:
-            self._llm.llm_engine.engine_core.shutdown()
+            vllm_setup.stop(self._llm)
             self._llm = self._sender = None
 
     def _add(self, name: str, token_ids: TokenIds, sampling: Any) -> str:

@@ -20,6 +20,9 @@ ENVIRONMENT = {
 
 CPU_KV_CACHE_GIB = 1.0
 """Default size of the key-value cache on a CPU. vLLM's own default takes a large share of the machine's memory."""
+CPU_STEP_TOKENS = 4096
+"""Tokens a step of the engine has room for on a CPU; a longer context raises it."""
+
 
 
 def start(context: EngineContext) -> Any:
@@ -42,6 +45,27 @@ def start(context: EngineContext) -> Any:
             return LLM(**arguments(context))
         except (ValueError, RuntimeError, AssertionError, OSError) as error:
             raise RunError(f"vLLM does not start with the model {context.model_path}: {error}") from error
+
+
+def stop(llm: Any) -> None:
+    """Shut vLLM down, and leave the process group as it is.
+
+    In one process vLLM ends by destroying the default group, which is the policy's too: its last checkpoint, or any
+    later collective, would fail.
+    """
+    import torch.distributed as dist
+
+    destroy = dist.destroy_process_group
+
+    def destroy_own(group: Any = None) -> None:
+        if group is not None and group is not dist.group.WORLD:
+            destroy(group)
+
+    dist.destroy_process_group = destroy_own
+    try:
+        llm.llm_engine.engine_core.shutdown()
+    finally:
+        dist.destroy_process_group = destroy
 
 
 def arguments(context: EngineContext) -> dict[str, Any]:
@@ -106,7 +130,10 @@ def _gpu_arguments(context: EngineContext) -> dict[str, Any]:
 
 
 def _cpu_arguments(context: EngineContext) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"enforce_eager": True}
+    # A prompt that is cut into two steps makes vLLM turn its seeded generator back, which CPU generators cannot do
+    # ("CPU Generator does not use offset"); so a prompt is taken whole, and a step has room for the longest.
+    whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(context.context_length, CPU_STEP_TOKENS)}
+    chosen: dict[str, Any] = {"enforce_eager": True, **whole}
     # vLLM lets the variable win over the argument; it is read here too so that its size is not claimed twice.
     if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
         size = context.settings.vllm.kv_cache_gib or CPU_KV_CACHE_GIB

@@ -146,3 +146,17 @@ def vllm(shared_vllm: RolloutEngine, policy: Any) -> Iterator[RolloutEngine]:
     shared_vllm.wake()
     if synced:
         shared_vllm.sync(Weights(policy))
+
+
+@pytest.fixture(scope="session")
+def tiny_for_vllm(tiny_model: str, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """As `tiny_model`, with heads of 32: vLLM's CPU attention knows none of 16."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama-for-vllm"
+    config = LlamaConfig.from_pretrained(tiny_model, num_attention_heads=2, num_key_value_heads=1, head_dim=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
