@@ -16,6 +16,24 @@ from cgpo.errors import CgpoError, RunError, nearest
 INTERRUPTED = 130
 """Exit status after SIGINT or SIGTERM, as shells have it."""
 
+TRAINING_MODULES = frozenset(
+    [
+        "accelerate",
+        "datasets",
+        "deepspeed",
+        "filelock",
+        "jinja2",
+        "numpy",
+        "pyarrow",
+        "safetensors",
+        "tensorboard",
+        "tokenizers",
+        "torch",
+        "transformers",
+    ]
+)
+"""What the extra `train` brings; the base installation does without."""
+
 OVERRIDES_HELP = "settings as Hydra overrides: experiment=quickstart train.steps=3 strata.math.optimizer.kl_max=12"
 
 
@@ -149,6 +167,15 @@ def _run(args: argparse.Namespace) -> int:
         if isinstance(error, Interrupted):
             return INTERRUPTED
         return 1 if isinstance(error, RunError) else 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in TRAINING_MODULES:
+            raise
+        print(
+            f"cgpo {args.command}: the package {error.name!r} is not installed: this command needs the training parts. "
+            f"Install them: pip install 'cgpo[train]', or in a clone: make setup",
+            file=sys.stderr,
+        )
+        return 2
 
 
 def _dispatch(args: argparse.Namespace) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,12 +36,24 @@ def init_distributed() -> None:
         os.environ.setdefault(key, alone)
     if "MASTER_PORT" not in os.environ:
         os.environ["MASTER_PORT"] = str(_free_port())
+    _find_programs_of_environment()
     import deepspeed
 
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank())
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     deepspeed.init_distributed(dist_backend=backend, timeout=COLLECTIVE_TIMEOUT, verbose=False)
+
+
+def _find_programs_of_environment() -> None:
+    """Puts the environment's own programs on PATH: DeepSpeed builds its operators with the `ninja` it finds there.
+
+    A command started as `.venv/bin/cgpo`, without activating the environment, would not see it.
+    """
+    folder = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", os.defpath)
+    if folder not in path.split(os.pathsep):
+        os.environ["PATH"] = folder + os.pathsep + path
 
 
 def close_distributed() -> None:

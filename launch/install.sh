@@ -37,16 +37,28 @@ choose_device() {
     esac
 }
 
+fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; }
+
+# DeepSpeed and torch.compile (in vLLM) build extension modules at first use.
+has_headers() {
+    "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))'
+}
+
 find_python() {
-    local candidate
+    local candidate without_headers=
     for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3}; do
-        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+        fits "$candidate" || continue
+        if has_headers "$candidate"; then
             echo "$candidate"
             return
         fi
+        without_headers=${without_headers:-$candidate}
     done
+    [ -z "$without_headers" ] || fail "$without_headers has no header files (Python.h), with which DeepSpeed and vLLM \
+build parts of themselves. Debian, Ubuntu: apt-get install $(basename "$without_headers")-dev"
     fail "no Python from 3.11 to 3.13 found (looked for ${PYTHON:-python3.11, python3.12, python3.13, python3}). \
-Install one (Debian, Ubuntu: apt-get install python3.11 python3.11-venv) or name it: PYTHON=/path/to/python make setup"
+Install one (Debian, Ubuntu: apt-get install python3.11-venv python3.11-dev) or name it: \
+PYTHON=/path/to/python make setup"
 }
 
 # What the installation depends on, as one hash. The folder is part of it because a virtual environment cannot be moved.

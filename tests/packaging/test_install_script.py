@@ -115,6 +115,17 @@ def test_old_or_missing_python_is_named(project: Path) -> None:
     assert "no Python from 3.11 to 3.13 found (looked for /no/such/python)" in done.stderr
 
 
+def test_python_without_headers_is_named(project: Path, tmp_path: Path) -> None:
+    shutil.rmtree(project / ".venv")
+    python = tmp_path / "python3.11"
+    python.write_text(f'#!/bin/sh\ncase "$2" in *Python.h*) exit 1 ;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    done = _install(project, PYTHON=str(python))
+    assert done.returncode == 1
+    assert "has no header files (Python.h)" in done.stderr
+    assert "apt-get install python3.11-dev" in done.stderr
+
+
 def test_missing_compiler_is_named(project: Path, tmp_path: Path) -> None:
     (project / ".venv" / "cgpo-stamp").unlink()
     programs = tmp_path / "bin"

@@ -50,6 +50,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(installed: Path, tmp_path: Path, smollm2: str) -> Command:
     """Runs a program of the fresh environment far from the checkout. (The small model is in the cache.)"""
     env = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    env["COLUMNS"] = "160"
 
     def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         words = [installed / "bin" / program, *arguments]
