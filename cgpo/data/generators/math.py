@@ -65,8 +65,9 @@ class MathOptions(Settings):
     """How operands are written: all in `digits`, all in `words`, or `mixed` (some of each)."""
     wordings: list[Wording] = Field(default=["question", "task"], min_length=1)
     """`question` ("What is 3 + 4?"), `task` ("Calculate 3 + 4.") and `story` (a word problem)."""
-    requests: list[Place] = Field(default=["before", "after"], min_length=1)
-    """Where the wish for the closing phrase stands: `before` the problem or `after` it."""
+    requests: list[Place] = Field(default=["before"], min_length=1)
+    """Where the wish for the closing phrase stands: `before` the problem (a small model then computes better) or
+    `after` it, as in the public data sets."""
 
     @model_validator(mode="after")
     def _consistent(self) -> MathOptions:
@@ -134,25 +135,30 @@ def _problems(options: MathOptions) -> Iterator[Problem]:
 
 
 def _shuffled_wordings(problem: Problem, options: MathOptions, rng: random.Random) -> Iterator[str]:
-    """Every wording once, in a random order; nothing is done before the first is asked for."""
-    texts = list(dict.fromkeys(_wordings(problem, options)))
-    rng.shuffle(texts)
-    yield from texts
+    """Every wording once, the styles by turns so that each is as frequent as another; lazy."""
+    styles = sorted(set(options.styles))
+    rng.shuffle(styles)
+    by_style = [list(dict.fromkeys(_wordings(problem, style, options))) for style in styles]
+    for texts in by_style:
+        rng.shuffle(texts)
+    for turn in itertools.zip_longest(*by_style):
+        yield from (text for text in turn if text is not None)
 
 
-def _wordings(problem: Problem, options: MathOptions) -> Iterator[str]:
-    for task in _all_tasks(problem, options):
-        for place in sorted(set(options.requests)):
-            yield _REQUESTS[place].format(task=task)
+def _wordings(problem: Problem, style: Style, options: MathOptions) -> Iterator[str]:
+    for numbers in _written(problem, style):
+        for wording in sorted(set(options.wordings)):
+            for task in _tasks(problem.operation, numbers, wording, style):
+                for place in sorted(set(options.requests)):
+                    yield _REQUESTS[place].format(task=task)
 
 
-def _all_tasks(problem: Problem, options: MathOptions) -> Iterator[str]:
+def _written(problem: Problem, style: Style) -> Iterator[list[str]]:
+    """The operands as text, in every order that leaves the answer and every choice of words and digits."""
     for operands in _orders(problem):
         for words in itertools.product((False, True), repeat=len(operands)):
-            if _style(words) in options.styles:
-                numbers = [in_words(n) if as_word else str(n) for n, as_word in zip(operands, words, strict=True)]
-                for wording in sorted(set(options.wordings)):
-                    yield from _tasks(problem.operation, numbers, wording, all(words))
+            if style == _style(words):
+                yield [in_words(n) if as_word else str(n) for n, as_word in zip(operands, words, strict=True)]
 
 
 def _orders(problem: Problem) -> Iterator[tuple[int, ...]]:
@@ -168,13 +174,13 @@ def _style(words: tuple[bool, ...]) -> Style:
     return "mixed" if any(words) else "digits"
 
 
-def _tasks(operation: Operation, numbers: list[str], wording: Wording, all_words: bool) -> Iterator[str]:
+def _tasks(operation: Operation, numbers: list[str], wording: Wording, style: Style) -> Iterator[str]:
     if wording == "story":
         start, middle, end = _STORIES[operation]
         yield start.format(numbers[0]) + "".join(middle.format(number) for number in numbers[1:]) + end
         return
     # Names of operations go with numbers in words, signs with any that holds a digit.
-    sign = _NAMES[operation] if all_words else _SIGNS[operation]
+    sign = _NAMES[operation] if style == "words" else _SIGNS[operation]
     for template in _TASKS[wording]:
         yield template.format(sum=f" {sign} ".join(numbers))
 

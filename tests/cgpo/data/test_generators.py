@@ -121,6 +121,15 @@ def test_math_styles() -> None:
     for style, pattern in (("digits", r"\d+ \+ \d+"), ("words", r"[a-z-]+ plus [a-z-]+")):
         prompts = generate("math", 50, seed=0, heldout=False, options={"styles": [style]})
         assert all(re.search(pattern, p.text) for p in prompts)
+    both = generate("math", 1000, seed=0, heldout=False)
+    digits = sum(bool(re.search(r"\d+ \+ \d+", p.text)) for p in both)
+    assert 0.4 < digits / len(both) < 0.6, "styles are equally frequent"
+
+
+def test_the_closing_phrase_is_asked_for_before_or_after() -> None:
+    for place, pattern in (("before", r'^End .* "The final answer is \[answer\]\."'), ("after", r"is \[answer\]\.$")):
+        prompts = generate("math", 50, seed=0, heldout=False, options={"requests": [place]})
+        assert all(re.search(pattern, p.text) for p in prompts)
 
 
 def test_instructions_are_stated_counted_and_compatible() -> None:
