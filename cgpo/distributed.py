@@ -59,7 +59,10 @@ def _find_programs_of_environment() -> None:
 def close_distributed() -> None:
     """Leaves the process group, if joined."""
     if dist.is_initialized():
-        dist.destroy_process_group()
+        import deepspeed
+
+        # DeepSpeed's own: it also forgets the groups it keeps, without which a second start in this process fails.
+        deepspeed.comm.destroy_process_group()
 
 
 def rank() -> int:
