@@ -16,6 +16,9 @@ Update = Callable[[int, str], None]
 QUIET_SECONDS = 10.0
 """Without a terminal, a line at most this often."""
 
+TRUSTED_SHARE = 0.1
+"""The time left is estimated once this share is done: responses come in waves, the first one late."""
+
 
 class StageProgress:
     """Shows the tasks of a stage, one after the other.
@@ -66,8 +69,11 @@ class StageProgress:
             if done < total and now - said < QUIET_SECONDS:
                 return
             said = now
-            left = (now - started) / max(done, 1) * (total - done)
-            when = f"about {duration(left)} left" if done < total else f"took {duration(now - started)}"
-            self.message(f"{title} {done}/{total}, {when}{', ' if note else ''}{note}")
+            parts = [f"{title} {done}/{total}"]
+            if done >= total:
+                parts.append(f"took {duration(now - started)}")
+            elif done >= total * TRUSTED_SHARE:
+                parts.append(f"about {duration((now - started) / done * (total - done))} left")
+            self.message(", ".join(filter(None, [*parts, note])))
 
         return update
