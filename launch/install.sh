@@ -118,7 +118,7 @@ drop_half_installed() {
 # pip's output goes to the log; what is shown is how far it has come.
 show_progress() {
     awk -v terminal="$([ -t 1 ] && echo 1 || echo 0)" '
-        /^(Collecting|Requirement already satisfied)/ {
+        /^(Collecting|Processing|Requirement already satisfied)/ {
             n++
             if (terminal) printf "\r\033[K  %d packages found", n
             else if (n % 50 == 0) print "  " n " packages found"
@@ -129,7 +129,10 @@ show_progress() {
         { fflush() }'
 }
 
-pip_install() { "$VENV/bin/python" -m pip install --progress-bar off "$@" 2>&1 | tee -a "$LOG" | show_progress; }
+# Byte code is made at first import, for the files that are imported: to compile all 25,000 would take half the time.
+pip_install() {
+    "$VENV/bin/python" -m pip install --progress-bar off --no-compile "$@" 2>&1 | tee -a "$LOG" | show_progress
+}
 
 # What went wrong, from pip's log, in one line.
 explain() {
@@ -183,8 +186,13 @@ install_cuda() {
     install_step "vLLM, DeepSpeed and what they need" --no-build-isolation -r launch/pins-cuda.txt
 }
 
+# Also compiles what every command imports, so that the first one answers as quickly as the later ones.
 check_imports() {
-    "$VENV/bin/python" -c 'import torch, transformers, cgpo, judges' >>"$LOG" 2>&1 ||
+    say "checking that everything can be imported"
+    {
+        "$VENV/bin/python" -c 'import torch, transformers, cgpo, judges' &&
+            "$VENV/bin/cgpo" --help
+    } >>"$LOG" 2>&1 ||
         fail "installed, but importing fails: $(tail -1 "$LOG"). See $LOG"
 }
 
