@@ -14,6 +14,7 @@ import platform
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,24 +42,33 @@ def make_requests(tokenizer: Any, options: argparse.Namespace) -> list[Generatio
     return requests
 
 
-def time_engine(engine: Any, requests: list[GenerationRequest]) -> tuple[int, float]:
-    """Tokens and seconds of one turn of the rollout engine."""
-    engine._llm.reset_prefix_cache()
-    start = time.perf_counter()
-    tokens = sum(len(rollout.response_ids) for rollout in engine.generate(requests))
-    return tokens, time.perf_counter() - start
+def run_engine(engine: Any, requests: list[GenerationRequest]) -> int:
+    """One turn of the rollout engine; returns the number of tokens."""
+    return sum(len(rollout.response_ids) for rollout in engine.generate(requests))
 
 
-def time_plain(llm: Any, requests: list[GenerationRequest]) -> tuple[int, float]:
-    """Tokens and seconds of one turn of plain vLLM."""
+def run_plain(llm: Any, requests: list[GenerationRequest]) -> int:
+    """One turn of plain vLLM; returns the number of tokens."""
     from vllm import SamplingParams
 
-    llm.reset_prefix_cache()
     prompts = [{"prompt_token_ids": list(r.prompt_ids)} for r in requests]
     sampling = [SamplingParams(temperature=1.0, max_tokens=r.sampling.max_tokens, seed=r.seed) for r in requests]
-    start = time.perf_counter()
-    outputs = llm.generate(prompts, sampling, use_tqdm=False)
-    return sum(len(o.outputs[0].token_ids) for o in outputs), time.perf_counter() - start
+    return sum(len(o.outputs[0].token_ids) for o in llm.generate(prompts, sampling, use_tqdm=False))
+
+
+def turn(llm: Any, run: Callable[[], int]) -> dict[str, float]:
+    """One timed turn from an empty prefix cache. CPU seconds say more than the clock on a busy machine."""
+    llm.reset_prefix_cache()
+    start, cpu_start = time.perf_counter(), time.process_time()
+    tokens = run()
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    return {
+        "tokens": tokens,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "tokens_per_second": tokens / seconds,
+        "tokens_per_cpu_second": tokens / cpu_seconds,
+    }
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -73,23 +83,27 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     cache = {} if os.environ.get("VLLM_CPU_KVCACHE_SPACE") else {"kv_cache_memory_bytes": 2**30}
     plain = LLM(model, dtype="float32", max_model_len=CONTEXT_LENGTH, enforce_eager=True, **cache)
     requests = make_requests(plain.get_tokenizer(), options)
-    contenders = {"engine": lambda: time_engine(engine, requests), "plain": lambda: time_plain(plain, requests)}
-    for run in contenders.values():
-        run()
+    contenders: dict[str, tuple[Any, Callable[[], int]]] = {
+        "engine": (engine._llm, lambda: run_engine(engine, requests)),
+        "plain": (plain, lambda: run_plain(plain, requests)),
+    }
+    for llm, run in contenders.values():
+        turn(llm, run)
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
     for _ in range(options.repeats):
-        for name, run in contenders.items():
-            tokens, seconds = run()
-            turns[name].append({"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds})
-    medians = {name: statistics.median(t["tokens_per_second"] for t in turn) for name, turn in turns.items()}
-    pairs = zip(turns["engine"], turns["plain"], strict=True)
-    ratios = [ours["tokens_per_second"] / theirs["tokens_per_second"] for ours, theirs in pairs]
-    return {
-        "median_tokens_per_second": medians,
-        "ratio": medians["engine"] / medians["plain"],
-        "ratio_of_each_turn": ratios,
-        "turns": turns,
-    }
+        for name, (llm, run) in contenders.items():
+            turns[name].append(turn(llm, run))
+    return summary(turns)
+
+
+def summary(turns: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Medians over the turns, their ratios, and the turns themselves."""
+    result: dict[str, Any] = {}
+    for unit in ("tokens_per_second", "tokens_per_cpu_second"):
+        medians = {name: statistics.median(t[unit] for t in turn) for name, turn in turns.items()}
+        result[f"median_{unit}"] = medians
+        result[f"ratio_{unit}"] = medians["engine"] / medians["plain"]
+    return result | {"turns": turns}
 
 
 def surroundings(options: argparse.Namespace) -> dict[str, Any]:
@@ -108,6 +122,7 @@ def surroundings(options: argparse.Namespace) -> dict[str, Any]:
         },
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
         "load_average_before": os.getloadavg()[0],
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "seed": options.seed,
         "workload": {name: getattr(options, name) for name in ("model", "prompts", "responses", "tokens", "repeats")},
         "command": "python " + " ".join(sys.argv),
@@ -136,8 +151,10 @@ def main() -> None:
     result = before | measure(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=2) + "\n")
-    speed = result["median_tokens_per_second"]
-    print(f"engine {speed['engine']:.1f} tokens/s, plain {speed['plain']:.1f} tokens/s, ratio {result['ratio']:.3f}")
+    for unit in ("tokens_per_second", "tokens_per_cpu_second"):
+        speed = result[f"median_{unit}"]
+        words = unit.replace("_", " ")
+        print(f"{words}: engine {speed['engine']:.1f}, plain {speed['plain']:.1f}, ratio {result[f'ratio_{unit}']:.3f}")
 
 
 if __name__ == "__main__":

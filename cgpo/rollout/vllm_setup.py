@@ -18,6 +18,10 @@ ENVIRONMENT = {
 }
 """What vLLM reads from the environment; a value the user has set stays."""
 
+CPU_BLOCK_TOKENS = 32
+"""Tokens in a cache block on a CPU. Only whole blocks are shared by the responses to a prompt: with vLLM's own 128 a
+prompt of 100 tokens would be computed anew for each of them. Its CPU attention wants multiples of 32."""
+
 CPU_KV_CACHE_GIB = 1.0
 """Default size of the key-value cache on a CPU. vLLM's own default takes a large share of the machine's memory."""
 CPU_STEP_TOKENS = 4096

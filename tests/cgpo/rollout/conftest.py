@@ -123,7 +123,7 @@ def policy(smollm2: str) -> Any:
     return AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.float32).eval()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_vllm(smollm2: str, context_for: Callable[..., EngineContext]) -> Iterator[RolloutEngine]:
     engine = create_engine("vllm", context_for(smollm2))
     yield engine

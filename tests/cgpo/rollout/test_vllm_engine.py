@@ -16,7 +16,7 @@ from cgpo.rollout.parity import check_gap, measure_gap
 
 TEXTS = ("Hi!", "What is 2 + 3?", "Name three colours of the rainbow, one after another, and nothing else at all.")
 
-# Longer than the 128 tokens of a cache block on a CPU, so that its keys and values are kept.
+# Longer than any cache block, so that its keys and values are kept.
 LONG = "Here is a list of numbers: " + ", ".join(str(i) for i in range(60)) + ". Which one is the largest?"
 
 

@@ -94,6 +94,7 @@ def test_two_processes_have_an_engine_each_beside_their_process_group(script: st
     assert out.count("good") == 2
 
 
+@pytest.mark.slow
 def test_an_engine_core_in_another_process_gets_its_weights_through_shared_memory(
     script: str, tiny_for_vllm: str
 ) -> None:
