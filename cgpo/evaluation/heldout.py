@@ -29,7 +29,7 @@ def evaluate(session: Session, step: int, progress: Progress, check_stop: Callab
     found = add_rewards(judged, session.strata, session.rewards, session.baselines)
     rows: list[RolloutRow] = []
     for name, stratum in session.strata.items():
-        ratios = _log_ratios(session, stratum, found[name])
+        ratios = _log_ratios(session, stratum, found[name], step)
         rows += [RolloutRow.of(j, log_ratio=r) for j, r in zip(found[name], ratios, strict=True)]
     rows = [row for part in distributed.gather_objects(rows) for row in part]
     if session.writes:
@@ -43,10 +43,14 @@ def _requests(session: Session, stratum: Stratum) -> list[GenerationRequest]:
     return [stratum.request(p, EVALUATION_STEP, 0, seed, temperature) for p, _ in stratum.heldout.values()]
 
 
-def _log_ratios(session: Session, stratum: Stratum, judged: Sequence[JudgedRollout]) -> list[float | None]:
+def _log_ratios(
+    session: Session, stratum: Stratum, judged: Sequence[JudgedRollout], step: int
+) -> list[float | None]:
     temperature = session.settings.eval.temperature
     if temperature == 0:
         return [None] * len(judged)
+    if step == 0 and session.settings.model.reference is None:
+        return [0.0] * len(judged)  # before the first step the policy is the reference
     sequences = [TokenSequence(j.rollout.request.prompt_ids, j.rollout.response_ids) for j in judged]
     reference = session.reference.token_logprobs(sequences, temperature or stratum.settings.sampling.temperature)
     return [sum(j.rollout.logprobs) - float(r.double().sum()) for j, r in zip(judged, reference, strict=True)]
