@@ -43,9 +43,7 @@ def _requests(session: Session, stratum: Stratum) -> list[GenerationRequest]:
     return [stratum.request(p, EVALUATION_STEP, 0, seed, temperature) for p, _ in stratum.heldout.values()]
 
 
-def _log_ratios(
-    session: Session, stratum: Stratum, judged: Sequence[JudgedRollout], step: int
-) -> list[float | None]:
+def _log_ratios(session: Session, stratum: Stratum, judged: Sequence[JudgedRollout], step: int) -> list[float | None]:
     temperature = session.settings.eval.temperature
     if temperature == 0:
         return [None] * len(judged)
