@@ -20,7 +20,7 @@ from cgpo.policy.policy import Policy, Reference
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
-from cgpo.rollout.engine import EngineContext, RolloutEngine, create_engine
+from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, create_engine
 from cgpo.stratum import Stratum, build_strata
 from cgpo.tracking.display import Display
 from cgpo.tracking.loggers import Logger, make_loggers
@@ -140,12 +140,14 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
     """Builds the parts of a run in a claimed run directory, and takes them apart at the end.
 
     Raises:
-        ConfigError, DataError: a model, data set, reward or engine cannot be used.
+        ConfigError: a model, reward or engine cannot be used, or a batch does not divide by the ranks.
+        DataError: a data set cannot be used.
     """
     run_dir = Path(settings.run_dir)
     with ExitStack() as stack:
         distributed.init_distributed()
         stack.callback(distributed.close_distributed)
+        check_engine(settings.rollout.engine)
         check_batches(settings, distributed.world_size())
         display.phase("loading judges and prompts")
         workers = stack.enter_context(JudgeWorkers())
