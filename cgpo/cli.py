@@ -104,6 +104,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own YAML files, searched besides conf/")
 
 
+def _add_fresh(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fresh", action="store_true", help="start anew; an existing run directory is moved aside")
+
+
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train = commands.add_parser(
         "train",
@@ -112,8 +116,8 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
         epilog="example: cgpo train experiment=quickstart strata.math.optimizer.kl_max=12 --dry-run",
     )
     _add_settings(train)
+    _add_fresh(train)
     train.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
-    train.add_argument("--fresh", action="store_true", help="start anew; an existing run directory is moved aside")
     train.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
 
 
@@ -126,7 +130,7 @@ def _add_reward(commands: argparse._SubParsersAction[_Parser]) -> None:
         epilog="example: cgpo reward experiment=quickstart",
     )
     _add_settings(reward)
-    reward.add_argument("--fresh", action="store_true", help="start anew; an existing run directory is moved aside")
+    _add_fresh(reward)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
-from cgpo.compose import Composed, compose
+from cgpo.compose import compose
 from cgpo.errors import ConfigError
 
 
@@ -58,7 +56,7 @@ def report(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     """`cgpo export`."""
     _require_run(args.run)
-    from cgpo.policy.export import export_run
+    from cgpo.export import export_run
 
     print(export_run(Path(args.run), Path(args.output)))
     return 0
@@ -69,14 +67,3 @@ def _require_run(path: str) -> None:
         runs = sorted(p.parent.as_posix() for p in Path("runs").glob("*/config.yaml"))
         known = f" Runs here: {', '.join(runs)}" if runs else ""
         raise ConfigError(f"{path} is no run directory: it has no config.yaml.{known}")
-
-
-def is_first_rank() -> bool:
-    """True where one rank should speak for all; asks no process group."""
-    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
-
-
-def say(composed: Composed, text: str) -> None:
-    """A line on stderr, from one rank."""
-    if is_first_rank():
-        print(text, file=sys.stderr)

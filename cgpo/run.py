@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cgpo import distributed
 from cgpo.compose import Composed
-from cgpo.config import RunSettings
 from cgpo.errors import CgpoError, RunError
 from cgpo.interrupt import StopSignal
 from cgpo.run_directory import claim_run_directory
 from cgpo.tracking.display import make_display
 from cgpo.tracking.environment import write_environment
+
+if TYPE_CHECKING:
+    from cgpo.trainer import Trainer
 
 
 def run_training(composed: Composed, *, fresh: bool = False) -> None:
@@ -21,21 +25,8 @@ def run_training(composed: Composed, *, fresh: bool = False) -> None:
     Raises:
         CgpoError: whatever a person can mend, in words.
     """
-    settings = composed.settings
-    distributed.init_distributed()
-    claim(settings.run_dir, composed.as_dict(), fresh=fresh)
-    if distributed.rank() == 0:
-        write_environment(Path(settings.run_dir), distributed.world_size())
-    display = make_display(settings.tracking.display, rank=distributed.rank())
-    from cgpo.session import open_session
-    from cgpo.trainer import Trainer
-
-    try:
-        with StopSignal(display.message) as stop, open_session(settings, display) as session:
-            Trainer(session, stop).run()
-    finally:
-        display.stop()
-        finish(settings)
+    with _trainer(composed, fresh=fresh) as trainer:
+        trainer.run()
 
 
 def run_evaluation(composed: Composed) -> None:
@@ -44,19 +35,30 @@ def run_evaluation(composed: Composed) -> None:
     Raises:
         CgpoError: whatever a person can mend, in words.
     """
-    settings = composed.settings
-    distributed.init_distributed()
-    claim(settings.run_dir, composed.as_dict(), fresh=False)
-    display = make_display(settings.tracking.display, rank=distributed.rank())
+    with _trainer(composed, fresh=False) as trainer:
+        trainer.evaluate_only()
+
+
+@contextmanager
+def _trainer(composed: Composed, *, fresh: bool) -> Iterator[Trainer]:
+    """The trainer of a run in its claimed directory; at the end, however it ends, the report and what changed."""
     from cgpo.session import open_session
     from cgpo.trainer import Trainer
 
+    settings = composed.settings
+    distributed.init_distributed()
+    claim(settings.run_dir, composed.as_dict(), fresh=fresh)
+    if distributed.rank() == 0:
+        write_environment(Path(settings.run_dir), distributed.world_size())
+    display = make_display(settings.tracking.display, rank=distributed.rank())
+    first = distributed.rank() == 0
     try:
         with StopSignal(display.message) as stop, open_session(settings, display) as session:
-            Trainer(session, stop).evaluate_only()
+            yield Trainer(session, stop)
     finally:
         display.stop()
-        finish(settings)
+        if first:
+            finish(Path(settings.run_dir))
 
 
 def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
@@ -77,18 +79,13 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
     return bool(found)
 
 
-def finish(settings: RunSettings) -> None:
-    """Writes the report and prints what changed, on one rank, however the run ended."""
-    import os
-
-    if int(os.environ.get("RANK", "0")) != 0:
-        return
+def finish(run_dir: Path) -> None:
+    """Writes the report and prints what changed."""
     from rich.console import Console
 
     from cgpo.tracking.report import write_report
     from cgpo.tracking.summary import print_changes
 
-    run_dir = Path(settings.run_dir)
     if not (run_dir / "metrics.jsonl").exists() and not (run_dir / "evaluation.jsonl").exists():
         return
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.config import PromptSettings
+from cgpo.data.files import similar_file
 from cgpo.errors import DataError, unknown_name
 
 Rows = Iterable[Mapping[str, Any]]
@@ -65,7 +66,6 @@ def _split(found: Any, split: str, where: str) -> Rows:
 
 
 def _cannot_load(path: str, where: str, error: Exception) -> str:
-    from cgpo.data.rows import similar_file
 
     if Path(path).expanduser().is_dir():
         return f"{where}.path: the folder {path!r} cannot be read as a data set: {_first_line(error)}"

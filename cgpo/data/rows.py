@@ -21,7 +21,8 @@ from typing import Any
 
 from cgpo.config import PromptSettings
 from cgpo.data import hub
-from cgpo.errors import DataError, nearest, unknown_name
+from cgpo.data.files import similar_file
+from cgpo.errors import DataError, unknown_name
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
 """File types that are read; all but Parquet also with `.gz` after it."""
@@ -81,16 +82,6 @@ def _local_files(path: str, where: str) -> list[Path] | None:
 
 def _looks_like_file(path: str) -> bool:
     return path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or _suffix(Path(path)) in SUFFIXES
-
-
-def similar_file(path: Path) -> str:
-    """A sentence with the closest name in the folder of a file that is missing, or what is there instead."""
-    folder = path.parent
-    if not folder.is_dir():
-        return f" The folder {str(folder)!r} does not exist."
-    names = sorted(entry.name for entry in folder.iterdir())
-    close = nearest(path.name, names)
-    return f" Did you mean {str(folder / close)!r}?" if close else ""
 
 
 def _suffix(path: Path) -> str:

@@ -9,19 +9,15 @@ import os
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol, TextIO
 
 from cgpo.tracking.lines import StratumLine, duration, plain_step, stratum_lines
 from cgpo.tracking.metrics import Metrics
+from cgpo.tracking.times import Clock, StepTimes
 
 Mode = Literal["auto", "live", "plain", "off"]
-Clock = Callable[[], float]
-
-RECENT_STEPS = 10
-"""The time left is estimated from the mean of this many last steps: early ones warm caches up."""
 
 QUIET_SECONDS = 20.0
 """A phase that lasts longer than this without a line gets one, in plain mode."""
@@ -64,30 +60,6 @@ def make_display(mode: Mode = "auto", *, rank: int = 0, stream: TextIO | None = 
     from cgpo.tracking.live import LiveDisplay
 
     return LiveDisplay(out)
-
-
-class StepTimes:
-    """How long steps take and, from that, how long the rest will take."""
-
-    def __init__(self, total_steps: int, clock: Clock = time.monotonic) -> None:
-        self._total = total_steps
-        self._clock = clock
-        self._started = self._last = clock()
-        self._recent: deque[float] = deque(maxlen=RECENT_STEPS)
-
-    def record(self, step: int, metrics: Metrics) -> tuple[float, float | None]:
-        """Seconds of this step, and seconds left after it."""
-        now = self._clock()
-        seconds = metrics.get("time/step")
-        seconds = now - self._last if seconds is None else seconds
-        self._last = now
-        self._recent.append(seconds)
-        return seconds, sum(self._recent) / len(self._recent) * max(self._total - step, 0)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return self._clock() - self._started
 
 
 class NoDisplay:

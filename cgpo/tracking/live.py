@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from cgpo.tracking.display import Clock, StepTimes
 from cgpo.tracking.lines import StratumLine, duration, number, sparkline, stratum_lines
 from cgpo.tracking.metrics import Metrics
+from cgpo.tracking.times import Clock, StepTimes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
