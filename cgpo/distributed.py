@@ -26,7 +26,9 @@ def init_distributed() -> None:
 
     Fills the rank variables for a plain start and maps Slurm's to torch's.
     """
-    if dist.is_initialized():
+    import deepspeed
+
+    if deepspeed.comm.is_initialized():
         return
     if "RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         os.environ["RANK"] = os.environ["SLURM_PROCID"]
@@ -37,8 +39,6 @@ def init_distributed() -> None:
     if "MASTER_PORT" not in os.environ:
         os.environ["MASTER_PORT"] = str(_free_port())
     _find_programs_of_environment()
-    import deepspeed
-
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank())
     backend = "nccl" if torch.cuda.is_available() else "gloo"
@@ -57,10 +57,10 @@ def _find_programs_of_environment() -> None:
 
 
 def close_distributed() -> None:
-    """Leaves the process group, if joined."""
-    if dist.is_initialized():
-        import deepspeed
+    """Leaves the process group, if `init_distributed` joined one."""
+    import deepspeed
 
+    if deepspeed.comm.is_initialized():
         # DeepSpeed's own: it also forgets the groups it keeps, without which a second start in this process fails.
         deepspeed.comm.destroy_process_group()
 

@@ -76,6 +76,21 @@ class Runner:
     def train(self, *overrides: str) -> subprocess.CompletedProcess[str]:
         return self.run(*self.train_arguments(*overrides))
 
+    def start(self, *overrides: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """A training in the background, and the file its output goes to."""
+        log = self.folder / "background.log"
+        with log.open("w") as out:
+            command = self.command(*self.train_arguments(*overrides))
+            return subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out), log
+
+    def wait_for(self, text: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        """Waits until the process has printed `text`; fails when it ends or takes too long."""
+        deadline = time.monotonic() + 200
+        while text not in log.read_text():
+            assert process.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.1)
+
     def metrics(self, run: str) -> list[dict[str, Any]]:
         lines = (self.folder / run / "metrics.jsonl").read_text().splitlines()
         return [json.loads(line) for line in lines]
@@ -144,11 +159,21 @@ def test_the_engine_follows_the_policy(runner: Runner, first: subprocess.Complet
     assert second["one/logprob_gap"] < 1e-4
 
 
-def test_resume_goes_on_where_it_stopped_bit_for_bit(runner: Runner, resumed: subprocess.CompletedProcess[str]) -> None:
+def test_more_steps_go_on_with_the_same_run(runner: Runner, resumed: subprocess.CompletedProcess[str]) -> None:
     assert [line["step"] for line in runner.metrics("runs/tiny")] == [1, 2, 3]
+
+
+def test_a_killed_run_goes_on_bit_for_bit(runner: Runner) -> None:
     whole = runner.train("train.steps=3", "run_dir=whole")
     assert whole.returncode == 0, whole.stderr[-4000:]
-    expected, found = runner.metrics("whole"), runner.metrics("runs/tiny")
+    process, log = runner.start("train.steps=3", "run_dir=killed")
+    runner.wait_for("step 2/3", process, log)
+    process.kill()
+    process.wait(timeout=30)
+    assert not (runner.folder / "killed" / "checkpoints" / "step-000003").exists()
+    again = runner.train("train.steps=3", "run_dir=killed")
+    assert again.returncode == 0, again.stderr[-4000:]
+    expected, found = runner.metrics("whole"), runner.metrics("killed")
     assert [comparable(line) for line in found] == [comparable(line) for line in expected]
 
 
@@ -191,17 +216,10 @@ def test_evaluate_prints_held_out_numbers(runner: Runner, resumed: subprocess.Co
 
 
 def test_ctrl_c_ends_with_a_checkpoint(runner: Runner) -> None:
-    arguments = runner.train_arguments(
-        "train.steps=500", "train.save_every=0", "run_dir=broken_off", "eval.before=false"
-    )
-    log = runner.folder / "broken_off.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(runner.command(*arguments), cwd=runner.folder, stdout=out, stderr=out)
-        deadline = time.monotonic() + 200
-        while "step 2/500" not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.wait(timeout=90) == 130, log.read_text()[-3000:]
+    process, log = runner.start("train.steps=500", "train.save_every=0", "run_dir=broken_off", "eval.before=false")
+    runner.wait_for("step 2/500", process, log)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=90) == 130, log.read_text()[-3000:]
     assert "Traceback" not in log.read_text()
     steps = [p.name for p in (runner.folder / "broken_off" / "checkpoints").iterdir()]
     assert len(steps) == 1
