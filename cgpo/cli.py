@@ -12,9 +12,7 @@ from collections.abc import Sequence
 
 from cgpo import __version__
 from cgpo.errors import CgpoError, RunError, nearest
-
-INTERRUPTED = 130
-"""Exit status after SIGINT or SIGTERM, as shells have it."""
+from cgpo.interrupt import INTERRUPTED, Interrupted
 
 TRAINING_MODULES = frozenset(
     [
@@ -165,8 +163,6 @@ def _run(args: argparse.Namespace) -> int:
         print("cgpo: broken off", file=sys.stderr)
         return INTERRUPTED
     except (CgpoError, JudgesError) as error:
-        from cgpo.interrupt import Interrupted
-
         print(f"cgpo {args.command}: {error}", file=sys.stderr)
         if isinstance(error, Interrupted):
             return INTERRUPTED

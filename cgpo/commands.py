@@ -14,12 +14,13 @@ def train(args: argparse.Namespace) -> int:
     if args.multirun:
         from cgpo.sweep import sweep
 
-        return sweep(args.overrides, args.config_dir, dry_run=args.dry_run)
+        flags = [flag for flag, given in {"--dry-run": args.dry_run, "--fresh": args.fresh}.items() if given]
+        return sweep(args.overrides, args.config_dir, flags=flags)
     composed = compose(args.overrides, config_dir=args.config_dir)
     from cgpo.plan import print_plan
 
     if args.dry_run:
-        print_plan(composed)
+        print_plan(composed, fresh=args.fresh)
         return 0
     from cgpo.run import run_training
 

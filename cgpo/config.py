@@ -38,6 +38,8 @@ class ModelSettings(Settings):
     """Branch, tag or commit on the hub."""
     reference: str | None = None
     """The frozen reference π_ref: a hub name or folder. Unset: the policy as it is before training."""
+    reference_revision: str | None = None
+    """Branch, tag or commit of `reference` on the hub."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the policy's weights in training and of the reference."""
     context_length: int | None = Field(default=None, ge=2)
@@ -144,7 +146,8 @@ class StratumSettings(Settings):
     truncated: Literal["judge", "violated", "unknown"] = "judge"
     """A response cut off at `max_tokens` is judged as it is, or made violated or unknown."""
     max_unknown_rate: float = Field(default=0.2, ge=0, le=1)
-    """Largest share of unknown responses in a step before the run stops."""
+    """Largest share, in a step, of responses whose outcome is unknown, and of a judge's verdicts that are; above it
+    the run stops."""
 
     @model_validator(mode="after")
     def _consistent(self) -> StratumSettings:
@@ -357,6 +360,9 @@ class RunSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
+        evaluates = self.eval.before or self.eval.after or self.eval.every
+        if evaluates and not any(s.heldout for s in self.strata.values()):
+            raise ValueError("`eval` asks for evaluations, but no stratum has `heldout` prompts")
         if not self.strata:
             raise ValueError("`strata` is empty: a run needs at least one stratum (see conf/experiment/)")
         for name, stratum in self.strata.items():

@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from cgpo.errors import ConfigError
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others: judging and generation may take unequally long on each."""
@@ -30,10 +33,8 @@ def init_distributed() -> None:
 
     if deepspeed.comm.is_initialized():
         return
-    if "RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        os.environ["RANK"] = os.environ["SLURM_PROCID"]
-        os.environ["WORLD_SIZE"] = os.environ["SLURM_NTASKS"]
-        os.environ["LOCAL_RANK"] = os.environ["SLURM_LOCALID"]
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        os.environ.update(slurm_ranks(os.environ))
     for key, alone in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
         os.environ.setdefault(key, alone)
     if "MASTER_PORT" not in os.environ:
@@ -43,6 +44,34 @@ def init_distributed() -> None:
         torch.cuda.set_device(local_rank())
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     deepspeed.init_distributed(dist_backend=backend, timeout=COLLECTIVE_TIMEOUT, verbose=False)
+
+
+def slurm_ranks(environment: Mapping[str, str]) -> dict[str, str]:
+    """What torch wants to know, from what `srun` says of the step: ranks, and where rank 0 is met.
+
+    The first host of a step on one node is where srun was started; several nodes need MASTER_ADDR, because the names
+    of the others are packed in a list that only `scontrol show hostnames` unpacks.
+
+    Raises:
+        ConfigError: the step spans nodes and MASTER_ADDR is not set.
+    """
+    found = {
+        "RANK": environment["SLURM_PROCID"],
+        "WORLD_SIZE": environment["SLURM_STEP_NUM_TASKS"],
+        "LOCAL_RANK": environment["SLURM_LOCALID"],
+    }
+    if "MASTER_ADDR" not in environment:
+        if int(environment.get("SLURM_STEP_NUM_NODES", "1")) > 1:
+            raise ConfigError(
+                "srun over several nodes: set MASTER_ADDR to the first node before srun, e.g. "
+                "export MASTER_ADDR=$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)"
+            )
+        found["MASTER_ADDR"] = "127.0.0.1"
+    if "MASTER_PORT" not in environment:
+        # The same on every rank, and another one for each step of each job.
+        job, step = int(environment.get("SLURM_JOB_ID", "0")), int(environment.get("SLURM_STEP_ID", "0"))
+        found["MASTER_PORT"] = str(20000 + (job * 31 + step) % 20000)
+    return found
 
 
 def _find_programs_of_environment() -> None:

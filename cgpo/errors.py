@@ -22,6 +22,10 @@ class RunError(CgpoError):
     """The run cannot go on: a limit was passed, a directory does not fit, the disk is full."""
 
 
+class LimitError(RunError):
+    """More is unknown than the settings allow; nothing was learnt from it."""
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str | None:
     """The allowed word that `word` was probably meant to be, or None."""
     found = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)

@@ -41,8 +41,8 @@ def export_run(run_dir: Path, output: Path) -> Path:
     if found.unexpected_keys or set(found.missing_keys) - tied:
         raise RunError(f"{latest.folder} does not hold the weights of {settings.model.name}: {found}")
     model.tie_weights()
-    output.parent.mkdir(parents=True, exist_ok=True)
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
             whole = Path(temporary) / "whole"
             model.save_pretrained(whole)

@@ -8,6 +8,9 @@ from types import FrameType
 
 from cgpo.errors import CgpoError
 
+INTERRUPTED = 130
+"""Exit status after SIGINT or SIGTERM, as shells have it."""
+
 
 class Interrupted(CgpoError):  # noqa: N818 - an outcome, not a fault
     """The run was asked to stop."""

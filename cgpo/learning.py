@@ -35,6 +35,7 @@ class Prepared:
         batch: their tensors.
         surrogate: what the optimiser made of them.
         gap: between the engine's and the policy's log-probs of the response tokens.
+        gaps: the mean gap of each sample.
     """
 
     judged: Sequence[JudgedRollout]
@@ -42,6 +43,7 @@ class Prepared:
     batch: StratumBatch
     surrogate: Surrogate
     gap: Gap
+    gaps: list[float]
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ def prepare(stratum: Stratum, judged: Sequence[JudgedRollout], policy: Policy, r
     reference_tokens = reference.token_logprobs(sequences, temperature)
     batch = stratum_batch(stratum, judged, policy_tokens, reference_tokens)
     surrogate = stratum.optimizer.surrogate(batch, distributed.all_sum, distributed.all_max)
-    gap = measure_gap([list(j.rollout.logprobs) for j in judged], [t.tolist() for t in policy_tokens])
-    return Prepared(judged, sequences, batch, surrogate, gap)
+    engine, ours = [list(j.rollout.logprobs) for j in judged], [t.tolist() for t in policy_tokens]
+    gaps = [measure_gap([theirs], [mine]).mean for theirs, mine in zip(engine, ours, strict=True)]
+    return Prepared(judged, sequences, batch, surrogate, measure_gap(engine, ours), gaps)
 
 
 def token_sequence(judged: JudgedRollout) -> TokenSequence:
@@ -118,7 +121,7 @@ def learn(
     losses = dict.fromkeys(prepared, 0.0)
     if count == 0:
         return StepResult(losses, None, 0)
-    idle = (idle_micro_batch(), torch.zeros(1), 1.0, None)
+    idle = (idle_micro_batch(policy.settings.train.share_prompts), torch.zeros(1), 1.0, None)
     for i, (batch, coefficient, temperature, name) in enumerate([*work, *[idle] * (count - len(work))]):
         loss = policy.accumulate(batch, coefficient, temperature, last=i == count - 1)
         if name is not None:

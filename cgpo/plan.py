@@ -6,17 +6,20 @@ import os
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cgpo.compose import Composed
 from cgpo.config import PromptSettings, RunSettings, StratumSettings
+from cgpo.errors import CgpoError
+from cgpo.run_directory import would_go_on
 
 
-def print_plan(composed: Composed) -> None:
+def print_plan(composed: Composed, *, fresh: bool = False) -> None:
     """Prints what the command would do, with the derived numbers."""
     settings = composed.settings
     console = Console()
-    console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(settings)}")
+    console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(composed, fresh)}")
     console.print(
         f"policy {settings.model.name} ({settings.model.dtype}), reference "
         f"{settings.model.reference or 'the policy before training'}, rollout engine {settings.rollout.engine}, "
@@ -25,12 +28,12 @@ def print_plan(composed: Composed) -> None:
     console.print(_strata_table(settings))
     console.print(_batch_text(settings))
     for warning in warnings(settings):
-        console.print(f"[yellow]note:[/yellow] {warning}")
+        console.print(f"[yellow]note:[/yellow] {escape(warning)}")
 
 
 def ranks() -> int:
     """How many processes this command would be one of."""
-    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_STEP_NUM_TASKS", "1")))
 
 
 def warnings(settings: RunSettings) -> list[str]:
@@ -50,9 +53,13 @@ def warnings(settings: RunSettings) -> list[str]:
     return found
 
 
-def _run_dir(settings: RunSettings) -> str:
-    there = (Path(settings.run_dir) / "config.yaml").is_file()
-    return f"{settings.run_dir} ({'exists: the run goes on' if there else 'new'})"
+def _run_dir(composed: Composed, fresh: bool) -> str:
+    run_dir = composed.settings.run_dir
+    try:
+        goes_on = would_go_on(run_dir, composed.as_dict(), fresh=fresh)
+    except CgpoError as error:
+        return f"{escape(run_dir)} (would be refused: {escape(str(error).splitlines()[0])})"
+    return f"{escape(run_dir)} ({'exists: the run goes on' if goes_on else 'new'})"
 
 
 def _strata_table(settings: RunSettings) -> Table:
@@ -60,7 +67,7 @@ def _strata_table(settings: RunSettings) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, stratum in settings.strata.items():
-        table.add_row(name, _stratum_text(stratum))
+        table.add_row(name, escape(_stratum_text(stratum)))
     return table
 
 
@@ -88,7 +95,11 @@ def _judges(stratum: StratumSettings) -> list[str]:
 
 def _optimizer(stratum: StratumSettings) -> str:
     values = stratum.optimizer.model_dump(exclude={"name"}, exclude_none=True)
-    return f"{stratum.optimizer.name}({', '.join(f'{k}={v:g}' for k, v in values.items())})"
+    return f"{stratum.optimizer.name}({', '.join(f'{k}={_shown(v)}' for k, v in values.items())})"
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _source(prompts: PromptSettings) -> str:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from cgpo import distributed
 from cgpo.compose import Composed
 from cgpo.errors import CgpoError, RunError
 from cgpo.interrupt import StopSignal
-from cgpo.run_directory import claim_run_directory
+from cgpo.run_directory import claim_run_directory, lock_run_directory
 from cgpo.tracking.display import make_display
 from cgpo.tracking.environment import write_environment
 
 if TYPE_CHECKING:
     from cgpo.trainer import Trainer
+
+
+_LOCKS: list[IO[bytes]] = []
+"""The locks this process holds until it ends."""
 
 
 def run_training(composed: Composed, *, fresh: bool = False) -> None:
@@ -55,14 +60,26 @@ def _trainer(composed: Composed, *, fresh: bool) -> Iterator[Trainer]:
     try:
         with StopSignal(display.message) as stop, open_session(settings, display) as session:
             yield Trainer(session, stop)
-    finally:
+    except BaseException:
         display.stop()
         if first:
-            finish(Path(settings.run_dir))
+            _finish_after_failure(Path(settings.run_dir))
+        raise
+    display.stop()
+    if first:
+        finish(Path(settings.run_dir))
+
+
+def _finish_after_failure(run_dir: Path) -> None:
+    """The report of a run that failed; its own failure must not hide the run's."""
+    try:
+        finish(run_dir)
+    except (CgpoError, OSError) as error:
+        print(f"report.html could not be written either: {error}", file=sys.stderr)
 
 
 def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
-    """Claims the run directory on one rank and lets every rank know how it went.
+    """Claims and locks the run directory on one rank and lets every rank know how it went.
 
     Raises:
         CgpoError: the same on every rank.
@@ -71,6 +88,7 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
     if distributed.rank() == 0:
         try:
             outcome = claim_run_directory(run_dir, config, fresh=fresh)
+            _LOCKS.append(lock_run_directory(run_dir))
         except CgpoError as error:
             outcome = error
     found = distributed.gather_objects(outcome)[0]

@@ -6,12 +6,13 @@ that no run is ever continued under settings it was not started with.
 
 from __future__ import annotations
 
+import fcntl
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from cgpo.errors import RunError
+from cgpo.errors import ConfigError, RunError
 from cgpo.tracking.disk import write_atomically
 
 SCHEMA = 1
@@ -24,6 +25,11 @@ MAY_RISE = ("train.steps",)
 
 MAY_CHANGE = ("run_dir", "tracking", "train.save_every", "train.keep_checkpoints")
 """Settings (or groups of them) that do not alter what is computed: where, and what is recorded and kept."""
+
+LOCK_NAME = "run.lock"
+
+_BEFORE_THE_RUN = {CONFIG_NAME, LOCK_NAME, "environment.json"}
+"""What stands in a run directory before anything was computed."""
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 _REDACTED = "<redacted>"
@@ -44,14 +50,14 @@ def claim_run_directory(path: str | Path, resolved: Mapping[str, Any], *, fresh:
         True when a run of this configuration was started here before and goes on, False when it begins.
 
     Raises:
-        RunError: the directory belongs to another configuration (each differing key, old → new), holds something
-            else, cannot be read or written, or the disk is full.
+        ConfigError: the directory belongs to a run with another configuration (each differing key, old → new).
+        RunError: it holds something else, cannot be read or written, or the disk is full.
     """
     folder = Path(path)
     config = _redact(dict(resolved))
     if fresh and folder.exists() and not _is_empty(folder):
         _move_aside(folder)
-    if not folder.exists() or _is_empty(folder):
+    if not _holds_run(folder):
         _write_config(folder, config)
         return False
     stored = read_config(folder)
@@ -59,6 +65,34 @@ def claim_run_directory(path: str | Path, resolved: Mapping[str, Any], *, fresh:
     if stored != config:
         _write_config(folder, config)
     return True
+
+
+def would_go_on(path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False) -> bool:
+    """What `claim_run_directory` would answer; changes nothing.
+
+    Raises:
+        CgpoError: what it would raise.
+    """
+    folder = Path(path)
+    if fresh or not _holds_run(folder):
+        return False
+    _check_same(folder, read_config(folder), _redact(dict(resolved)))
+    return True
+
+
+def lock_run_directory(path: str | Path) -> IO[bytes]:
+    """Makes this process the only one that writes into a run directory, until the file is closed or the process ends.
+
+    Raises:
+        RunError: another process is at it.
+    """
+    file = (Path(path) / LOCK_NAME).open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise RunError(f"{path}: another process is running in this directory; wait for it or stop it") from error
+    return file
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -103,7 +137,7 @@ def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, An
     ]
     found = [p for p in problems if p]
     if found:
-        raise RunError(
+        raise ConfigError(
             f"{folder} belongs to a run with another configuration:\n  " + "\n  ".join(found) + "\n"
             "Give the old values to go on with that run, set another run_dir, or start anew with --fresh "
             "(the old directory is kept beside it)"
@@ -156,6 +190,13 @@ def _redact(value: Any, key: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [_redact(v) for v in value]
     return _REDACTED if isinstance(value, str) and value and _SECRET.search(key) else value
+
+
+def _holds_run(folder: Path) -> bool:
+    """Whether a run has left anything there: a directory that was only claimed may be claimed anew."""
+    if not folder.exists() or _is_empty(folder):
+        return False
+    return any(entry.name not in _BEFORE_THE_RUN for entry in folder.iterdir())
 
 
 def _is_empty(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from cgpo import distributed
 from cgpo.assets import resolve_model
 from cgpo.config import RunSettings
-from cgpo.errors import ConfigError
+from cgpo.errors import ConfigError, RunError
 from cgpo.evaluation.summary import EvaluationFile
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.layout import TokenSequence
@@ -21,6 +21,7 @@ from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, create_engine
+from cgpo.run_directory import read_config
 from cgpo.stratum import Stratum, build_strata
 from cgpo.tracking.display import Display
 from cgpo.tracking.loggers import Logger, make_loggers
@@ -42,7 +43,6 @@ class Session:
         policy: what is trained.
         reference: π_ref.
         engine: generates responses; holds a copy of the policy's weights.
-        engine_forgets: the engine loses its weights when it sleeps.
         rewards: reward models, by name.
         baselines: baseline responses and their rewards.
         evaluations: the held-out evaluations of the run.
@@ -57,7 +57,6 @@ class Session:
     policy: Policy
     reference: Reference
     engine: RolloutEngine
-    engine_forgets: bool
     rewards: dict[str, Reward]
     baselines: BaselineStore
     evaluations: EvaluationFile
@@ -75,10 +74,12 @@ class Session:
     def positions(self) -> dict[str, Any]:
         """Everything besides the policy that influences the next step, as plain data."""
         return {
+            "ranks": distributed.world_size(),
+            "zero_stage": self.settings.deepspeed.zero_stage,
             "strata": {
                 name: {"sampler": stratum.sampler.state_dict(), "optimizer": stratum.optimizer.state_dict()}
                 for name, stratum in self.strata.items()
-            }
+            },
         }
 
     def save(self, step: int, positions: dict[str, Any]) -> None:
@@ -88,24 +89,37 @@ class Session:
             self.checkpoints.save(step, self.policy.save, positions)
 
     def restore(self) -> int:
-        """Goes back to the newest checkpoint; returns how many steps are done (0 without one)."""
+        """Loads the newest checkpoint; returns how many steps are done (0 without one).
+
+        Raises:
+            RunError: the checkpoint cannot be read, or was made on another number of ranks with ZeRO.
+        """
         latest = self.checkpoints.latest()
-        done = latest.step if latest is not None else 0
-        if latest is not None:
-            state = latest.read_state()
-            self.policy.load(str(latest.folder))
-            for name, stratum in self.strata.items():
-                stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
-                stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
+        if latest is None:
+            return 0
+        state = latest.read_state()
+        ranks, stage = distributed.world_size(), self.settings.deepspeed.zero_stage
+        if stage > 0 and state["ranks"] != ranks:
+            raise RunError(
+                f"{latest.folder} was made on {state['ranks']} ranks with ZeRO stage {state['zero_stage']}, and its "
+                f"optimiser state is split over them; this run has {ranks}. Start it on {state['ranks']} ranks"
+            )
+        self.policy.load(str(latest.folder))
+        for name, stratum in self.strata.items():
+            stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
+            stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
+        return latest.step
+
+    def rewind_records(self, done: int) -> None:
+        """Removes what was recorded after `done` steps, which will be done again, and opens the loggers."""
         if self.writes:
             self.metrics.truncate_after(done)
             self.rollouts.truncate_after(done)
             self.evaluations.truncate_after(done)
-            config = self.settings.model_dump(mode="json", exclude={"strata"})
+            config = read_config(self.run_dir)  # the one without secrets
             self.loggers += make_loggers(self.settings.tracking, self.run_dir, done + 1, config)
         distributed.barrier()
         self.evaluations.reload()
-        return done
 
     def engine_holds_reference(self) -> None:
         """Makes the engine generate as π_ref. A new engine holds the model the policy started from."""
@@ -177,7 +191,6 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             policy=policy,
             reference=reference,
             engine=engine,
-            engine_forgets=distributed.device().type == "cuda",
             rewards=rewards,
             baselines=BaselineStore(run_dir / BASELINES_NAME, writable=writes),
             evaluations=EvaluationFile(run_dir),

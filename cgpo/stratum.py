@@ -92,9 +92,10 @@ class Stratum:
         baseline_rewards: dict[str, float | None],
     ) -> JudgedRollout:
         """A response with everything known about it; the rule for truncated responses is applied here."""
-        if rollout.finish_reason == "length" and self.settings.truncated != "judge":
-            reason = f"cut off at {rollout.request.sampling.max_tokens} tokens"
-            verdict = Verdict(Outcome(self.settings.truncated), reason)
+        if self.settings.truncated != "judge":
+            cut_off = rollout.finish_reason == "length"
+            reason = f"cut off at {rollout.request.sampling.max_tokens} tokens" if cut_off else "ended by the model"
+            verdict = Verdict(Outcome(self.settings.truncated) if cut_off else Outcome.SATISFIED, reason)
             judgement = replace(judgement, verdicts={**judgement.verdicts, TRUNCATION: verdict})
         calibrated = calibrate(rewards, baseline_rewards, self.settings.rewards)
         return JudgedRollout(rollout, judgement, rewards, baseline_rewards, calibrated)

@@ -8,6 +8,7 @@ goes on where each job stopped.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,13 +17,19 @@ from typing import TYPE_CHECKING
 
 from cgpo.compose import CONFIG_MODULE, force_values
 from cgpo.errors import ConfigError, RunError
+from cgpo.interrupt import INTERRUPTED
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) -> int:
+def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[str]) -> int:
     """Runs every job of a sweep; 0 when all succeeded.
+
+    Args:
+        overrides: Hydra overrides; `key=a,b` is swept over.
+        config_dir: a folder of the user's own YAML files.
+        flags: passed on to every job, such as `--dry-run`.
 
     Raises:
         ConfigError: bad overrides.
@@ -41,10 +48,9 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
             command.append(f"run_dir={folder}")
         if config_dir is not None:
             command += ["--config-dir", config_dir]
-        if dry_run:
-            command.append("--dry-run")
+        command += flags
         print(f"sweep: {' '.join(command[3:])}", file=sys.stderr, flush=True)
-        return subprocess.run(command, check=False).returncode
+        return run_job(command)
 
     with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
         try:
@@ -52,6 +58,28 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, dry_run: bool) ->
         except HydraException as error:
             raise ConfigError(f"override: {error}") from error
     return _multirun(job, forced)
+
+
+def run_job(command: Sequence[str]) -> int:
+    """Runs a job to its end and returns its status. A signal ends the job, cleanly, and then the sweep.
+
+    Raises:
+        KeyboardInterrupt: the job was stopped by a signal.
+    """
+    process = subprocess.Popen(command)
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        while True:
+            try:
+                status = process.wait()
+                break
+            except KeyboardInterrupt:
+                continue  # the terminal told the job too; it writes its checkpoint first
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    return status
 
 
 def job_name(overrides: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 from cgpo import distributed
 from cgpo.collection import Progress, add_baselines, add_rewards, generate_and_judge
+from cgpo.errors import ConfigError, LimitError
 from cgpo.evaluation.heldout import evaluate
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.learning import Prepared, learn, prepare
@@ -26,6 +27,9 @@ from cgpo.session import Session
 from cgpo.stratum import BASELINE_STEP, share_of_rank
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.types import GenerationRequest, JudgedRollout
+
+BASELINES_AT_ONCE = 256
+"""Baseline responses generated and written at once, over all ranks."""
 
 
 class Trainer:
@@ -51,28 +55,29 @@ class Trainer:
         """
         s = self.session
         first = s.restore()
+        s.rewind_records(first)
         s.display.start(self.settings.train.steps, list(s.strata), first)
         self._make_baselines(first)
         if first:
             s.engine.sync(s.policy.weights())
         self._check_engine()
-        if self.settings.eval.before and not s.evaluations.done(0):
-            self._evaluate(0)
+        self._evaluate_if_due(first)
         for step in range(first, self.settings.train.steps):
-            at_start = s.positions()
-            try:
+            with self._saved_if_broken_off(step):
                 metrics = self._step(step)
-            except Interrupted:
-                s.save(step, at_start)
-                raise
             s.record(step + 1, metrics)
-            self._after_step(step + 1)
-        if self.settings.eval.after and not s.evaluations.done(self.settings.train.steps):
-            self._evaluate(self.settings.train.steps)
+            with self._saved_if_broken_off(step + 1):
+                self._after_step(step + 1)
 
     def evaluate_only(self) -> None:
-        """Evaluates the newest checkpoint, or the model the run starts from."""
+        """Evaluates the newest checkpoint, or the model the run starts from; what training recorded stays.
+
+        Raises:
+            ConfigError: no stratum has held-out prompts.
+        """
         s = self.session
+        if not any(stratum.heldout for stratum in s.strata.values()):
+            raise ConfigError("nothing to evaluate: no stratum has `heldout` prompts")
         done = s.restore()
         s.display.start(done, list(s.strata), done)
         self._make_baselines(self.settings.train.steps, evaluating=True)
@@ -85,7 +90,6 @@ class Trainer:
         """One step of Algorithm 2; returns its metrics on every rank."""
         s = self.session
         started = time.monotonic()
-        self._seconds.clear()
         requests = [r for stratum in s.strata.values() for r in stratum.sample_requests(step, self.settings.seed)]
         judged = self._collect(step, share_of_rank_by_stratum(requests))
         s.engine.sleep()
@@ -95,7 +99,7 @@ class Trainer:
         with self._phase("learning"):
             rate = learning_rate(step, self.settings.train.learning_rate, self.settings.train.warmup_steps)
             result = learn(s.policy, s.strata, prepared, rate, self._progress("learning"))
-        gap = self._push_weights(moved=not result.skipped)
+        gap = self._push_weights()
         rows = gather_rows(prepared)
         s.write_rollouts(step + 1, rows)
         metrics: dict[str, float | None] = s.step_metrics(rows)
@@ -111,6 +115,7 @@ class Trainer:
         metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
         metrics |= {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
         metrics["time/step"] = time.monotonic() - started
+        self._seconds.clear()  # phases between steps (evaluation, checkpoint) count towards the next one's metrics
         return metrics
 
     def _collect(self, step: int, requests: Sequence[GenerationRequest]) -> Mapping[str, list[JudgedRollout]]:
@@ -124,17 +129,12 @@ class Trainer:
         check_limits(found, self.settings, f"step {step + 1}")
         return found
 
-    def _push_weights(self, *, moved: bool) -> Gap:
-        """Brings the engine up to the policy's weights, and measures that they arrived.
-
-        Args:
-            moved: the weights changed in this step; after a sleep they are pushed in any case.
-        """
+    def _push_weights(self) -> Gap:
+        """Brings the engine up to the policy's weights, and measures that they arrived."""
         s = self.session
         with self._phase("sync"):
             s.engine.wake()
-            if moved or s.engine_forgets:
-                s.engine.sync(s.policy.weights())
+            s.engine.sync(s.policy.weights())
             return self._check_engine()
 
     def _check_engine(self) -> Gap:
@@ -164,23 +164,42 @@ class Trainer:
             return
         with self._phase("baseline responses"):
             s.engine_holds_reference()
-            mine = share_of_rank(wanted, distributed.rank(), distributed.world_size())
-            progress = self._progress("baseline responses")
-            add_baselines(s.engine, s.strata, s.rewards, s.baselines, mine, progress, self._check_stop_alone)
+            for start in range(0, len(wanted), BASELINES_AT_ONCE):  # a kill loses one part at most
+                part = wanted[start : start + BASELINES_AT_ONCE]
+                mine = share_of_rank(part, distributed.rank(), distributed.world_size())
+                progress = self._progress("baseline responses", start, len(wanted))
+                add_baselines(s.engine, s.strata, s.rewards, s.baselines, mine, progress, self._check_stop_alone)
         s.engine_holds_policy()
 
     def _after_step(self, done: int) -> None:
-        """What happens between steps: evaluation, checkpoint, stopping."""
-        every, save_every = self.settings.eval.every, self.settings.train.save_every
+        """What happens between steps: checkpoint, evaluation, stopping."""
+        save_every = self.settings.train.save_every
         last = done == self.settings.train.steps
-        if every and done % every == 0 and not (last and self.settings.eval.after):
-            self._evaluate(done)
-        stopping = distributed.any_rank(self.stop.requested)
-        if last or stopping or (save_every and done % save_every == 0):
+        if last or (save_every and done % save_every == 0):
             with self._phase("checkpoint"):
                 self.session.save(done, self.session.positions())
-        if stopping and not last:
+        self._evaluate_if_due(done)
+        if distributed.any_rank(self.stop.requested) and not last:
             raise Interrupted("stopped by a signal")
+
+    @contextmanager
+    def _saved_if_broken_off(self, done: int) -> Iterator[None]:
+        """Saves the state after `done` steps when what follows stops before it has changed the policy."""
+        positions = self.session.positions()
+        try:
+            yield
+        except (Interrupted, LimitError):
+            if done:
+                self.session.save(done, positions)
+            raise
+
+    def _evaluate_if_due(self, done: int) -> None:
+        """Evaluates before the first step, after the last, or in between, as the settings ask, but never twice."""
+        asked, last = self.settings.eval, self.settings.train.steps
+        due = (asked.before and done == 0) or (asked.after and done == last)
+        due = due or bool(asked.every and done and done % asked.every == 0)
+        if due and not self.session.evaluations.done(done):
+            self._evaluate(done)
 
     def _evaluate(self, step: int) -> None:
         with self._phase("evaluation"):
@@ -191,8 +210,9 @@ class Trainer:
         if distributed.world_size() == 1:
             self.stop.check()
 
-    def _progress(self, phase: str) -> Progress:
-        return lambda done, total: self.session.display.phase(phase, done, total)
+    def _progress(self, phase: str, before: int = 0, of: int | None = None) -> Progress:
+        """Tells the display how far a phase is, `before` of all `of` having been done in earlier parts."""
+        return lambda done, total: self.session.display.phase(phase, before + done, of or total)
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -231,6 +251,7 @@ def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
             judged,
             log_ratio=float(p.batch.log_ratio[i]),
             weight=float(p.surrogate.coefficient[i]) if bool(p.batch.known[i]) else None,
+            logprob_gap=p.gaps[i],
         )
         for p in prepared.values()
         for i, judged in enumerate(p.judged)

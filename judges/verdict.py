@@ -24,6 +24,10 @@ class Outcome(StrEnum):
     NOT_JUDGED = "not_judged"
 
 
+NEUTRAL = frozenset({Outcome.NOT_APPLICABLE, Outcome.NOT_JUDGED})
+"""Outcomes that neither satisfy nor violate, and count nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One judge's answer about one response.

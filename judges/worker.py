@@ -48,7 +48,9 @@ def main(descriptor: int, parent: int, memory_bytes: int | None) -> None:
         parent: process id of the parent.
         memory_bytes: limit of the address space; a judge that needs more gets a MemoryError. None: no limit.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes its workers
+    # Signals to the whole group (Ctrl-C, a scheduler's SIGTERM) are for the parent, which then closes its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with(parent)
     if memory_bytes is not None:
         _limit_memory(memory_bytes)

@@ -105,7 +105,9 @@ class Checkpoints:
                 for old in self.all()[: -self.keep]:
                     shutil.rmtree(old.folder)
             distributed.barrier()
-        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise  # torch.save reports a full disk as RuntimeError, but so is much else
             shutil.rmtree(temporary, ignore_errors=True)
             free = shutil.disk_usage(self.folder if self.folder.exists() else Path.cwd()).free
             raise RunError(

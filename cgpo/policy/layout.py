@@ -88,10 +88,10 @@ def micro_batches(
     return [_tensors(batch, share_prompts) for batch in batches]
 
 
-def idle_micro_batch() -> MicroBatch:
+def idle_micro_batch(share_prompts: bool = True) -> MicroBatch:
     """The smallest pass there is: for a rank that has nothing to do while the others compute."""
     sequence = TokenSequence((0,), (0,))
-    return micro_batches([sequence], [0], max_tokens=1)[0]
+    return micro_batches([sequence], [0], 1, share_prompts)[0]
 
 
 def _rows(

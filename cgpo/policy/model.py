@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from cgpo.assets import resolve_model
 from cgpo.config import ModelSettings
@@ -22,23 +21,34 @@ def load_causal_lm(name: str, settings: ModelSettings) -> Any:
     Raises:
         ConfigError: there is no such model, or it is no causal language model.
     """
-    from transformers import AutoModelForCausalLM
+    return _load(name, settings, settings.revision, "model.name")
+
+
+def load_reference(settings: ModelSettings) -> Any:
+    """π_ref: the model of `model.reference`, or the one the policy starts from.
+
+    Raises:
+        ConfigError: as `load_causal_lm`.
+    """
+    if settings.reference is None:
+        return load_causal_lm(settings.name, settings)
+    return _load(settings.reference, settings, settings.reference_revision, "model.reference")
+
+
+def _load(name: str, settings: ModelSettings, revision: str | None, where: str) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # its bar tears the run's own display
     path = resolve_model(name)
+    common = {"revision": revision, "trust_remote_code": settings.trust_remote_code}
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            revision=settings.revision,
-            dtype=getattr(torch, settings.dtype),
-            trust_remote_code=settings.trust_remote_code,
-            attn_implementation="sdpa",
+        config = switch_off_dropout(AutoConfig.from_pretrained(path, **common))
+        return AutoModelForCausalLM.from_pretrained(
+            path, config=config, dtype=getattr(torch, settings.dtype), attn_implementation="sdpa", **common
         )
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(_no_model(name, path, error)) from error
-    switch_off_dropout(model)
-    return model
+        raise ConfigError(_no_model(where, name, path, error)) from error
 
 
 def load_tokenizer(name: str, settings: ModelSettings) -> Any:
@@ -55,7 +65,7 @@ def load_tokenizer(name: str, settings: ModelSettings) -> Any:
             path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(_no_model(name, path, error)) from error
+        raise ConfigError(_no_model("model.name", name, path, error)) from error
 
 
 def context_length(settings: ModelSettings) -> int:
@@ -72,7 +82,7 @@ def context_length(settings: ModelSettings) -> int:
             path, revision=settings.revision, trust_remote_code=settings.trust_remote_code
         )
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(_no_model(settings.name, path, error)) from error
+        raise ConfigError(_no_model("model.name", settings.name, path, error)) from error
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     if settings.context_length is None:
         return min(limit or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
@@ -84,16 +94,15 @@ def context_length(settings: ModelSettings) -> int:
     return settings.context_length
 
 
-def switch_off_dropout(model: nn.Module) -> None:
-    """log π must be a function of the weights alone, in training mode too."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - not an attribute of nn.Module for mypy
+def switch_off_dropout(config: Any) -> Any:
+    """The configuration with every dropout rate 0: log π must be a function of the weights, in training mode too."""
+    for name, value in vars(config).items():
+        if ("dropout" in name or name.endswith("pdrop")) and isinstance(value, float):
+            setattr(config, name, 0.0)
+    return config
 
 
-def _no_model(name: str, path: str, error: Exception) -> str:
+def _no_model(setting: str, name: str, path: str, error: Exception) -> str:
     where = f"folder {path}" if Path(path).is_dir() else f"hub name {name!r}"
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"model.name: {where} cannot be loaded as a causal language model with its tokenizer: {first}"
+    return f"{setting}: {where} cannot be loaded as a causal language model with its tokenizer: {first}"

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from cgpo import distributed
 from cgpo.config import RunSettings
+from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
 from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch, micro_batches
 from cgpo.policy.logprobs import LogProbModel, check_head, sequence_sums
-from cgpo.policy.model import load_causal_lm
+from cgpo.policy.model import load_causal_lm, load_reference
 
 _PREFIX = "causal_lm."
 
@@ -45,7 +46,7 @@ class ScoringModel:
         """float32 [response length] for each sequence, on the CPU. Every rank must call it."""
         batches = self.lay_out(sequences, range(len(sequences)))
         found: dict[int, Tensor] = {}
-        for batch in pad_to_all_ranks(batches):
+        for batch in pad_to_all_ranks(batches, self.settings.train.share_prompts):
             batch = batch.to(distributed.device())
             logprobs = self.module(batch, temperature).cpu()
             if not sequences:
@@ -68,6 +69,7 @@ class Policy(ScoringModel):
 
         causal_lm = load_causal_lm(settings.model.name, settings.model).to(distributed.device())
         if settings.model.gradient_checkpointing:
+            causal_lm.train()  # transformers recomputes in training mode only; dropout is off in either
             causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         train = settings.train
         model = LogProbModel(causal_lm, train.logit_chunk_tokens)
@@ -128,18 +130,27 @@ class Policy(ScoringModel):
         self.engine.save_checkpoint(folder, tag="state", save_latest=False)
 
     def load(self, folder: str) -> None:
-        """Restores what `save` wrote."""
-        self.engine.load_checkpoint(folder, tag="state")
+        """Restores what `save` wrote, on as many ranks with the same ZeRO stage.
+
+        Raises:
+            RunError: DeepSpeed finds no whole checkpoint there.
+        """
+        path, _ = self.engine.load_checkpoint(folder, tag="state")
+        if path is None:
+            raise RunError(
+                f"{folder}: DeepSpeed finds no whole checkpoint; remove the folder to go on from an older one"
+            )
 
 
 class Reference(ScoringModel):
     """π_ref: the frozen model RL starts from, or the one named by `model.reference`."""
 
     def __init__(self, settings: RunSettings) -> None:
-        name = settings.model.reference or settings.model.name
-        causal_lm = load_causal_lm(name, settings.model).to(distributed.device()).requires_grad_(False)
+        causal_lm = load_reference(settings.model).to(distributed.device()).requires_grad_(False)
         causal_lm.eval()
-        super().__init__(LogProbModel(causal_lm, settings.train.logit_chunk_tokens), settings)
+        model = LogProbModel(causal_lm, settings.train.logit_chunk_tokens)
+        check_head(model, causal_lm.config.get_text_config().vocab_size, settings.train.share_prompts)
+        super().__init__(model, settings)
 
     def weights(self) -> ModuleWeights:
         """Its weights, for generating baseline responses."""
@@ -171,10 +182,10 @@ class ModuleWeights:
                 yield name, parameter.detach()
 
 
-def pad_to_all_ranks(batches: list[MicroBatch]) -> list[MicroBatch]:
+def pad_to_all_ranks(batches: list[MicroBatch], share_prompts: bool) -> list[MicroBatch]:
     """Appends idle micro-batches until every rank has as many: unequal counts hang ZeRO-2 and ZeRO-3."""
     count = int(distributed.all_max(float(len(batches))))
-    return batches + [idle_micro_batch()] * (count - len(batches))
+    return batches + [idle_micro_batch(share_prompts)] * (count - len(batches))
 
 
 def without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:

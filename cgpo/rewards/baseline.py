@@ -106,7 +106,7 @@ class BaselineStore:
 
     def _complete(self, stratum: str, prompt: Prompt, rewards: set[str]) -> bool:
         found = self._baselines.get((stratum, prompt.id))
-        if found is None or not rewards <= found.rewards.keys():
+        if found is None or any(found.rewards.get(name) is None for name in rewards):
             return False
         return prompt.baseline == found.response if prompt.baseline is not None else not found.golden
 

@@ -10,10 +10,9 @@ a violation, which counts 0, look better than obeying. Plain Python: the numbers
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from cgpo.errors import RunError
+from cgpo.errors import LimitError
 
 Scores = Mapping[str, float | None]
 """Raw reward by reward name; None where scoring failed."""
@@ -89,41 +88,6 @@ def _difference(score: float, reference: float) -> float:
     return max(-1e308, min(1e308, score - reference))
 
 
-@dataclass
-class _Count:
-    missing: int = 0
-    scored: int = 0
-
-
-class MissingScores:
-    """Counts the scores that came back missing, by reward, until the next `reset`: once a step.
-
-    On several ranks every rank counts its own; sum `counts()` over ranks and give the sums to `check_missing`, so that
-    all ranks stop together.
-    """
-
-    def __init__(self) -> None:
-        self._counts: dict[str, _Count] = {}
-
-    def add(self, reward: str, scores: Sequence[float | None]) -> None:
-        """Counts the scores of one batch."""
-        count = self._counts.setdefault(reward, _Count())
-        count.scored += len(scores)
-        count.missing += sum(finite(score) is None for score in scores)
-
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """Reward name → (missing, all) since the last reset."""
-        return {name: (count.missing, count.scored) for name, count in self._counts.items()}
-
-    def check(self, limits: Mapping[str, float], when: str) -> None:
-        """`check_missing` of this process's own counts."""
-        check_missing(self.counts(), limits, when)
-
-    def reset(self) -> None:
-        """Starts counting anew."""
-        self._counts.clear()
-
-
 def check_missing(counts: Mapping[str, tuple[int, int]], limits: Mapping[str, float], when: str) -> None:
     """Stops the run when too many scores of a reward are missing.
 
@@ -133,13 +97,13 @@ def check_missing(counts: Mapping[str, tuple[int, int]], limits: Mapping[str, fl
         when: for the message, e.g. `step 12`.
 
     Raises:
-        RunError: the share of missing scores of a reward is above its limit.
+        LimitError: the share of missing scores of a reward is above its limit.
     """
     for name, (missing, scored) in counts.items():
         limit = limits[name]
         if scored and missing / scored > limit:
-            raise RunError(
-                f"{when}: reward {name!r} gave no finite score for {missing} of {scored} responses "
+            raise LimitError(
+                f"{when}: reward {name!r} gave no finite score for {missing} of {scored} responses or their baselines "
                 f"({100 * missing / scored:.0f} %; the limit rewards.{name}.max_missing_rate is {100 * limit:g} %). "
                 f"A score is missing when it is NaN or infinite: check the reward model rewards.{name}.model"
             )

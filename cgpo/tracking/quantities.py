@@ -13,9 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cgpo.tracking.rollouts import RolloutRow
-from judges import Outcome
-
-NEUTRAL = frozenset({Outcome.NOT_APPLICABLE, Outcome.NOT_JUDGED})
+from judges import NEUTRAL, Outcome
 
 
 def step_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:

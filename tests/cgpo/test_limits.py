@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -48,6 +49,27 @@ def test_too_many_unknown_stop_with_numbers_and_the_first_reason() -> None:
 def test_missing_rewards_stop_too() -> None:
     with pytest.raises(RunError, match="2 of 4"):
         check_limits({"math": [sample(GOOD)] * 2 + [sample(GOOD, None)] * 2}, settings(), "step 7")
+
+
+def test_baselines_without_a_reward_stop_too() -> None:
+    lost = dataclasses.replace(sample(GOOD, None), rewards={"any": 1.0}, baseline_rewards={"any": None})
+    with pytest.raises(RunError, match="or their baselines"):
+        check_limits({"math": [sample(GOOD)] * 2 + [lost] * 2}, settings(), "step 7")
+
+
+def test_a_judge_that_rarely_applies_is_measured_where_it_does() -> None:
+    neutral = Verdict(Outcome.NOT_APPLICABLE)
+    with pytest.raises(RunError, match="1 of 1"):
+        check_limits({"math": [sample(neutral)] * 19 + [sample(LOST)]}, settings(), "step 7")
+
+
+def test_one_cut_off_response_does_not_stop_the_run() -> None:
+    def with_truncation(outcome: Outcome) -> JudgedRollout:
+        verdicts = {"math": GOOD, "truncated": Verdict(outcome)}
+        return dataclasses.replace(sample(GOOD), judgement=Judgement(verdicts))
+
+    judged = [with_truncation(Outcome.SATISFIED)] * 9 + [with_truncation(Outcome.UNKNOWN)]
+    check_limits({"math": judged}, settings(), "step 7")
 
 
 def test_a_feasible_sample_without_reward_is_unknown_and_a_violated_one_stays_violated() -> None:

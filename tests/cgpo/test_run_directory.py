@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cgpo.errors import RunError
-from cgpo.run_directory import claim_run_directory, read_config
+from cgpo.errors import ConfigError, RunError
+from cgpo.run_directory import claim_run_directory, lock_run_directory, read_config, would_go_on
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -30,21 +30,50 @@ def config(**changes: Any) -> dict[str, Any]:
     return tree
 
 
+def started(run: Path, tree: dict[str, Any]) -> None:
+    """A claimed directory in which something was computed."""
+    claim_run_directory(run, tree)
+    (run / "metrics.jsonl").touch()
+
+
 def test_first_claim_begins_second_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "a"
     assert claim_run_directory(run, config()) is False
-    assert claim_run_directory(run, config()) is True
-    assert read_config(run) == config()
     assert yaml.safe_load((run / "config.yaml").read_text())["schema"] == 1
     assert [p.name for p in run.iterdir()] == ["config.yaml"]
+    (run / "metrics.jsonl").touch()
+    assert claim_run_directory(run, config()) is True
+    assert read_config(run) == config()
+
+
+def test_where_nothing_was_computed_a_corrected_command_begins(tmp_path: Path) -> None:
+    claim_run_directory(tmp_path / "a", config(seed=1))
+    assert claim_run_directory(tmp_path / "a", config(seed=2)) is False
+    assert read_config(tmp_path / "a")["seed"] == 2
+
+
+def test_what_a_claim_would_answer_can_be_asked(tmp_path: Path) -> None:
+    started(tmp_path / "a", config())
+    assert would_go_on(tmp_path / "a", config()) is True
+    assert would_go_on(tmp_path / "a", config(seed=1), fresh=True) is False
+    assert would_go_on(tmp_path / "absent", config()) is False
+    with pytest.raises(ConfigError, match="seed: 0 → 1"):
+        would_go_on(tmp_path / "a", config(seed=1))
+    assert not (tmp_path / "absent").exists()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with lock_run_directory(tmp_path), pytest.raises(RunError, match="another process"):
+        lock_run_directory(tmp_path)
+    lock_run_directory(tmp_path).close()
 
 
 def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
-    claim_run_directory(tmp_path / "a", config())
+    started(tmp_path / "a", config())
     other = config(seed=1, train__learning_rate=2e-05)
     other["strata"]["math"]["judges"][1]["max_words"] = 60
     del other["strata"]["math"]["rewards"]
-    with pytest.raises(RunError) as refused:
+    with pytest.raises(ConfigError) as refused:
         claim_run_directory(tmp_path / "a", other)
     text = str(refused.value)
     assert "seed: 0 → 1" in text
@@ -57,22 +86,22 @@ def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
 
 
 def test_steps_may_rise_but_not_fall(tmp_path: Path) -> None:
-    claim_run_directory(tmp_path / "a", config())
+    started(tmp_path / "a", config())
     assert claim_run_directory(tmp_path / "a", config(train__steps=20)) is True
     assert read_config(tmp_path / "a")["train"]["steps"] == 20
-    with pytest.raises(RunError, match=r"train\.steps: 20 → 10 \(it may only rise\)"):
-        claim_run_directory(tmp_path / "a", config())
+    with pytest.raises(ConfigError, match=r"train\.steps: 20 → 10 \(it may only rise\)"):
+        started(tmp_path / "a", config())
 
 
 def test_what_is_recorded_and_where_may_change(tmp_path: Path) -> None:
-    claim_run_directory(tmp_path / "a", config())
+    started(tmp_path / "a", config())
     assert claim_run_directory(tmp_path / "a", config(tracking__wandb=True, run_dir="./runs/a", train__save_every=1))
     assert read_config(tmp_path / "a")["tracking"]["wandb"] is True
 
 
 def test_true_is_not_one(tmp_path: Path) -> None:
-    claim_run_directory(tmp_path / "a", config(model__revision=1))
-    with pytest.raises(RunError, match=r"model\.revision: 1 → True"):
+    started(tmp_path / "a", config(model__revision=1))
+    with pytest.raises(ConfigError, match=r"model\.revision: 1 → True"):
         claim_run_directory(tmp_path / "a", config(model__revision=True))
 
 
@@ -102,7 +131,7 @@ def test_an_empty_folder_and_one_where_a_claim_was_killed_are_free(tmp_path: Pat
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     with pytest.raises(RunError, match="is a file"):
-        claim_run_directory(tmp_path / "a", config())
+        started(tmp_path / "a", config())
 
 
 @pytest.mark.parametrize(
@@ -110,6 +139,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 )
 def test_a_foreign_config(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(RunError, match=message):
         claim_run_directory(tmp_path, config())
 
@@ -122,6 +152,7 @@ def test_secrets_are_not_written(tmp_path: Path) -> None:
     assert "sk-123" not in text
     assert "hf_x" not in text
     assert read_config(tmp_path / "a")["judge"]["max_tokens"] == 5
+    (tmp_path / "a" / "metrics.jsonl").touch()
     assert claim_run_directory(tmp_path / "a", tree) is True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +17,11 @@ from transformers import (
     LlamaConfig,
 )
 
+from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
 from cgpo.policy.layout import TokenSequence, idle_micro_batch, micro_batches
 from cgpo.policy.logprobs import LogProbModel, check_head, sequence_sums
+from cgpo.policy.model import load_causal_lm
 
 VOCABULARY = 97
 SMALL = {
@@ -155,6 +158,33 @@ def test_an_unknown_change_of_logits_is_refused() -> None:
 def test_a_model_without_tree_masks_can_train_without_shared_prompts() -> None:
     model = tiny(GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128))
     check_head(LogProbModel(model, 4), VOCABULARY, share_prompts=False)
+
+
+def test_dropout_is_off_in_training_mode(tmp_path: Path) -> None:
+    tiny(GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.5)).save_pretrained(tmp_path)
+    model = load_causal_lm(str(tmp_path), ModelSettings(name=str(tmp_path))).train()
+    torch.testing.assert_close(sums(model, share=False), sums(model, share=False), atol=0, rtol=0)
+
+
+def test_gradient_checkpointing_recomputes_and_changes_nothing() -> None:
+    weight = torch.tensor([0.3, -0.7, 0.2, 1.1, -0.4])
+    found = []
+    for checkpointing in (False, True):
+        model = tiny(LlamaConfig(**SMALL)).train()
+        calls: list[int] = []
+        if checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.model.layers[0].input_layernorm.register_forward_hook(lambda m, i, o, calls=calls: calls.append(1))
+        (sums(model, 256) * weight).sum().backward()
+        found.append((len(calls), [p.grad.clone() for p in model.parameters()]))
+    assert found[1][0] == 2 * found[0][0]
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_idle_micro_batch_has_the_layout_of_the_others(share: bool) -> None:
+    assert idle_micro_batch(share).attention_mask.dim() == (4 if share else 2)
 
 
 def test_idle_micro_batch_gives_a_finite_number() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgpo.errors import RunError
-from cgpo.rewards.calibration import MissingScores, calibrate, check_missing, ranking_reward, sigmoid
+from cgpo.rewards.calibration import calibrate, check_missing, ranking_reward, sigmoid
 
 reward_values = st.floats(min_value=-30, max_value=30)
 
@@ -79,16 +79,10 @@ def test_ranking_reward_is_the_raw_sum() -> None:
 
 
 def test_missing_scores_stop_the_run_above_the_limit() -> None:
-    missing = MissingScores()
-    missing.add("helpfulness", [1.0, None, 2.0, math.nan])
-    missing.add("helpfulness", [0.0] * 6)
-    missing.add("love", [1.0] * 5)
-    assert missing.counts() == {"helpfulness": (2, 10), "love": (0, 5)}
-    missing.check({"helpfulness": 0.2, "love": 0.0}, "step 7")
+    counts = {"helpfulness": (2, 10), "love": (0, 5)}
+    check_missing(counts, {"helpfulness": 0.2, "love": 0.0}, "step 7")
     with pytest.raises(RunError, match=r"step 7: reward 'helpfulness' .* 2 of 10 .*max_missing_rate is 10 %"):
-        missing.check({"helpfulness": 0.1, "love": 0.0}, "step 7")
-    missing.reset()
-    missing.check({}, "step 8")
+        check_missing(counts, {"helpfulness": 0.1, "love": 0.0}, "step 7")
 
 
 def test_no_scores_are_no_failure() -> None:
