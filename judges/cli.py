@@ -92,7 +92,13 @@ def _sentence(text: str) -> str:
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--judge", required=True, metavar="NAME[,NAME…]", help="the judges; all must be satisfied")
+    parser.add_argument(
+        "--judge",
+        required=True,
+        action="append",
+        metavar="NAME[,NAME…]",
+        help="the judges; all must be satisfied; may be repeated",
+    )
     parser.add_argument("--input", required=True, type=Path, metavar="ROWS.jsonl", help="rows to judge")
     parser.add_argument("--output", required=True, type=Path, metavar="OUT.jsonl", help="where the judged rows go")
     _add_option_argument(parser)
@@ -187,16 +193,18 @@ def _check(args: argparse.Namespace) -> int:
 
     from judges.contract import check_judge
 
-    (spec,) = _specs(args.judge, args.option)
-    results = check_judge(spec)
     console = Console(highlight=False)
-    for result in results:
-        mark, style = ("ok    ", "green") if result.passed else ("FAILED", "red")
-        console.print(Text.assemble((mark, style), f" {result.name}: {result.explanation}"), soft_wrap=True)
-    failed = sum(not result.passed for result in results)
-    verdict = f"{failed} of {len(results)} checks failed" if failed else "all checks passed"
-    console.print(f"{spec.name}: {verdict}", soft_wrap=True)
-    return 1 if failed else 0
+    failures = 0
+    for spec in _specs(args.judge, args.option):
+        results = check_judge(spec)
+        for result in results:
+            mark, style = ("ok    ", "green") if result.passed else ("FAILED", "red")
+            console.print(Text.assemble((mark, style), f" {result.name}: {result.explanation}"), soft_wrap=True)
+        failed = sum(not result.passed for result in results)
+        verdict = f"{failed} of {len(results)} checks failed" if failed else "all checks passed"
+        console.print(f"{spec.name}: {verdict}", soft_wrap=True)
+        failures += failed
+    return 1 if failures else 0
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -204,7 +212,7 @@ def _run(args: argparse.Namespace) -> int:
     from judges.workers import JudgeWorkers
 
     with JudgeWorkers(args.workers) as workers:
-        mixture = Mixture(_specs(args.judge, args.option), workers)
+        mixture = Mixture(_specs(",".join(args.judge), args.option), workers)
         summary = _judge_file(args, mixture, workers.processes)
     _print_summary(summary, args.output)
     too_many = [name for name in summary.outcomes if summary.unknown_rate(name) > args.max_unknown_rate]

@@ -120,7 +120,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         JudgesError: `path` is a folder, a device or the like, or in no folder.
         OSError: the folder cannot be written to, or the disk is full; it names `path`.
     """
-    target = path.resolve()  # through symbolic links, which stay as they are
+    try:
+        target = path.resolve()  # through symbolic links, which stay as they are
+    except RuntimeError as error:  # before Python 3.13, what a loop of links raises
+        raise JudgesError(f"{path}: {error}") from error
     if not target.parent.is_dir():
         raise JudgesError(f"{path}: there is no folder {target.parent}")
     if target.exists() and not target.is_file():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from judges.rules.numbers import is_unit
+
 MAX_ANSWER_CHARS = 200
 """A final answer is short; what is longer is a text, and is not worth a parser's time."""
 
@@ -25,6 +27,8 @@ _PAIRS = (
     ("`", "`"),
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_DENIAL = re.compile(r"(?:\bnot|n['’]t|\bnever|\bfalse|\bwrong)\b[^.!?\n,;]{0,30}$", re.IGNORECASE)
+_AROUND_BOX = _TRAILING + "!$*)]\\`_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ def after_phrase(response: str, phrase: str) -> Answer:
     if not found:
         return Answer(problem=f"the response does not end with {phrase!r} and the answer")
     tail = text[found[-1].end() :]
+    if _DENIAL.search(text[: found[-1].start()]):
+        return Answer(problem="the sentence denies the answer it gives")
     answer = bare(tail)
     if not answer:
         return Answer(problem=f"nothing follows {phrase!r}")
@@ -66,15 +72,24 @@ def after_phrase(response: str, phrase: str) -> Answer:
 def in_box(response: str) -> Answer:
     r"""The content of `\boxed{…}` in the response's last sentence; several boxes must agree."""
     text = visible(response).rstrip()
-    boxes = [box for box in (_box_at(text, match) for match in _BOX.finditer(text)) if box is not None]
-    if not boxes:
+    openings = list(_BOX.finditer(text))
+    boxes = [box for box in (_box_at(text, match) for match in openings) if box is not None]
+    if not openings:
         return Answer(problem=r"the response has no \boxed{…}")
+    if len(boxes) < len(openings):
+        return Answer(problem=r"a \boxed{…} is not closed, or too long")
     if len({bare(content) for content, _ in boxes}) > 1:
         return Answer(problem="the response boxes several answers")
     content, end = boxes[-1]
     answer = bare(content)
-    if _NEXT_SENTENCE.search(text[end:].rstrip(_TRAILING + "$*)]\\")):
-        return Answer(problem=r"there is text after the sentence with \boxed{…}")
+    before = text[: openings[-1].start()].rstrip("$*`_")
+    if before[-1:].isalnum() or before[-1:] == "-":
+        return Answer(problem=r"something is written onto \boxed{…}")
+    if _DENIAL.search(before):
+        return Answer(problem=r"the sentence denies what it puts into \boxed{…}")
+    rest = text[end:].lstrip("$*)]\\`_").rstrip(_AROUND_BOX)
+    if rest and not (rest[0].isspace() and is_unit(rest)):
+        return Answer(problem=r"there is text after \boxed{…}")
     if not answer or len(answer) > MAX_ANSWER_CHARS:
         return Answer(problem=r"\boxed{…} is empty or too long")
     return Answer(answer)

@@ -35,6 +35,9 @@ _RELATION = re.compile(
     r"[<>≤≥≈≠~∈]|\\(?:[lg]eq?s?|neq?|approx|sim|equiv|in|ni|subset|subseteq|to|rightarrow|Rightarrow|implies|iff)\b"
 )
 
+_TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\s*-?[0-9]{4,})|\^[^\s{]\^")
+"""Powers of powers and exponents of four digits: computing them could take for ever."""
+
 
 class MathJudge(Judge):
     """Final answer equal to metadata `answer`, in the last sentence "The final answer is [answer]".
@@ -106,6 +109,10 @@ def _shape_problem(reference: str, answer: str) -> str:
     if _CHOICE.fullmatch(reference):
         return "" if _CHOICE.fullmatch(answer) else "the final answer is not one of the choices alone"
     given = _unassigned(answer)
+    if "$" in given or r"\boxed" in given:
+        return "more than one formula"
+    if _TOWER.search(given) and not _TOWER.search(reference):
+        return "an exponent too large to compare"
     if _words(given):
         return "the final answer has words in it"
     for pattern, problem in ((_SEPARATOR, "more than one answer"), (_RELATION, "a relation instead of an answer")):

@@ -51,13 +51,17 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_UNIT = re.compile(r"(?P<gap>\s*)(?P<words>[A-Za-z°][A-Za-z°²³'’^23{}/-]*(?:\s+[A-Za-z°][A-Za-z°²³'’^23{}/-]*){0,5})")
+# Letters only, a power of two or three at the end at most: `4 or3` and `4 plus-3` are no numbers with a unit.
+_UNIT_WORD = r"[A-Za-z°]+(?:['’][A-Za-z]+)?(?:/[A-Za-z]+)?(?:[²³]|\^\{?[23]\}?)?"
+_UNIT = re.compile(rf"(?P<gap>\s*)(?P<words>{_UNIT_WORD}(?:\s+{_UNIT_WORD}){{0,5}})")
 _ATTACHED = frozenset("° °C °F m mm cm km g kg mg s h min ms l L ml mL ft in lb oz mph am pm".split())  # noqa: SIM905
 _SINGLE = frozenset("mgshlLJNWVAKCF°")
 _NOT_UNIT_WORDS = """
 or and either maybe perhaps possibly probably not no where if but to plus minus times divided over is isn't are was also
 then than because since so which pi e i sqrt theta infinity log ln sin cos tan mod half dozen hundred thousand million
 billion trillion zero one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty
+isn't aren't wasn't isnt arent wasnt don't dont wrong incorrect false true
+squared cubed factorial dozens halves thirds quarters fourths fifths tenths hundreds thousands millions billions
 """
 _NOT_UNITS = frozenset(_NOT_UNIT_WORDS.split())
 _REWRITES = (
@@ -84,7 +88,7 @@ def read_number(text: str) -> Number | None:
     part = match.groupdict()
     rest = part["rest"].strip()
     percent = rest in ("%", "percent")
-    if rest and not percent and not _is_unit(part["rest"]):
+    if rest and not percent and not is_unit(part["rest"]):
         return None
     ratio = _ratio(part)
     value = _decimal(part) if ratio is None else ratio
@@ -117,11 +121,12 @@ def _integer(digits: str) -> int:
     return int(digits.replace(",", ""))
 
 
-def _is_unit(rest: str) -> bool:
+def is_unit(rest: str) -> bool:
+    """Whether what follows a number is a unit or a noun, and not more mathematics or a second thought."""
     match = _UNIT.fullmatch(rest.rstrip())
     if match is None:
         return False
-    words = match["words"].split()
+    words = match["words"].replace("’", "'").split()
     if not match["gap"] and words[0].rstrip("²³^{}23") not in _ATTACHED:
         return False
     return not any(word.lower() in _NOT_UNITS or (len(word) == 1 and word not in _SINGLE) for word in words)

@@ -266,3 +266,52 @@ def test_numbers_are_read_exactly(ratio: Fraction, whole: int) -> None:
 def test_no_text_makes_the_judge_fail(text: str) -> None:
     assert judged(f"The final answer is {text}", "42").outcome in ("satisfied", "violated")
     assert judged(text, "42", "boxed").outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("4 or3", "4"),
+        ("4 and3", "4"),
+        ("4 plus-3", "4"),
+        ("4 r-2", "4"),
+        ("4 squared", "4"),
+        ("4 dozens", "4"),
+        ("42 is-not", "42"),
+        ("42 isn't", "42"),
+        (r"3 \boxed{x^2+1}", "x^2+1"),
+        ("3$ $x^2+1", "x^2+1"),
+        ("9^{9^{9}}", "x^2"),
+        ("2^{99999999}", "3^{5}"),
+    ],
+)
+def test_second_thoughts_are_no_units_and_towers_are_not_computed(said: str, answer: str) -> None:
+    assert judged(f"The final answer is {said}", answer).outcome == "violated"
+
+
+def test_a_denied_answer_is_no_answer() -> None:
+    assert judged("It is not true that the final answer is 42.", "42").outcome == "violated"
+    assert judged("I was not sure at first, but the final answer is 42.", "42").outcome == "satisfied"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"\boxed{42} or 43",
+        r"It is not \boxed{42}",
+        r"1\boxed{42}",
+        r"-\boxed{42}",
+        r"\boxed{42}00",
+        r"\boxed{42} + 1",
+        r"\boxed{42} \boxed{43",
+        r"\boxed{41 or \boxed{42}",
+        r"$$\boxed{42}$$ I hope it is right.",
+    ],
+)
+def test_what_stands_around_a_box_counts(response: str) -> None:
+    assert judged(response, "42", "boxed").outcome == "violated"
+
+
+@pytest.mark.parametrize("response", [r"So it is $x = \boxed{42}$.", r"**\boxed{42}**", r"\boxed{42} apples."])
+def test_a_plain_box_is_right(response: str) -> None:
+    assert judged(response, "42", "boxed").outcome == "satisfied"

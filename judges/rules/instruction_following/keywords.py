@@ -19,7 +19,7 @@ def frequency(text: str, *, keyword: Text, frequency: Count, relation: Relation)
 
 def forbidden_words(text: str, *, forbidden_words: Words) -> bool:
     """None of the words occurs as a word of its own."""
-    return not any(re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) for word in forbidden_words)
+    return not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in forbidden_words)
 
 
 def letter_frequency(text: str, *, letter: Text, let_frequency: Count, let_relation: Relation) -> bool:
