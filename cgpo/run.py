@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cgpo.trainer import Trainer
 
 
-_LOCKS: list[IO[bytes]] = []
-"""The locks this process holds until it ends."""
+_LOCKS: dict[Path, IO[bytes]] = {}
+"""The run directories this process has locked, until it ends or claims them again."""
 
 
 def run_training(composed: Composed, *, fresh: bool = False) -> None:
@@ -86,9 +86,12 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
     """
     outcome: bool | CgpoError = False
     if distributed.rank() == 0:
+        path = Path(run_dir).resolve()
+        if path in _LOCKS:
+            _LOCKS.pop(path).close()
         try:
             outcome = claim_run_directory(run_dir, config, fresh=fresh)
-            _LOCKS.append(lock_run_directory(run_dir))
+            _LOCKS[path] = lock_run_directory(run_dir)
         except CgpoError as error:
             outcome = error
     found = distributed.gather_objects(outcome)[0]

@@ -17,7 +17,7 @@ import torch
 from cgpo import distributed
 from cgpo.compose import compose
 from cgpo.config import RunSettings
-from cgpo.errors import ConfigError, RunError
+from cgpo.errors import ConfigError
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import create_reward
 from cgpo.stages import reward as stage_module
@@ -145,7 +145,7 @@ def test_the_same_command_again_is_done_at_once(done: RunSettings, capsys: pytes
 
 def test_another_configuration_is_refused(done: RunSettings, tiny_encoder: str, pairs_file: str) -> None:
     other = settings(Path(done.run_dir), tiny_encoder, pairs_file, "reward_stage.epochs=4")
-    with pytest.raises(RunError, match=r"reward_stage\.epochs: 3 → 4"):
+    with pytest.raises(ConfigError, match=r"reward_stage\.epochs: 3 → 4"):
         run_reward_stage(other)
     # what the stage does not depend on may differ
     unrelated = settings(Path(done.run_dir), tiny_encoder, pairs_file, "strata.math.optimizer.kl_max=3")
