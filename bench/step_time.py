@@ -33,7 +33,10 @@ def prompts(count: int) -> list[dict[str, str]]:
     """Training prompts of the math stratum, as messages."""
     from cgpo.data.generators import generate
 
-    return [dict(prompt.messages[0]) for prompt in generate("math", count, SEED, False)]
+    return [
+        dict(prompt.messages[0])
+        for prompt in generate("math", count, seed=SEED, heldout=False, options={}, where="bench")
+    ]
 
 
 def ours(steps: int, folder: str) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def ours(steps: int, folder: str) -> dict[str, Any]:
         f"strata.math.prompts_per_step={PROMPTS}",
         f"strata.math.generations_per_prompt={RESPONSES}",
         f"strata.math.sampling.max_tokens={TOKENS}",
+        "strata.math.sampling.temperature=1.0",
         f"rewards.helpfulness.model={folder}/reward",
         f"run_dir={folder}/run",
         f"train.steps={steps}",
