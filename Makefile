@@ -39,8 +39,10 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure speed and memory; results go to bench/results
-	@for script in bench/[a-z]*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+bench: setup ## measure speed and memory, also against TRL; results go to bench/results
+	$(BIN)/python bench/rollout_throughput.py
+	$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
+	$(BIN)/python bench/step_time.py
 
 lock: setup ## resolve launch/pins-direct.txt into launch/pins-cpu.txt
 	$(BIN)/python launch/lock.py

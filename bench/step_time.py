@@ -6,7 +6,7 @@
 MiniLM reward, log-probs under policy and reference, backward, optimiser step, weight sync and its check. TRL's: rollout
 with transformers' generate (what it does without vLLM server), a rule as reward, reference log-probs (beta > 0),
 backward, optimiser step. Each runs in a process of its own, one after the other; the first step of each is left out as
-warm-up. TRL is no dependency of cgpo: pip install --no-deps trl==1.16.0 accelerate
+warm-up. TRL is no dependency of cgpo; `make bench` installs it: pip install --no-deps trl==1.16.0
 """
 
 from __future__ import annotations
