@@ -15,9 +15,14 @@ MAX_REASON_CHARS = 1000
 def safe_verdict(judge: Judge, row: Row) -> Verdict:
     """The judge's verdict, or `unknown` with the reason why it gave none that can be used."""
     try:
-        return _normalised(judge.verdict(row))
+        return normalised(judge.verdict(row))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - this is the boundary: a failing judge is `unknown`
-        return Verdict.unknown(readable(f"{type(error).__name__}: {error}"))
+        return failed(error)
+
+
+def failed(error: BaseException) -> Verdict:
+    """The verdict when a judge raised."""
+    return Verdict.unknown(readable(f"{type(error).__name__}: {error}"))
 
 
 def readable(text: str) -> str:
@@ -26,18 +31,19 @@ def readable(text: str) -> str:
     return text if len(text) <= MAX_REASON_CHARS else text[: MAX_REASON_CHARS - 1] + "…"
 
 
-def _normalised(answer: Any) -> Verdict:
+def normalised(answer: Any) -> Verdict:
+    """`answer` if it is a verdict that can be stored, else `unknown`."""
     if not isinstance(answer, Verdict):
         return Verdict.unknown(f"the judge returned {type(answer).__name__}, not a Verdict")
     if not isinstance(answer.outcome, Outcome) or not isinstance(answer.reason, str):
         return Verdict.unknown(readable(f"the judge returned a malformed verdict: {answer!r}"))
     score = answer.score
     if score is None:
-        return Verdict(answer.outcome, readable(answer.reason))
+        return Verdict(answer.outcome, readable(answer.reason), None, answer.cost)
     try:
         score = float(score)
     except (TypeError, ValueError):
         return Verdict.unknown(readable(f"the judge's score is no number: {score!r}"))
     if not math.isfinite(score):
         return Verdict.unknown(f"the judge's score is {score}")
-    return Verdict(answer.outcome, readable(answer.reason), score)
+    return Verdict(answer.outcome, readable(answer.reason), score, answer.cost)

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
 
-from judges.judge import Judge, Row
-from judges.verdict import Verdict
+from judges.judge import Expense, Judge, Row
+from judges.verdict import Outcome, Verdict
 
 JudgeFunction = Callable[..., "Verdict | bool"]
 """Takes the row and its options as keyword arguments; True means satisfied."""
 
 F = TypeVar("F", bound=JudgeFunction)
-_DECLARATIONS = ("requires", "applies_only_with", "timeout_seconds")
+_DECLARATIONS = ("requires", "applies_only_with", "timeout_seconds", "expense", "version", "examples")
 
 
 def rule_judge(
@@ -21,6 +21,9 @@ def rule_judge(
     requires: Iterable[str] = (),
     applies_only_with: Iterable[str] = (),
     timeout_seconds: float = Judge.timeout_seconds,
+    expense: Expense = Judge.expense,
+    version: str = Judge.version,
+    examples: Iterable[tuple[Row, Outcome]] = (),
 ) -> Callable[[F], F]:
     """Declares what a judge function needs; an undecorated function needs nothing.
 
@@ -28,6 +31,9 @@ def rule_judge(
         requires: metadata keys without which the verdict is `unknown`.
         applies_only_with: metadata keys without which the judge does not apply.
         timeout_seconds: wall time one verdict may take.
+        expense: what a verdict costs.
+        version: raise it when the function decides differently than before.
+        examples: rows with the outcome they must get with the default options; `judge check` tries them.
     """
 
     def declare(function: F) -> F:
@@ -35,6 +41,9 @@ def rule_judge(
         declared["requires"] = frozenset(requires)
         declared["applies_only_with"] = frozenset(applies_only_with)
         declared["timeout_seconds"] = timeout_seconds
+        declared["expense"] = expense
+        declared["version"] = version
+        declared["examples"] = tuple(examples)
         return function
 
     return declare

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, ClassVar
 
 from judges.verdict import Outcome, Verdict
@@ -28,6 +29,17 @@ class Row:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Expense(IntEnum):
+    """How much a verdict costs: mixtures ask cheap judges first, and may skip the dearer ones after a violation."""
+
+    CHEAP = 0
+    """Microseconds to milliseconds of computing."""
+    MODERATE = 1
+    """Starts programs, or computes for tens of milliseconds."""
+    COSTLY = 2
+    """Asks a model."""
+
+
 class Judge(ABC):
     """Says whether a response satisfies one constraint.
 
@@ -41,6 +53,15 @@ class Judge(ABC):
 
     requires: ClassVar[frozenset[str]] = frozenset()
     """Metadata keys a row must have. Missing ones make the verdict `unknown`, and stop training before it starts."""
+
+    expense: ClassVar[Expense] = Expense.CHEAP
+    """Decides the order of judges in a mixture. Verdicts of cheap judges are not worth caching."""
+
+    version: ClassVar[str] = "1"
+    """Raise it when the judge decides differently than before: verdicts cached under another version do not count."""
+
+    not_in_cache_key: ClassVar[frozenset[str]] = frozenset()
+    """Options, `name` or `group.name`, that cannot change a verdict (connections, limits), for the verdict cache."""
 
     applies_only_with: ClassVar[frozenset[str]] = frozenset()
     """Metadata keys without which the judge declares itself not applicable instead."""
@@ -59,10 +80,14 @@ class Judge(ABC):
         """Loads what is slow to load. Called once in the worker process; does not count as time of a verdict."""
 
     def verdict(self, row: Row) -> Verdict:
-        """`judge` behind the checks every judge shares: applicability and required metadata."""
+        """`judge` behind the checks every judge shares."""
+        return self.not_for(row) or self.judge(row)
+
+    def not_for(self, row: Row) -> Verdict | None:
+        """The verdict on a row that this judge does not concern, or that lacks required metadata; otherwise None."""
         if not self.applies_only_with <= row.metadata.keys():
             return Verdict(Outcome.NOT_APPLICABLE, f"needs metadata {sorted(self.applies_only_with)}")
         missing = sorted(self.requires - row.metadata.keys())
         if missing:
             return Verdict.unknown(f"missing metadata: {', '.join(missing)}")
-        return self.judge(row)
+        return None

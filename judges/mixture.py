@@ -3,71 +3,149 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from itertools import groupby
+from typing import Any, Protocol
 
-from judges import registry
+from judges.constraint import Constraint
 from judges.errors import JudgesError
 from judges.judge import Row
 from judges.spec import JudgeSpec
-from judges.verdict import Judgement, Verdict
-from judges.workers import JudgeWorkers
+from judges.verdict import Judgement, Outcome, Verdict
+
+
+class Judging(Protocol):
+    """What runs single judges: `judges.runtime.JudgeRuntime`, or `judges.workers.JudgeWorkers` for rules alone."""
+
+    def submit(self, spec: JudgeSpec, row: Row) -> Future[Verdict]:
+        """Judges one row; the future never holds an exception."""
 
 
 class Mixture:
     """Judges responses by several judges at once; see `judges.verdict.combine` for what their verdicts mean together.
 
+    Cheap judges are asked first, so that in a queue they are not behind costly ones.
+
     Args:
-        specs: the judges: names, mappings `{name: …, option: …}` or specs. None at all: everything is satisfied.
-        workers: the processes that run them; may be shared by several mixtures and is closed by its owner.
+        judges: names, mappings `{name: …, option: …}` or specs; `judges/constraint.py` says what else an entry may
+            ask for. None at all: everything is satisfied.
+        runtime: what runs them; may be shared by several mixtures and is closed by its owner.
+        early_stop: ask judges of one expense only when those of the lower ones found no violation; the others'
+            verdicts are then `not_judged`. Saves costly judges, and waits between expenses.
 
     Raises:
-        JudgesError: an unknown judge or option, or a judge named twice.
+        JudgesError: an unknown judge or option, or two entries of one name.
     """
 
-    def __init__(self, specs: Iterable[JudgeSpec | str | Mapping[str, Any]], workers: JudgeWorkers) -> None:
-        self.specs = tuple(JudgeSpec.parse(spec) for spec in specs)
-        self._workers = workers
-        twice = sorted({spec.name for spec in self.specs if [s.name for s in self.specs].count(spec.name) > 1})
+    def __init__(
+        self,
+        judges: Iterable[JudgeSpec | str | Mapping[str, Any]],
+        runtime: Judging,
+        *,
+        early_stop: bool = False,
+    ) -> None:
+        self.constraints = tuple(Constraint.parse(judge) for judge in judges)
+        self._runtime = runtime
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise JudgesError(f"the mixture names a judge twice: {', '.join(twice)}")
-        self._requires = {spec.name: frozenset(registry.create(spec).requires) for spec in self.specs}
+            raise JudgesError(
+                f"the mixture names a judge twice: {', '.join(twice)}. Give one of them another name with `as`"
+            )
+        by_expense = sorted(self.constraints, key=lambda constraint: constraint.expense)
+        self._rounds: list[list[Constraint]] = [by_expense] if by_expense else []
+        if early_stop:
+            self._rounds = [list(equals) for _, equals in groupby(by_expense, key=lambda c: c.expense)]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The judges' names, in the order of the settings."""
-        return tuple(spec.name for spec in self.specs)
+        """The verdicts' names, in the order of the settings."""
+        return tuple(constraint.name for constraint in self.constraints)
 
     def required_metadata(self) -> dict[str, frozenset[str]]:
-        """Judge name → the metadata keys without which its verdict is `unknown`.
+        """Verdict name → the metadata keys without which it is `unknown`.
 
         Keys that only decide whether a judge applies are not among them.
         """
-        return dict(self._requires)
+        return {constraint.name: constraint.requires for constraint in self.constraints}
 
     def submit(self, row: Row) -> Future[Judgement]:
         """Judges one response; the future is done as soon as the last judge has answered, and never raises."""
-        done: Future[Judgement] = Future()
-        verdicts: dict[str, Verdict] = {}
-        lock = threading.Lock()
-
-        def collect(name: str, answered: Future[Verdict]) -> None:
-            with lock:
-                verdicts[name] = answered.result()
-                complete = len(verdicts) == len(self.specs)
-            if complete:
-                done.set_result(Judgement({name: verdicts[name] for name in self.names}))
-
-        done.set_running_or_notify_cancel()  # it cannot be cancelled: its judges are under way
-        if not self.specs:
-            done.set_result(Judgement({}))
-        for spec in self.specs:
-            answer = self._workers.submit(spec, row)
-            answer.add_done_callback(partial(collect, spec.name))
-        return done
+        return _RowJudging(self._rounds, self.names, self._runtime, row).start()
 
     def judge(self, rows: Iterable[Row]) -> list[Judgement]:
         """Judges many responses side by side; the judgements are in the order of the rows."""
         return [future.result() for future in [self.submit(row) for row in rows]]
+
+
+class _RowJudging:
+    """One response on its way through the rounds of a mixture. Judges answer on any thread."""
+
+    def __init__(
+        self, rounds: Sequence[Sequence[Constraint]], names: Sequence[str], runtime: Judging, row: Row
+    ) -> None:
+        self._rounds = rounds
+        self._names = names
+        self._runtime = runtime
+        self._row = row
+        self._lock = threading.Lock()
+        self._verdicts: dict[str, Verdict] = {}
+        self._done: Future[Judgement] = Future()
+
+    def start(self) -> Future[Judgement]:
+        self._done.set_running_or_notify_cancel()  # it cannot be cancelled: its judges are under way
+        self._ask_round(0)
+        return self._done
+
+    def _ask_round(self, number: int) -> None:
+        if number == len(self._rounds):
+            self._done.set_result(Judgement({name: self._verdicts[name] for name in self._names}))
+            return
+        missing = [len(self._rounds[number])]
+
+        def collect(constraint: Constraint, verdicts: Sequence[Verdict]) -> None:
+            with self._lock:
+                self._verdicts[constraint.name] = constraint.decide(verdicts)
+                missing[0] -= 1
+                complete = missing[0] == 0
+            if complete:
+                self._after_round(number)
+
+        for constraint in self._rounds[number]:
+            self._ask(constraint, partial(collect, constraint))
+
+    def _after_round(self, number: int) -> None:
+        violated = [name for name, v in self._verdicts.items() if v.outcome is Outcome.VIOLATED]
+        later = [constraint for group in self._rounds[number + 1 :] for constraint in group]
+        if violated and later:
+            skipped = Verdict(Outcome.NOT_JUDGED, f"skipped: {', '.join(violated)} found a violation")
+            self._verdicts |= {constraint.name: skipped for constraint in later}
+            number = len(self._rounds) - 1
+        self._ask_round(number + 1)
+
+    def _ask(self, constraint: Constraint, answered: Callable[[Sequence[Verdict]], None]) -> None:
+        """Asks all judges of a constraint and calls `answered` with their verdicts, once."""
+        verdicts: dict[int, Verdict] = {}
+        lock = threading.Lock()
+
+        def collect(index: int, future: Future[Verdict]) -> None:
+            with lock:
+                verdicts[index] = future.result()
+                complete = len(verdicts) == len(constraint.members)
+            if complete:
+                answered([verdicts[i] for i in range(len(verdicts))])
+
+        for index, member in enumerate(constraint.members):
+            self._submit(member).add_done_callback(partial(collect, index))
+
+    def _submit(self, member: JudgeSpec) -> Future[Verdict]:
+        try:
+            return self._runtime.submit(member, self._row)
+        except RuntimeError as error:  # the runtime was closed between two rounds: nobody would hear an exception here
+            if not self._verdicts:
+                raise
+            closed: Future[Verdict] = Future()
+            closed.set_result(Verdict.unknown(f"not judged: {error}"))
+            return closed

@@ -19,7 +19,19 @@ from judges.judge import Judge
 from judges.options import bind
 from judges.spec import JudgeSpec
 
-__all__ = ["GROUP", "JudgeInfo", "JudgeSpec", "check", "create", "describe", "load", "names", "shadowed", "timeout"]
+__all__ = [
+    "GROUP",
+    "JudgeInfo",
+    "JudgeSpec",
+    "check",
+    "create",
+    "describe",
+    "load",
+    "names",
+    "origin",
+    "shadowed",
+    "timeout",
+]
 
 GROUP = "cgpo.judges"
 OWN_DISTRIBUTION = "cgpo"
@@ -111,6 +123,12 @@ def shadowed() -> str | None:
         if name != OWN_DISTRIBUTION and _provides_judges(distribution):
             return f"{name} {distribution.version}"
     return None
+
+
+def origin(name: str) -> str:
+    """The installed package, with version, that a judge comes from. Raises JudgesError as `load`."""
+    load(name)
+    return _origin(_table()[name])
 
 
 def _table() -> dict[str, EntryPoint]:

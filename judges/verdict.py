@@ -9,7 +9,7 @@ violation) are neutral: they neither satisfy nor violate.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +29,34 @@ NEUTRAL = frozenset({Outcome.NOT_APPLICABLE, Outcome.NOT_JUDGED})
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What verdicts took.
+
+    Attributes:
+        seconds: wall time of the judging alone, without waiting for a free process or connection.
+        calls: requests to a model.
+        tokens: prompt and completion tokens of those requests, as far as the model reports them.
+        verdicts: how many verdicts this is the cost of.
+        cached: how many of them came from the verdict cache, at no other cost.
+    """
+
+    seconds: float = 0.0
+    calls: int = 0
+    tokens: int = 0
+    verdicts: int = 1
+    cached: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.seconds + other.seconds,
+            self.calls + other.calls,
+            self.tokens + other.tokens,
+            self.verdicts + other.verdicts,
+            self.cached + other.cached,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One judge's answer about one response.
 
@@ -36,11 +64,13 @@ class Verdict:
         outcome: what was decided.
         reason: why, for a person to read; for `unknown` the cause of the failure.
         score: the judge's margin where it has one (positive means satisfied), else None.
+        cost: what it took, filled in by what ran the judge; two verdicts that differ only there are equal.
     """
 
     outcome: Outcome
     reason: str = ""
     score: float | None = None
+    cost: Cost | None = field(default=None, compare=False)
 
     @classmethod
     def satisfied(cls, reason: str = "", score: float | None = None) -> Verdict:

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from multiprocessing import Pipe
 from queue import SimpleQueue
 from typing import IO, Self
@@ -28,7 +29,7 @@ from judges.boundary import readable
 from judges.errors import JudgesError
 from judges.judge import Row
 from judges.spec import JudgeSpec
-from judges.verdict import Verdict
+from judges.verdict import Cost, Verdict
 from judges.worker import Ready, Task
 
 CREATION_SECONDS = 120.0
@@ -151,7 +152,7 @@ class _Worker:
         try:
             return self._ask(task, timeout)
         except _TooLateError as error:
-            verdict = Verdict.unknown(str(error))
+            verdict = replace(Verdict.unknown(str(error)), cost=Cost(timeout))
         except Exception as error:  # noqa: BLE001 - whatever befell the process, its thread must go on
             verdict = Verdict.unknown(self._obituary(error))
         self._end_process()
@@ -174,10 +175,11 @@ class _Worker:
             self._start()
         self._connection.send_bytes(message)
         self._receive(CREATION_SECONDS, f"worker or judge not ready after {CREATION_SECONDS:g} s")
+        started = time.monotonic()
         answer = self._receive(timeout, f"timed out after {timeout:g} s")
         self._trim_log()
         assert isinstance(answer, Verdict)
-        return answer
+        return replace(answer, cost=Cost(time.monotonic() - started))
 
     def _receive(self, seconds: float, too_late: str) -> Ready | Verdict:
         """Waits for a message. Checks on the process too: another child of ours may hold its end of the pipe open."""
