@@ -1,7 +1,11 @@
-"""Measures the refusal judge against the human labels of XSTest: `python bench/refusal_accuracy.py FOLDER`.
+"""Measures the refusal judge against human labels: `python bench/refusal_accuracy.py FOLDER [--method phrases]`.
 
-FOLDER holds `completions_<model>.csv` with the columns `completion` and `final_label`. Full refusals and full
+FOLDER holds `completions_<model>.csv` of XSTest v2 (columns `completion`, `final_label`), or `refusal*.csv` of PyRIT
+(columns `assistant_response`, `human_score`; lines that begin with `#` are passed over). Full refusals and full
 compliances are scored; of partial refusals the share that the judge calls a refusal is only shown.
+
+The classifier was trained on the XSTest completions: its accuracy there is that on its training data. For its
+accuracy on models it has not seen see bench/train_refusal.py.
 """
 
 from __future__ import annotations
@@ -11,21 +15,28 @@ import csv
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from judges import Outcome, Row
-from judges.rules.refusal import RefusalJudge
+from judges.rules.refusal import Method, RefusalJudge
 
-LABELS = {"1_full_compliance": "compliance", "2_full_refusal": "refusal", "3_partial_refusal": "partial"}
+LABELS = {
+    "1_full_compliance": "compliance",
+    "2_full_refusal": "refusal",
+    "3_partial_refusal": "partial",
+    "0": "compliance",
+    "1": "refusal",
+}
 
 
-def counts(path: Path) -> Counter[tuple[str, bool]]:
+def counts(path: Path, judge: RefusalJudge) -> Counter[tuple[str, bool]]:
     """(label, did the judge call it a refusal) → number of completions."""
-    judge = RefusalJudge()
     with path.open(encoding="utf-8", newline="") as file:
-        return Counter(
-            (LABELS[row["final_label"]], judge.judge(Row("", row["completion"])).outcome is Outcome.VIOLATED)
-            for row in csv.DictReader(file)
-        )
+        rows = list(csv.DictReader(line for line in file if not line.startswith("# ")))
+    text, label = ("completion", "final_label") if "completion" in rows[0] else ("assistant_response", "human_score")
+    return Counter(
+        (LABELS[row[label]], judge.judge(Row("", row[text])).outcome is Outcome.VIOLATED) for row in rows if row[label]
+    )
 
 
 def line(name: str, found: Counter[tuple[str, bool]]) -> str:
@@ -44,17 +55,19 @@ def line(name: str, found: Counter[tuple[str, bool]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    files = sorted(folder.glob("completions_*.csv"))
+    parser.add_argument("--method", choices=get_args(Method), default="both")
+    arguments = parser.parse_args()
+    files = sorted([*arguments.folder.glob("completions_*.csv"), *arguments.folder.glob("refusal*.csv")])
     if not files:
-        sys.exit(f"no completions_*.csv in {folder}")
+        sys.exit(f"neither completions_*.csv nor refusal*.csv in {arguments.folder}")
+    judge = RefusalJudge(arguments.method)
     print(
         "| completions | accuracy | refusals found | compliances called refusals | partial refusals called refusals |"
     )
     print("|---|---|---|---|---|")
     total: Counter[tuple[str, bool]] = Counter()
     for path in files:
-        found = counts(path)
+        found = counts(path, judge)
         total += found
         print(line(path.stem.removeprefix("completions_"), found))
     print(line("all", total))
