@@ -10,10 +10,10 @@ import asyncio
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from judges import registry
 from judges.boundary import failed, normalised, readable
@@ -39,8 +39,12 @@ class AsyncJudge(Judge):
     async def judge_async(self, row: Row) -> Verdict:
         """Judges one row whose required metadata is present. An exception becomes `unknown` with its text."""
 
-    async def open(self) -> None:
-        """Opens connections or loads models, once, in the event loop; does not count as time of a verdict."""
+    async def open(self, shared: Shared) -> None:
+        """Opens connections or loads models, once, in the event loop; does not count as time of a verdict.
+
+        Args:
+            shared: holds what several judges use together, and closes it after the last of them.
+        """
 
     async def close(self) -> None:
         """Undoes `open`."""
@@ -57,13 +61,44 @@ class AsyncJudge(Judge):
         """One verdict, for a caller without an event loop; opens and closes the judge around it."""
 
         async def once() -> Verdict:
-            await self.open()
+            shared = Shared()
+            await self.open(shared)
             try:
                 return await self.judge_within(row, self.timeout_seconds)
             finally:
                 await self.close()
+                await shared.close()
 
         return asyncio.run(once())
+
+
+class Closable(Protocol):
+    """Something with an end."""
+
+    async def close(self) -> None:
+        """Ends it."""
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class Shared:
+    """What the judges of one event loop use together: connections, models. Made once for each key."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, asyncio.Task[Any]] = {}
+
+    async def get(self, key: str, make: Callable[[], C]) -> C:
+        """The thing of that key; `make` is called in a thread, because it may load a model."""
+        if key not in self._made:
+            self._made[key] = asyncio.create_task(asyncio.to_thread(make))
+        found: C = await asyncio.shield(self._made[key])
+        return found
+
+    async def close(self) -> None:
+        """Closes everything that was made."""
+        made = [task.result() for task in self._made.values() if task.done() and not task.exception()]
+        await asyncio.gather(*(thing.close() for thing in made), return_exceptions=True)
 
 
 class AsyncJudges:
@@ -74,6 +109,7 @@ class AsyncJudges:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._judges: dict[JudgeSpec, asyncio.Task[_Opened | Verdict]] = {}
+        self._shared = Shared()
         self._waiting: set[Future[Verdict]] = set()
         self._closed = False
 
@@ -142,7 +178,7 @@ class AsyncJudges:
 
     async def _verdict(self, spec: JudgeSpec, row: Row) -> Verdict:
         if spec not in self._judges:  # a task, so that rows that come meanwhile wait for the same one
-            self._judges[spec] = asyncio.create_task(_opened(spec))
+            self._judges[spec] = asyncio.create_task(_opened(spec, self._shared))
         opened = await asyncio.shield(self._judges[spec])
         return opened if isinstance(opened, Verdict) else await opened.verdict(row)
 
@@ -155,6 +191,7 @@ class AsyncJudges:
         await asyncio.gather(*others, return_exceptions=True)
         closing: list[Coroutine[Any, Any, None]] = [o.judge.close() for o in opened if isinstance(o, _Opened)]
         await asyncio.gather(*closing, return_exceptions=True)
+        await self._shared.close()
         loop.stop()
 
 
@@ -178,13 +215,13 @@ class _Opened:
         return verdict if verdict.cost else replace(verdict, cost=Cost(time.monotonic() - started))
 
 
-async def _opened(spec: JudgeSpec) -> _Opened | Verdict:
+async def _opened(spec: JudgeSpec, shared: Shared) -> _Opened | Verdict:
     """The judge, made and opened once; or the verdict that says why it cannot be."""
     try:
         judge = registry.create(spec)
         if not isinstance(judge, AsyncJudge):
             return Verdict.unknown(f"judge {spec.name!r} calls itself {judge.kind}, but is no AsyncJudge")
-        await judge.open()
+        await judge.open(shared)
         return _Opened(judge, registry.timeout(spec))
     except JudgesError as error:
         return Verdict.unknown(readable(str(error)))

@@ -1,0 +1,262 @@
+"""Questions to an OpenAI-compatible server over HTTP: concurrency and rate limits, time limits, further attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+from typing import Any
+
+import httpx
+import tenacity
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from judges.boundary import readable
+from judges.errors import JudgesError
+from judges.llm.question import Answer, LLMError, Question, answer_of, spellings
+from judges.llm.settings import LLMSettings
+
+_TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_LONGEST_WAIT_SECONDS = 30.0
+_SHOWN_CHARS = 300
+
+
+class Endpoint:
+    """A model behind `POST {base_url}/chat/completions`. Made anywhere, used in one event loop.
+
+    Raises:
+        JudgesError: the environment variable of the key is not set.
+    """
+
+    def __init__(self, settings: LLMSettings) -> None:
+        self._settings = settings
+        self._places = asyncio.Semaphore(settings.max_concurrency)
+        self._rate = _Rate(settings.requests_per_second)
+        self._client = httpx.AsyncClient(
+            headers=_headers(settings),
+            timeout=settings.request_seconds,
+            limits=httpx.Limits(
+                max_connections=settings.max_concurrency, max_keepalive_connections=settings.max_concurrency
+            ),
+        )
+
+    async def ask(self, question: Question, seconds: float) -> Answer:
+        """See `judges.llm.backend.Backend.ask`."""
+        if self._settings.scoring == "prompt_logprobs":
+            return await self._ask_each_spelling(question, seconds)
+        body = {
+            **self._body(question),
+            "messages": list(question.messages),
+            "max_tokens": 1 + question.leading_whitespace,
+            "logprobs": True,
+            "top_logprobs": self._settings.top_logprobs,
+        }
+        return _likeliest(await self._post(body, seconds), question)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def _ask_each_spelling(self, question: Question, seconds: float) -> Answer:
+        answers = (question.positive, question.negative)
+        sides = [(answer, spelling) for answer in answers for spelling in spellings(answer)]
+        bodies = [
+            {
+                **self._body(question),
+                "messages": [*question.messages, {"role": "assistant", "content": spelling}],
+                "add_generation_prompt": False,
+                "continue_final_message": True,
+                "max_tokens": 1,
+                "prompt_logprobs": 0,
+            }
+            for _, spelling in sides
+        ]
+        replies = await asyncio.gather(*(self._post(body, seconds) for body in bodies))
+        sums = {question.positive: 0.0, question.negative: 0.0}
+        for (answer, spelling), reply in zip(sides, replies, strict=True):
+            sums[answer] += _probability_of_ending(reply, spelling)
+        tokens = sum(_spent(reply) for reply in replies)
+        return Answer(sums[question.positive], sums[question.negative], 0.0, len(replies), tokens)
+
+    def _body(self, question: Question) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self._settings.model, "temperature": 0}
+        arguments = {**self._settings.chat_template_kwargs, **question.template_arguments}
+        return {**body, "chat_template_kwargs": arguments} if arguments else body
+
+    async def _post(self, body: dict[str, Any], seconds: float) -> Any:
+        """The reply to one request, after as many attempts as are allowed.
+
+        Raises:
+            LLMError: the last attempt failed, or the time is up.
+        """
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_TemporaryError),
+            stop=tenacity.stop_after_attempt(1 + self._settings.retries),
+            wait=self._wait,
+            reraise=True,
+        )
+        async with self._places:
+            last: list[str] = []
+            await self._rate.turn()
+            try:
+                async with asyncio.timeout(seconds):
+                    return await attempts(self._attempt, body, last)
+            except TimeoutError:
+                after = f"; the last attempt: {last[-1]}" if last else ""
+                raise LLMError(f"timed out after {seconds:g} s{after}") from None
+
+    async def _attempt(self, body: dict[str, Any], failures: list[str]) -> Any:
+        if failures:  # the first attempt's turn came before its time began
+            await self._rate.turn()
+        try:
+            response = await self._client.post(f"{self._settings.base_url.rstrip('/')}/chat/completions", json=body)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            failures.append(f"{type(error).__name__}: {error}".rstrip(": "))
+            raise _TemporaryError(f"{failures[-1]} ({self._settings.base_url})") from error
+        if response.status_code in _TEMPORARY:
+            failures.append(_said(response))
+            raise _TemporaryError(failures[-1], _retry_after(response))
+        if response.status_code != httpx.codes.OK:
+            raise LLMError(_said(response))
+        try:
+            return response.json()
+        except (ValueError, RecursionError) as error:
+            failures.append(f"the reply is no JSON: {error}")
+            raise _TemporaryError(failures[-1]) from error
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, _TemporaryError) else None
+        own = tenacity.wait_exponential_jitter(self._settings.backoff_seconds, _LONGEST_WAIT_SECONDS)(state)
+        return own if asked is None else min(max(own, asked), _LONGEST_WAIT_SECONDS)
+
+
+class _TemporaryError(LLMError):
+    """A failure after which another attempt makes sense."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class _Rate:
+    """Lets through so many a second, evenly."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self._interval = 0.0 if per_second is None else 1 / per_second
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Waits for a turn."""
+        now = asyncio.get_running_loop().time()
+        at = max(now, self._next)
+        self._next = at + self._interval
+        await asyncio.sleep(at - now)
+
+
+class _Token(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+    token: str
+    logprob: float = Field(le=1e-3)
+
+
+class _Position(_Token):
+    top_logprobs: list[_Token]
+
+
+class _Logprobs(BaseModel):
+    content: list[_Position]
+
+
+class _Choice(BaseModel):
+    logprobs: _Logprobs | None = None
+
+
+class _Usage(BaseModel):
+    total_tokens: int = Field(default=0, ge=0)
+
+
+class _Reply(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+class _PromptToken(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+    logprob: float = Field(le=1e-3)
+    decoded_token: str
+
+
+class _ScoredReply(BaseModel):
+    prompt_logprobs: list[dict[str, _PromptToken] | None]
+    usage: _Usage | None = None
+
+
+def _likeliest(reply: Any, question: Question) -> Answer:
+    """The answer from the likeliest tokens at the first place that is not white space."""
+    try:
+        parsed = _Reply.model_validate(reply)
+    except ValidationError as error:
+        raise LLMError(_malformed(error, reply)) from None
+    logprobs = parsed.choices[0].logprobs
+    if logprobs is None or not logprobs.content:
+        raise LLMError("the endpoint sent no log-probabilities; it must support `logprobs` and `top_logprobs`")
+    places = logprobs.content[: 1 + question.leading_whitespace]
+    place = next((place for place in places if place.token.strip()), places[-1])
+    tokens = [(token.token, token.logprob) for token in place.top_logprobs]
+    if not tokens:
+        raise LLMError("the endpoint sent no likeliest tokens; it must support `top_logprobs`")
+    answer = answer_of(tokens, question, complete=False)
+    return Answer(answer.positive, answer.negative, answer.least, 1, parsed.usage.total_tokens if parsed.usage else 0)
+
+
+def _probability_of_ending(reply: Any, spelling: str) -> float:
+    """p(spelling | prompt) of a reply whose prompt ends with it, and perhaps with the tokens that end a turn."""
+    try:
+        parsed = _ScoredReply.model_validate(reply)
+    except ValidationError as error:
+        raise LLMError(f"no prompt_logprobs, which only vLLM's endpoint has: {_malformed(error, reply)}") from None
+    logprob, text = 0.0, ""
+    for place in reversed(parsed.prompt_logprobs):
+        if not place:
+            break
+        token = next(iter(place.values()))
+        logprob, text = logprob + token.logprob, token.decoded_token + text
+        if text.strip() == spelling:
+            return math.exp(min(logprob, 0.0))
+        if len(text.strip()) >= len(spelling):
+            break
+    raise LLMError(f"the endpoint's prompt_logprobs do not end with {spelling!r} but with {text!r}")
+
+
+def _spent(reply: Any) -> int:
+    usage = _ScoredReply.model_validate(reply).usage
+    return usage.total_tokens if usage else 0
+
+
+def _malformed(error: ValidationError, reply: Any) -> str:
+    first = error.errors(include_url=False)[0]
+    at = ".".join(map(str, first["loc"]))
+    return readable(f"malformed reply ({at}: {first['msg']}): {json.dumps(reply)[:_SHOWN_CHARS]}")
+
+
+def _said(response: httpx.Response) -> str:
+    return f"HTTP {response.status_code}: {response.text[:_SHOWN_CHARS]}"
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def _headers(settings: LLMSettings) -> dict[str, str]:
+    if settings.api_key_env is None:
+        return {}
+    key = os.environ.get(settings.api_key_env)
+    if not key:
+        raise JudgesError(f"llm.api_key_env: the environment variable {settings.api_key_env} is not set")
+    return {"Authorization": f"Bearer {key}"}
