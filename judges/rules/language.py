@@ -1,0 +1,127 @@
+"""The language judge: is the response in the wanted language?
+
+Decided on the response's prose (code, links and, if asked for, quotations are taken out first): the wanted language
+must be likelier than any other, and no large share of the text may be in another one. Texts too short or too unclear
+to tell are `unknown`: neither "42" nor "ok" shows that a model answers in Korean.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from annotated_types import Ge, Interval
+
+from judges.errors import JudgesError
+from judges.judge import Judge, Row
+from judges.rules.languages import Language, identifier, language_code, margin
+from judges.verdict import Outcome, Verdict
+
+_UNCLEAR = 0.2
+"""A margin nearer to 0 than this decides nothing."""
+_PIECE_LETTERS = 60
+_NOT_LETTER = re.compile(r"[\W\d_]+")
+_PIECE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？।۔])|\n+")
+_CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`", re.DOTALL)
+_LINK = re.compile(r"https?://\S+|www\.\S+")
+# A quotation excludes its own opening mark: otherwise a text of opening marks takes quadratic time.
+_QUOTATION = re.compile(r"\"[^\"\n]*\"|“[^“”]*”|„[^„“”]*[“”]|«[^«»]*»|「[^「」]*」|^[ \t]*>[^\n]*", re.MULTILINE)
+_DENSE = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Letters of scripts in which one says as much as several Latin ones."""
+_DENSE_WEIGHT = 3
+
+
+class LanguageJudge(Judge):
+    """The response is in the wanted language (py3langid, 138 languages).
+
+    Args:
+        language: code (ISO 639-1, such as `en`; a region is ignored). Default: the row's metadata `language`.
+        ignore_code: leave out fenced and inline code.
+        ignore_quotes: leave out quotations in double or typographic marks, and Markdown's quoted lines.
+        min_letters: with fewer letters left the verdict is unknown; a Chinese, Japanese, Korean or Thai one counts 3.
+        max_other: largest share of the text, 0 to 1, that may be in other languages.
+    """
+
+    requires = frozenset({"language"})
+    examples = (
+        (Row("Salut!", "Bonjour, je suis ravi de vous aider.", {"language": "fr"}), Outcome.SATISFIED),
+        (Row("Salut!", "Hello, I am happy to help you today.", {"language": "fr"}), Outcome.VIOLATED),
+        (Row("Salut!", "42", {"language": "fr"}), Outcome.UNKNOWN),
+        (Row("Salut!", "Bonjour.", {"language": "francais"}), Outcome.UNKNOWN),
+    )
+
+    def __init__(
+        self,
+        language: Language | None = None,
+        ignore_code: bool = True,
+        ignore_quotes: bool = False,
+        min_letters: Annotated[int, Ge(1)] = 12,
+        max_other: Annotated[float, Interval(ge=0, le=1)] = 0.25,
+    ) -> None:
+        self.language = language if language is None else language_code(language)
+        if self.language is not None:
+            self.requires = frozenset()  # type: ignore[misc] # nothing is needed from the row then
+        self.ignored = [_LINK] + [_CODE] * ignore_code + [_QUOTATION] * ignore_quotes
+        self.min_letters = min_letters
+        self.max_other = max_other
+
+    def prepare(self) -> None:
+        identifier()
+
+    def judge(self, row: Row) -> Verdict:
+        try:
+            wanted = self.language or _wanted(row.metadata["language"])
+        except ValueError as error:
+            return Verdict.unknown(f"metadata `language`: {error}")
+        if not row.response.strip():
+            return Verdict.violated("empty response")
+        text = row.response
+        for pattern in self.ignored:
+            text = pattern.sub(" ", text)
+        letters = _letters(text)
+        if letters < self.min_letters:
+            return Verdict.unknown(f"too short to tell its language: {letters} letters of {self.min_letters}")
+        return self._verdict(text, wanted)
+
+    def _verdict(self, text: str, wanted: str) -> Verdict:
+        score, other = margin(text, wanted)
+        if abs(score) < _UNCLEAR:
+            return Verdict.unknown(f"the language is not clear: {wanted} or {other}, margin {score:.2f}")
+        if score < 0:
+            return Verdict.violated(f"in {other}, not in {wanted}", score)
+        share = _other_share(text, wanted)
+        if share > self.max_other:
+            return Verdict.violated(f"{share:.0%} of the text is not in {wanted}", -share)
+        return Verdict.satisfied(f"in {wanted}", score)
+
+
+def _wanted(value: Any) -> str:
+    if not isinstance(value, str):
+        raise JudgesError(f"must be text, not {type(value).__name__}")
+    return language_code(value)
+
+
+def _letters(text: str) -> int:
+    """Number of letters, with those of dense scripts weighted."""
+    return len(_NOT_LETTER.sub("", text)) + (_DENSE_WEIGHT - 1) * len(_DENSE.findall(text))
+
+
+def _other_share(text: str, wanted: str) -> float:
+    """Share of the letters, 0 to 1, that stand in pieces that are clearly in another language."""
+    pieces = _pieces(text)
+    other = sum(letters for piece, letters in pieces if margin(piece, wanted)[0] <= -_UNCLEAR)
+    return other / max(1, sum(letters for _, letters in pieces))
+
+
+def _pieces(text: str) -> list[tuple[str, int]]:
+    """The text in pieces of whole sentences, each with enough letters to tell its language, and their letters."""
+    pieces: list[tuple[str, int]] = []
+    gathered: list[str] = []
+    letters = 0
+    for sentence in _PIECE_END.split(text):
+        gathered.append(sentence)
+        letters += _letters(sentence)
+        if letters >= _PIECE_LETTERS:
+            pieces.append((" ".join(gathered), letters))
+            gathered, letters = [], 0
+    return pieces if pieces else [(text, _letters(text))]
