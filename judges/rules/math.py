@@ -4,6 +4,9 @@ Source: CGPO (arXiv 2409.20370), section on the mixture of judges: the prompt as
 [answer]", which is compared with the reference as mathematics. A right answer in the wrong format is violated on
 purpose: it teaches the format. Numbers are compared exactly; everything else by math-verify.
 
+A fraction in lowest terms is a finished number, except where the reference is an integer: `1/2` states 0.5, `3/6` is a
+division left to the judge (unless the reference is a fraction itself).
+
 What a policy finds out when the check is lenient, and what is therefore violated: several answers (`4 or 5`,
 `1, 2, 3`, `\\pm 2`, two final sentences), calculations left to the judge (`17 + 25`, `84/2`), equations and
 inequalities that mention the answer somewhere (`4 = 5`, `x > 3`), words around it, text after it.
@@ -18,14 +21,15 @@ from typing import Any, Literal
 
 from judges.judge import Judge, Row
 from judges.rules.answers import MAX_ANSWER_CHARS, Answer, after_phrase, bare, in_box, last_number, visible
-from judges.rules.numbers import Number, read_number
+from judges.rules.numbers import Number, is_unit, read_number
 from judges.verdict import Outcome, Verdict
 
 Format = Literal["phrase", "boxed", "last_number"]
 
 _CHOICE = re.compile(r"\(?([A-E])\)?")
+_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{\s*([^{}]*?)\s*\}")
 _ASSIGNED = re.compile(r"\s*(?:\\[a-z]+|[A-Za-z](?:_\{?\w\}?|'){0,2})(?:\([a-z]\))?\s*=(?!=)")
-_COMMAND = re.compile(r"\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z]*matrix\}|\\(?:text|mathrm|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt pi".split())  # noqa: SIM905
 _PLAIN_NAME = re.compile(rf"(?<![\\A-Za-z])(?={'|'.join(sorted(_FUNCTIONS - {'sqrt'}))})")
@@ -34,6 +38,9 @@ _SEPARATOR = re.compile(r",|;|\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\\(?:lor|lan
 _RELATION = re.compile(
     r"[<>≤≥≈≠~∈]|\\(?:[lg]eq?s?|neq?|approx|sim|equiv|in|ni|subset|subseteq|to|rightarrow|Rightarrow|implies|iff)\b"
 )
+
+_EMPHASIS = ("**", "__", "*", "_")
+_MARKS = (("$", "$"), (r"\(", r"\)"), ("`", "`"), *((mark, mark) for mark in _EMPHASIS))
 
 _TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\s*-?[0-9]{4,})|\^[^\s{]\^")
 """Powers of powers and exponents of four digits: computing them could take for ever."""
@@ -49,6 +56,7 @@ class MathJudge(Judge):
     """
 
     requires = frozenset({"answer"})
+    version = "2"
     examples = (
         (Row("17 + 25?", "17 + 25 = 42. The final answer is 42.", {"answer": "42"}), Outcome.SATISFIED),
         (Row("17 + 25?", "The final answer is 43.", {"answer": "42"}), Outcome.VIOLATED),
@@ -76,7 +84,7 @@ class MathJudge(Judge):
             right = any(_equal(reference, found) for found in _elsewhere(row.response))
             prefix = "right answer in the wrong format: " if right else ""
             return Verdict.violated(prefix + answer.problem)
-        text = _unbracketed(answer.text)
+        text = _plain(answer.text)
         problem = _shape_problem(reference, text)
         if problem:
             return Verdict.violated(f"{problem}: {text}")
@@ -96,7 +104,7 @@ def _reference(answer: Any) -> str | Verdict:
     text = _unassigned(bare(visible(str(answer))))
     if not text or len(text) > 5 * MAX_ANSWER_CHARS:
         return Verdict.unknown("metadata `answer` is empty" if not text else "metadata `answer` is too long")
-    if read_number(text) is None and not _CHOICE.fullmatch(text) and (_words(text) or not _parsed(text)):
+    if read_number(text) is None and not _choice(text) and (_words(text) or not _parsed(text)):
         return Verdict.unknown(f"the reference answer cannot be read as mathematics: {text}")
     return text
 
@@ -106,8 +114,8 @@ def _shape_problem(reference: str, answer: str) -> str:
     expected = read_number(reference)
     if expected is not None:
         return _number_problem(expected, read_number(_unassigned(answer)))
-    if _CHOICE.fullmatch(reference):
-        return "" if _CHOICE.fullmatch(answer) else "the final answer is not one of the choices alone"
+    if _choice(reference):
+        return "" if _choice(answer) else "the final answer is not one of the choices alone"
     given = _unassigned(answer)
     if "$" in given or r"\boxed" in given:
         return "more than one formula"
@@ -124,7 +132,8 @@ def _shape_problem(reference: str, answer: str) -> str:
 def _number_problem(expected: Number, given: Number | None) -> str:
     if given is None:
         return "the final answer is not one finished number"
-    if given.ratio and expected.value.denominator == 1:
+    unfinished = expected.value.denominator == 1 or not (given.reduced or expected.ratio)
+    if given.ratio and unfinished:
         return "the final answer is a division that was not carried out"
     return ""
 
@@ -135,10 +144,9 @@ def _equal(reference: str, answer: str) -> bool:
     expected, given = read_number(reference), read_number(answer)
     if expected is not None:
         return given is not None and expected.equals(given)
-    choice = _CHOICE.fullmatch(reference)
+    choice = _choice(reference)
     if choice:
-        said = _CHOICE.fullmatch(answer)
-        return said is not None and said[1] == choice[1]
+        return _choice(answer) == choice
     from math_verify import verify
 
     # Its own timeouts use signal.alarm; here the worker process is ended instead.
@@ -168,10 +176,24 @@ def _unassigned(text: str) -> str:
     return rest if match and "=" not in rest else text
 
 
-def _unbracketed(text: str) -> str:
-    """`[42]` as `42`: small models copy the brackets of "[answer]" from the prompt."""
-    inner = text[1:-1]
-    return inner if text == f"[{inner}]" and read_number(inner) else text
+def _choice(text: str) -> str:
+    r"""The letter, where `text` is one alone: `B`, `(B)`, `\text{B}`, `\textbf{(B)}`; else empty."""
+    wrapped = _TEXT.fullmatch(text)
+    match = _CHOICE.fullmatch(wrapped[1] if wrapped else text)
+    return match[1] if match else ""
+
+
+def _plain(text: str) -> str:
+    """A number without signs around it: `(42)`, `**42** apples`, `[42]` (small models copy the prompt's brackets)."""
+    if text[:1] in ("[", "(") and text.endswith({"[": "]", "(": ")"}[text[0]]) and read_number(text[1:-1]):
+        return text[1:-1]
+    for left, right in _MARKS:
+        # What precedes the answer has taken an opening `**` along already: `The final answer is **42** apples`.
+        opened = text.removeprefix(left) if text.startswith(left) or left in _EMPHASIS else ""
+        inner, mark, rest = opened.partition(right)
+        if mark and read_number(inner) and (rest.strip() in ("%", r"\%") or is_unit(rest)):
+            return inner + rest
+    return text
 
 
 def _words(text: str) -> bool:

@@ -7,8 +7,9 @@ paid for `17 + 25` when the answer is 42 stops calculating.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import gcd
 
 _LONGEST = 200
 _MAX_EXPONENT = 300
@@ -22,11 +23,13 @@ class Number:
         value: its exact value, without regard to a percent sign.
         percent: it was written with a percent sign.
         ratio: it was written as a fraction.
+        reduced: no fraction, or one in lowest terms (`1/2`, `3 1/2`): not `3/6`, `84/2`, `3 7/2`.
     """
 
     value: Fraction
     percent: bool = False
     ratio: bool = False
+    reduced: bool = True
 
     def equals(self, other: Number) -> bool:
         """Equal in value; where only one has a percent sign, 50 % equals both 50 and 0.5."""
@@ -37,14 +40,19 @@ class Number:
 
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)"
+_SPACED = r"[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])"
+"""Thousands set apart by a space (of any width, also `\\,`) or an apostrophe: `12 345`, `12'345`."""
+_SIGNED = r"[+-]?\s*[0-9]+"
 _NUMBER = re.compile(
     rf"""
     (?P<sign>[+-])?\s*(?:[$€£¥]\s*)?(?P<late_sign>-)?
     (?:
-        (?P<whole>{_DIGITS})?\s*\\frac\s*(?:\{{\s*(?P<top>[0-9]+)\s*\}}\s*\{{\s*(?P<bottom>[0-9]+)\s*\}}
+        (?P<whole>{_DIGITS})?\s*\\frac\s*(?:\{{\s*(?P<top>{_SIGNED})\s*\}}\s*\{{\s*(?P<bottom>{_SIGNED})\s*\}}
                                           |(?P<top_digit>[0-9])\s*(?P<bottom_digit>[0-9]))
         | (?:(?P<whole_text>{_DIGITS})\s+)?(?P<top_text>{_DIGITS})\s*/\s*(?P<bottom_text>{_DIGITS})
-        | (?P<decimal>{_DIGITS}?(?:\.[0-9]+)?)
+        | (?P<before_period>[0-9]*\.[0-9]*)\\(?:overline|bar)\s*
+          (?:\{{\s*(?P<period>[0-9]+)\s*\}}|(?P<period_digit>[0-9]))
+        | (?P<decimal>(?:{_SPACED}|{_DIGITS})?(?:\.[0-9]+)?)
           (?:[eE](?P<exponent>[+-]?[0-9]{{1,3}})|\s*[×x*]\s*10\s*\^\s*\{{?\s*(?P<power>-?[0-9]{{1,3}})\s*\}}?)?
     )
     (?P<rest>.*)
@@ -68,7 +76,7 @@ _REWRITES = (
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}"), r" \1"),
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\\[,!;: ]|\\quad|~"), " "),
+    (re.compile(r"\\[,!;: ]|\\quad|~|[\u00a0\u2009\u202f]"), " "),
     (re.compile(r"\\([%$])"), r"\1"),
     (re.compile(r"\\(?:times|cdot)"), "×"),
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree"), "°"),
@@ -90,35 +98,49 @@ def read_number(text: str) -> Number | None:
     percent = rest in ("%", "percent")
     if rest and not percent and not is_unit(part["rest"]):
         return None
-    ratio = _ratio(part)
-    value = _decimal(part) if ratio is None else ratio
-    if value is None or (part["sign"] and part["late_sign"]):
+    if part["sign"] and part["late_sign"]:
+        return None
+    number = _ratio(part) or _repeating(part) or _decimal(part)
+    if number is None:
         return None
     negative = "-" in (part["sign"], part["late_sign"])
-    return Number(-value if negative else value, percent, ratio is not None)
+    return replace(number, value=-number.value if negative else number.value, percent=percent)
 
 
-def _ratio(part: dict[str, str | None]) -> Fraction | None:
-    top = part["top"] or part["top_digit"] or part["top_text"]
-    bottom = part["bottom"] or part["bottom_digit"] or part["bottom_text"]
-    if top is None or bottom is None or _integer(bottom) == 0:
+def _ratio(part: dict[str, str | None]) -> Number | None:
+    above = part["top"] or part["top_digit"] or part["top_text"]
+    below = part["bottom"] or part["bottom_digit"] or part["bottom_text"]
+    if above is None or below is None or _integer(below) == 0:
         return None
-    whole = part["whole"] or part["whole_text"]
-    return Fraction(_integer(top), _integer(bottom)) + (_integer(whole) if whole else 0)
+    top, bottom, whole = _integer(above), _integer(below), part["whole"] or part["whole_text"]
+    if whole and (top < 0 or bottom < 0):
+        return None
+    reduced = gcd(top, bottom) == 1 and not (whole and top > bottom)
+    return Number(Fraction(top, bottom) + (_integer(whole) if whole else 0), ratio=True, reduced=reduced)
 
 
-def _decimal(part: dict[str, str | None]) -> Fraction | None:
+def _repeating(part: dict[str, str | None]) -> Number | None:
+    r"""`0.1\overline{6}`: the digits under the line repeat without end."""
+    before, period = part["before_period"], part["period"] or part["period_digit"]
+    if not before or not period:
+        return None
+    whole, fixed = before.split(".")
+    repeated = Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed))
+    return Number(Fraction(f"{whole or 0}.{fixed or 0}") + repeated)
+
+
+def _decimal(part: dict[str, str | None]) -> Number | None:
     digits = part["decimal"]
     if not digits:
         return None
     exponent = int(part["exponent"] or part["power"] or 0)
     if abs(exponent) > _MAX_EXPONENT:
         return None
-    return Fraction(digits.replace(",", "")) * Fraction(10) ** exponent
+    return Number(Fraction(re.sub(r"[, '’]", "", digits)) * Fraction(10) ** exponent)
 
 
 def _integer(digits: str) -> int:
-    return int(digits.replace(",", ""))
+    return int(re.sub(r"[,\s]", "", digits))
 
 
 def is_unit(rest: str) -> bool:

@@ -315,3 +315,76 @@ def test_what_stands_around_a_box_counts(response: str) -> None:
 @pytest.mark.parametrize("response", [r"So it is $x = \boxed{42}$.", r"**\boxed{42}**", r"\boxed{42} apples."])
 def test_a_plain_box_is_right(response: str) -> None:
     assert judged(response, "42", "boxed").outcome == "satisfied"
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (r"\frac{-1}{2}", "-0.5"),
+        (r"$\frac{1}{-2}$.", r"-\frac{1}{2}"),
+        (r"-\frac{-1}{2}", "1/2"),
+        (r"\text{A}", "A"),
+        (r"$\textbf{(A)}$.", "A"),
+        ("A", r"\text{(A)}"),
+        ("12\u2009345", "12345"),
+        ("12\u202f345", "12345"),
+        ("12 345 678", "12345678"),
+        (r"12\,345.5", "12345.5"),
+        ("12'345", "12345"),
+        ("12’345 m", "12345"),
+        ("$42$ apples", "42"),
+        ("**42** apples.", "42"),
+        ("**42**%", "42%"),
+        (r"\(42\) km", "42"),
+        ("(42)", "42"),
+        ("(-42).", "-42"),
+        (r"0.\overline{3}", "1/3"),
+        ("1/3", r"0.\overline{3}"),
+        (r"0.1\overline{6}", r"\frac16"),
+        (r"0.\bar{9}", "1"),
+        ("1/2", "0.5"),
+        ("3 1/2", "3.5"),
+        ("6/8", "3/4"),
+        (
+            r"$\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}$",
+            r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        ),
+    ],
+)
+def test_further_ways_to_write_the_right_answer(said: str, answer: str) -> None:
+    verdict = judged(f"The final answer is {said}", answer)
+    assert verdict.outcome == "satisfied", verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("3/6", "0.5"),
+        (r"\frac{3}{6}", "0.5"),
+        ("35/10", "3.5"),
+        ("1 5/2", "3.5"),
+        (r"\frac{-84}{-2}", "42"),
+        ("12 34", "1234"),
+        ("1234 567", "1234567"),
+        ("12 345 67", "1234567"),
+        ("12'34", "1234"),
+        ("42 043", "42"),
+        ("$42$ or 43", "42"),
+        ("$42$ $43$", "42"),
+        ("**42** and 43 apples", "42"),
+        ("(42) (43)", "42"),
+        ("(42, 43)", "42"),
+        ("(42) apples or (43) apples", "42"),
+        (r"\text{A or B}", "A"),
+        (r"\text{A} \text{B}", "A"),
+        (r"\text{B}", "A"),
+        (r"0.\overline{3}", "0.3"),
+        (
+            r"$\begin{pmatrix} 1 & 2 \\ 3 & 5 \end{pmatrix}$",
+            r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        ),
+    ],
+)
+def test_the_further_ways_open_no_door(said: str, answer: str) -> None:
+    verdict = judged(f"The final answer is {said}", answer)
+    assert verdict.outcome == "violated", verdict.reason
