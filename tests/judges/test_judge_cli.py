@@ -43,10 +43,8 @@ def test_rows_come_back_in_order_with_verdicts_and_all_they_had(tmp_path: Path) 
     judged = read(target)
     assert [{k: row[k] for k in rows[0]} for row in judged] == rows
     assert [row["satisfied"] for row in judged] == [x == 42 for x in said]
-    assert judged[0]["verdicts"] == {
-        "math": {"verdict": "violated", "reason": "41 differs from 42", "score": None},
-        "refusal": {"verdict": "satisfied", "reason": "no refusal in the first sentences", "score": None},
-    }
+    assert judged[0]["verdicts"]["math"] == {"verdict": "violated", "reason": "41 differs from 42", "score": None}
+    assert list(judged[0]["verdicts"]) == ["math", "refusal"]
     assert "200 rows written" in result.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "rows.jsonl"]
 
@@ -112,7 +110,7 @@ def test_too_many_unknown_verdicts_are_a_failure(tmp_path: Path, limit: str, sta
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--judge", "mth"], "unknown judge 'mth'. Did you mean 'math'? Allowed: instruction_following, math, refusal"),
+        (["--judge", "mth"], "unknown judge 'mth'. Did you mean 'math'? Allowed: "),
         (["--judge", "math,math"], "'math' is named twice"),
         (["--judge", "math,"], "an empty name"),
         (["--judge", "math", "--option", "format=boxed"], "write it as NAME.KEY=VALUE"),
@@ -144,13 +142,22 @@ def test_options_reach_the_judge(tmp_path: Path) -> None:
     assert read(tmp_path / "out.jsonl")[0]["satisfied"] is True
 
 
-def test_the_output_may_replace_the_input_and_links_stay(tmp_path: Path) -> None:
+def test_the_output_may_not_be_the_input_and_links_stay(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", [{**MATH, "response": "The final answer is 42."}])
-    link = tmp_path / "link.jsonl"
+    before = source.read_text()
+    link, hard, old = tmp_path / "link.jsonl", tmp_path / "hard.jsonl", write(tmp_path / "old.jsonl", [])
     link.symlink_to(source)
+    hard.hardlink_to(source)
+    for target in (source, link, hard):
+        result = judges("run", "--judge", "math", "--input", source, "--output", target)
+        assert result.returncode == 2
+        assert "is the input" in result.stderr
+    assert source.read_text() == before
+    link.unlink()
+    link.symlink_to(old)
     assert judges("run", "--judge", "math", "--input", source, "--output", link).returncode == 0
     assert link.is_symlink()
-    assert read(source)[0]["satisfied"] is True
+    assert read(old)[0]["satisfied"] is True
 
 
 def test_list_shows_name_kind_metadata_and_origin() -> None:
@@ -180,7 +187,7 @@ def test_check_of_a_plugin_finds_what_breaks_the_contract(install) -> None:
     assert judges("check", "bda", path=[str(folder)]).returncode == 2
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["check"]])
+@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["compare"], ["check"]])
 def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([*command, "--help"])
@@ -197,8 +204,9 @@ def test_the_same_commands_fit_under_another_program() -> None:
 
 def test_rows_are_read_as_they_are_needed(tmp_path: Path) -> None:
     """An endless input (a pipe that stays open) must not be read far ahead of the judges."""
+    from judges.formats.jsonl import read_rows
     from judges.mixture import Mixture
-    from judges.rows import in_flight, judge_rows, read_rows
+    from judges.rows import in_flight, judge_rows
     from judges.workers import JudgeWorkers
 
     reader, writer = os.pipe()

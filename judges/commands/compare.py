@@ -1,0 +1,192 @@
+"""`judge compare`: agreement, confusion and Cohen's kappa of two judged files, or of a judged file and labels."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from judges.commands.arguments import judge_names, natural
+from judges.errors import JudgesError, unknown_name
+
+if TYPE_CHECKING:
+    from judges.comparison import Comparison, Rater, Result
+
+_EPILOG = """Compares all judges that both files have, and the rows' "satisfied"; or those of --judge. Rows belong
+together by their order, or by the field --key; their prompts and responses must be equal where both files have them.
+
+examples:
+  {prog} judged.jsonl judged_by_another.jsonl
+  {prog} judged.jsonl --judge refusal --label-key metadata.label --positive full_compliance
+  {prog} judged.jsonl --judge refusal --judge-b false_refusal
+  {prog} judged.jsonl labels.jsonl --key id --judge refusal --label-key label --positive 1 --json"""
+_SHOWN_CHARS = 180
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `judge compare`."""
+    parser.epilog = _EPILOG.format(prog=parser.prog)
+    parser.add_argument("a", type=Path, metavar="A.jsonl", help="a judged file, JSON Lines or Parquet")
+    parser.add_argument("b", type=Path, nargs="?", metavar="B.jsonl", help="what to compare it with (default: itself)")
+    parser.add_argument("--judge", action="append", metavar="NAME[,NAME…]", help="compare only these judges")
+    parser.add_argument("--judge-b", metavar="NAME", help="the judge in B, where it is another than that of --judge")
+    parser.add_argument("--label-key", metavar="FIELD", help="compare with labels in this field of B, e.g. metadata.ok")
+    parser.add_argument("--positive", metavar="VALUE[,VALUE…]", help="labels that mean satisfied (default: true)")
+    parser.add_argument("--key", metavar="FIELD", help="match rows by this field instead of by order, e.g. metadata.id")
+    parser.add_argument("--show", type=natural, default=5, metavar="N", help="disagreements to list (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the comparison."""
+    from judges.comparison import compare
+
+    rater_a, rater_b = _raters(args)
+    result = compare(rater_a, rater_b, args.key, args.show)
+    _check_found(args, result)
+    if args.json:
+        print(json.dumps(_as_json(args, result), ensure_ascii=False, indent=1))
+    else:
+        _print(args, result)
+    return 0
+
+
+def _raters(args: argparse.Namespace) -> tuple[Rater, Rater]:
+    """Raises JudgesError where the arguments do not say what to compare."""
+    from judges.comparison import Rater, label_reader, verdicts_reader
+
+    judges = judge_names(args.judge) if args.judge else None
+    if args.judge_b and (judges is None or len(judges) != 1):
+        raise JudgesError("--judge-b needs one judge in --judge to compare it with")
+    if args.judge_b and args.label_key:
+        raise JudgesError("--judge-b and --label-key: compare with a judge or with labels")
+    if args.positive and not args.label_key:
+        raise JudgesError("--positive is for labels: say with --label-key where they are")
+    if args.b is None and not (args.label_key or args.judge_b):
+        raise JudgesError("nothing to compare with: name a second file, --label-key or --judge-b")
+    b = args.b or args.a
+    own = {name: name for name in judges} if judges else None
+    if args.label_key:
+        positive = [value.strip() for value in args.positive.split(",")] if args.positive else []
+        return Rater(args.a, verdicts_reader(own)), Rater(b, label_reader(args.label_key, positive))
+    if args.judge_b and judges:
+        shown = f"{judges[0]} / {args.judge_b}"
+        return Rater(args.a, verdicts_reader({judges[0]: shown})), Rater(b, verdicts_reader({args.judge_b: shown}))
+    return Rater(args.a, verdicts_reader(own)), Rater(b, verdicts_reader(own))
+
+
+def _check_found(args: argparse.Namespace, result: Result) -> None:
+    """Raises JudgesError when there was nothing to compare."""
+    if not result.rows:
+        raise JudgesError(f"no rows of {args.a} and {args.b or args.a} belong together")
+    found = [name for name, comparison in result.comparisons.items() if _in_both(comparison)]
+    if args.judge_b:
+        if not found:
+            raise JudgesError(f"no row has verdicts of both {args.judge[0]!r} and {args.judge_b!r}")
+    elif args.judge:
+        for name in judge_names(args.judge):
+            if name not in found:
+                raise JudgesError(unknown_name("judge", name, _judges(args), "(with verdicts in both, or a label)"))
+    elif args.label_key and not found:
+        raise JudgesError(f"no row has a label in `{args.label_key}`")
+
+
+def _judges(args: argparse.Namespace) -> set[str]:
+    """The judges of the first rows of A."""
+    from itertools import islice
+
+    from judges.comparison import ALL, verdicts_reader
+    from judges.formats import open_source
+
+    read = verdicts_reader(None)
+    return {name for row in islice(open_source(args.a).rows(), 100) for name in read(row.content)} - {ALL}
+
+
+def _in_both(comparison: Comparison) -> bool:
+    from judges.agreement import MISSING
+
+    return any(MISSING not in pair for pair, count in comparison.agreement.counts.items() if count)
+
+
+def _as_json(args: argparse.Namespace, result: Result) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "a": str(args.a),
+        "b": str(args.b or args.a),
+        "rows": result.rows,
+        "only_in_a": result.only_in_a,
+        "only_in_b": result.only_in_b,
+        "comparisons": {
+            name: {
+                **comparison.agreement.as_json(),
+                "disagreements": [
+                    {
+                        "line_a": row.line_a,
+                        "line_b": row.line_b,
+                        "a": row.a.answer,
+                        "b": row.b.answer,
+                        "reason_a": row.a.reason,
+                        "reason_b": row.b.reason,
+                    }
+                    for row in comparison.disagreements
+                ],
+            }
+            for name, comparison in result.comparisons.items()
+        },
+    }
+
+
+def _print(args: argparse.Namespace, result: Result) -> None:
+    from rich.console import Console
+
+    from judges.agreement import CONFIDENCE
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    b = f"the labels `{args.label_key}`" if args.label_key else str(args.b or args.a)
+    console.print(f"A: {args.a}   B: {b}   {result.rows} rows compared   intervals: {CONFIDENCE:.0%}")
+    if result.only_in_a or result.only_in_b:
+        console.print(f"left out: {result.only_in_a} rows only in A, {result.only_in_b} only in B")
+    for name, comparison in result.comparisons.items():
+        console.print()
+        if _in_both(comparison):
+            _print_comparison(console, name, comparison)
+        else:
+            console.print(f"{name}: not compared, only one side has its verdicts")
+
+
+def _print_comparison(console: Any, name: str, comparison: Comparison) -> None:
+    from rich.table import Table
+
+    from judges.agreement import ANSWERS
+
+    found = comparison.agreement
+    agreed = _with_interval(found.rate, found.rate_interval(), percent=True)
+    kappa = _with_interval(found.kappa(), found.kappa_interval(), percent=False)
+    console.print(f"{name}: agreement {agreed} ({found.agreements}/{found.decided} decided rows), kappa {kappa}")
+    used_a = [x for x in ANSWERS if any(found.counts[x, y] for y in ANSWERS)]
+    used_b = [y for y in ANSWERS if any(found.counts[x, y] for x in ANSWERS)]
+    table = Table("A \\ B", *used_b, box=None, pad_edge=False)
+    for answer in used_a:
+        table.add_row(answer, *(str(found.counts[answer, other]) for other in used_b))
+    console.print(table)
+    for row in comparison.disagreements:
+        reasons = " | ".join(filter(None, (row.a.reason, row.b.reason)))
+        console.print(_cut(f"  line {row.line_a} / {row.line_b}: {row.a.answer} / {row.b.answer}  {reasons}"))
+    if len(comparison.disagreements) < found.decided - found.agreements:
+        console.print(f"  … {found.decided - found.agreements} disagreements in all")
+    if found.decided < found.rows:
+        console.print(f"  {found.rows - found.decided} rows were not decided by both and count neither way")
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None, *, percent: bool) -> str:
+    if value is None:
+        return "not defined"
+    form = "{:.1%}" if percent else "{:.3f}"
+    shown = form.format(value)
+    return f"{shown} [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else shown
+
+
+def _cut(text: str) -> str:
+    line = text.replace("\n", " ")
+    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"

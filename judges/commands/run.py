@@ -1,0 +1,246 @@
+"""`judge run`: judges a file of any size in bounded memory, and goes on after a kill."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from judges.commands.arguments import add_option_argument, judge_names, judge_specs, positive, rate
+from judges.errors import JudgesError
+
+if TYPE_CHECKING:
+    from judges.formats import Source
+    from judges.mixture import Mixture
+    from judges.partial import Partial, Progress
+    from judges.rows import InputRow, Summary
+    from judges.spec import JudgeSpec
+
+_EPILOG = """A row of the input: {{"prompt": text or messages, "response": text, "metadata": {{…}}}}.
+The output has the same rows in the same order, with "verdicts" and "satisfied" added.
+Files are Parquet when their name ends in .parquet, otherwise JSON Lines, compressed when it ends in .gz; "-" is
+standard input or output. The same command started again after a kill goes on where it stopped.
+
+examples:
+  {prog} --judge math --input rows.jsonl --output judged.jsonl
+  {prog} --judge math,refusal --option math.format=boxed --max-unknown-rate 0.05 \\
+      --input rows.parquet --output judged.parquet
+  {prog} --judge my_judges.py:polite --input rows.jsonl --output judged.jsonl"""
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `judge run`."""
+    parser.epilog = _EPILOG.format(prog=parser.prog)
+    parser.add_argument(
+        "--judge",
+        required=True,
+        action="append",
+        metavar="NAME[,NAME…]",
+        help="the judges; all must be satisfied; may be repeated; FILE.py:FUNCTION is one that is not installed",
+    )
+    parser.add_argument("--input", required=True, type=Path, metavar="ROWS.jsonl", help="rows to judge")
+    parser.add_argument("--output", required=True, type=Path, metavar="OUT.jsonl", help="where the judged rows go")
+    add_option_argument(parser)
+    parser.add_argument(
+        "--max-unknown-rate",
+        type=rate,
+        default=1.0,
+        metavar="R",
+        help="exit with status 1 when any judge is unknown on more than this share of the rows (0 to 1; default: 1)",
+    )
+    parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: by the machine)")
+    parser.add_argument(
+        "--early-stop", action="store_true", help="do not ask costly judges where a cheaper one found a violation"
+    )
+    parser.add_argument("--cache", type=Path, metavar="FILE", help="keep verdicts of costly judges for the next time")
+    parser.add_argument("--strict", action="store_true", help="stop at the first malformed row, write nothing")
+    parser.add_argument("--fresh", action="store_true", help="drop what a stopped command has judged, start anew")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judges the file and prints a summary; see `judges.cli` for the exit status."""
+    from judges.commands.files import judge_files
+    from judges.commands.summary import exit_status, print_summary
+    from judges.formats import STANDARD, open_source
+
+    _refuse_same_file(args)
+    with judge_files(judge_names(args.judge)) as names, _stoppable():
+        specs = judge_specs(names, args.option)
+        with open_mixture(args, specs) as (mixture, in_flight):
+            source = open_source(args.input)
+            if args.output == STANDARD:
+                summary = _stream(args, source, mixture, in_flight)
+            else:
+                summary = _judge_file(args, source, mixture, in_flight, _job(args, specs, mixture))
+    print_summary(summary, args.input, args.output)
+    return exit_status(summary, args.input, args.max_unknown_rate)
+
+
+@contextmanager
+def open_mixture(args: argparse.Namespace, specs: Sequence[JudgeSpec]) -> Iterator[tuple[Mixture, int]]:
+    """The judges, and how many rows they should have at once."""
+    from judges.mixture import Mixture
+    from judges.rows import in_flight
+    from judges.runtime import JudgeRuntime
+
+    with JudgeRuntime(args.workers, cache=args.cache) as runtime:
+        yield Mixture(specs, runtime, early_stop=args.early_stop), in_flight(runtime.processes)
+
+
+def _judge_file(
+    args: argparse.Namespace, source: Source, mixture: Mixture, in_flight: int, job: dict[str, Any]
+) -> Summary:
+    from judges.formats import open_sink
+    from judges.partial import Partial
+    from judges.rows import judge_rows
+
+    sink = open_sink(args.output, args.input)
+    with Partial(args.output) as work, _explained(work):
+        if args.fresh or not args.input.is_file():  # a pipe cannot be read again
+            work.start_anew()
+        summary, line, end = _begin(work.start(job))
+        rows = _rows(args, source, line, end, summary)
+        try:
+            for row, judgement in judge_rows(rows, mixture, in_flight):
+                work.write(sink.line(row, judgement))
+                summary.add(row, judgement)
+                work.reached(partial(_progress, row, summary))
+        except _MalformedError:
+            work.discard()
+            raise
+        if not summary.rows:
+            raise JudgesError(f"{args.input} has no rows")
+        work.finish(sink.finish)
+    return summary
+
+
+def _stream(args: argparse.Namespace, source: Source, mixture: Mixture, in_flight: int) -> Summary:
+    """Judged rows as JSON lines on standard output; nothing is kept, so nothing can be gone on with."""
+    from judges.rows import Summary, judge_rows, output_line
+
+    summary = Summary()
+    rows = _rows(args, source, 0, 0, summary)
+    for row, judgement in judge_rows(rows, mixture, in_flight):
+        _print_line(output_line(row, judgement))
+        summary.add(row, judgement)
+    if not summary.rows:
+        raise JudgesError(f"{args.input} has no rows")
+    return summary
+
+
+def _print_line(line: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What could not be written is still in the buffer; Python would complain about it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise JudgesError(f"standard output: {error.strerror}") from error
+
+
+def _rows(args: argparse.Namespace, source: Source, line: int, end: int, summary: Summary) -> Iterator[InputRow]:
+    """The rows that are left, with a progress display; with `--strict` the first malformed row is an error."""
+    from judges.commands.progress import progress
+
+    if args.strict and summary.malformed:
+        raise _MalformedError(_place(args, *summary.malformed[0]))
+    for row in progress(source.rows(line, end), source.total, summary.rows):
+        if args.strict and row.problem:
+            raise _MalformedError(_place(args, row.line, row.problem))
+        yield row
+
+
+class _MalformedError(JudgesError):
+    """`--strict` found a malformed row."""
+
+
+def _place(args: argparse.Namespace, line: int, problem: str) -> str:
+    return f"{args.input} line {line}: {problem}"
+
+
+def _begin(saved: Progress | None) -> tuple[Summary, int, int]:
+    """The summary so far, and the line and position after which reading goes on."""
+    from judges.rows import Summary
+
+    if saved is None:
+        return Summary(), 0, 0
+    summary = Summary.from_json(saved.summary)
+    print(f"going on after the {summary.rows} rows that were judged before", file=sys.stderr)
+    return summary, saved.line, saved.end
+
+
+def _progress(row: InputRow, summary: Summary) -> Progress:
+    from judges.partial import Progress
+
+    return Progress(row.line, row.end, summary.as_json())
+
+
+def _job(args: argparse.Namespace, specs: Sequence[JudgeSpec], mixture: Mixture) -> dict[str, Any]:
+    """What determines the output: the input file, and the judges with their options and versions."""
+    from judges import registry
+    from judges.cache import judge_identity
+
+    stat = args.input.stat()
+    members = [member for constraint in mixture.constraints for member in constraint.members]
+    identities = [judge_identity(member, registry.load(member.name)) for member in members]
+    return {
+        "input": str(args.input.resolve()),
+        "bytes of the input": stat.st_size,
+        "the input's time of change": stat.st_mtime_ns,
+        "judges": [spec.as_config() for spec in specs],
+        "early stop": args.early_stop,
+        "version of the judges": hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16],
+    }
+
+
+def _refuse_same_file(args: argparse.Namespace) -> None:
+    with suppress(OSError):  # one of them does not exist or cannot be looked at: opening it will say so
+        if args.output.samefile(args.input):
+            raise JudgesError(f"--output {args.output} is the input; write the judged rows to another file")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ends the command on SIGTERM as on Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _explained(work: Partial) -> Iterator[None]:
+    """Says how the command is gone on with when something stops it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped. {_kept(work)}") from None
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise JudgesError(f"{work.output}: {error.strerror}. {_kept(work)}") from error
+
+
+def _kept(work: Partial) -> str:
+    rows = work.saved.summary["rows"] if work.saved else 0
+    if not rows:
+        return "No row was judged."
+    return f"{rows} judged rows are kept in {work.folder}: the same command goes on with them, --fresh starts anew"

@@ -1,0 +1,72 @@
+"""What came of a judged file: tables, warnings and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from judges.formats import STANDARD
+from judges.rows import Summary
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_summary(summary: Summary, source: Path, output: Path) -> None:
+    """Outcomes and costs by judge; malformed rows as warnings on standard error."""
+    from rich.console import Console
+
+    for line, problem in summary.malformed:
+        print(f"warning: {source} line {line}: {problem}", file=sys.stderr)
+    if summary.malformed_rows > len(summary.malformed):
+        print(f"warning: … {summary.malformed_rows} malformed rows in all", file=sys.stderr)
+    console = Console(highlight=False, stderr=output == STANDARD)
+    _print_outcomes(summary, console)
+    _print_costs(summary, console)
+    where = "standard output" if output == STANDARD else output
+    console.print(f"{summary.rows} rows written to {where}", soft_wrap=True, markup=False)
+
+
+def exit_status(summary: Summary, source: Path, max_unknown_rate: float) -> int:
+    """0, or 1 with a message on standard error when the result is not what it should be."""
+    problems = [
+        f"judge {name!r} is unknown on {summary.unknown_rate(name):.1%} of the rows, more than {max_unknown_rate:.1%}"
+        for name in summary.outcomes
+        if summary.unknown_rate(name) > max_unknown_rate
+    ]
+    if summary.unreadable:
+        problems.append(f"{source} was not read to its end: {summary.unreadable}")
+    elif summary.malformed_rows == summary.rows:
+        problems.append(f"{source}: all {summary.rows} rows are malformed; nothing was judged")
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _print_outcomes(summary: Summary, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table("judge", "satisfied", "violated", "unknown", "neutral", box=None, pad_edge=False)
+    for name, counts in summary.outcomes.items():
+        neutral = counts["not_applicable"] + counts["not_judged"]
+        table.add_row(name, *map(str, (counts["satisfied"], counts["violated"], counts["unknown"], neutral)))
+    rows = summary.satisfied
+    table.add_row("all of them", *map(str, (rows[True], rows[False], rows[None], "")))
+    console.print(table)
+
+
+def _print_costs(summary: Summary, console: Console) -> None:
+    """What verdicts took; calls, tokens and cache hits only where there were any."""
+    from rich.table import Table
+
+    asked = any(cost.calls or cost.cached for cost in summary.costs.values())
+    extra = ("from cache", "model calls", "tokens") if asked else ()
+    table = Table("judge", "seconds of judging", "ms a verdict", *extra, box=None, pad_edge=False)
+    for name, cost in summary.costs.items():
+        made = cost.verdicts - cost.cached
+        each = f"{1000 * cost.seconds / made:.2f}" if made else "–"
+        counts = map(str, (cost.cached, cost.calls, cost.tokens) if asked else ())
+        table.add_row(name, f"{cost.seconds:.2f}", each, *counts)
+    if summary.costs:
+        console.print(table)
