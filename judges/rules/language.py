@@ -1,13 +1,16 @@
 """The language judge: is the response in the wanted language?
 
-Decided on the response's prose (code, links and, if asked for, quotations are taken out first): the wanted language
-must be likelier than any other, and no large share of the text may be in another one. Texts too short or too unclear
-to tell are `unknown`: neither "42" nor "ok" shows that a model answers in Korean.
+Decided on the response's prose (code, links and, if asked for, quotations are taken out first), piece by piece: on
+the whole the wanted language must be clearly likelier than any other, and no large share of the text may be in another
+one. What is too short to be in any language ("42", "ok") is not applicable; a longer text whose language is not clear
+(babble, a mixture) violates.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from annotated_types import Ge, Interval
@@ -17,9 +20,11 @@ from judges.judge import Judge, Row
 from judges.rules.languages import Language, identifier, language_code, margin
 from judges.verdict import Outcome, Verdict
 
-_UNCLEAR = 0.2
+_CLEAR = 0.2
 """A margin nearer to 0 than this decides nothing."""
 _PIECE_LETTERS = 60
+"""Enough to tell a language by, and few enough to find one language inside another."""
+_MAX_PIECES = 200
 _NOT_LETTER = re.compile(r"[\W\d_]+")
 _PIECE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？।۔])|\n+")
 _CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`", re.DOTALL)
@@ -38,7 +43,7 @@ class LanguageJudge(Judge):
         language: code (ISO 639-1, such as `en`; a region is ignored). Default: the row's metadata `language`.
         ignore_code: leave out fenced and inline code.
         ignore_quotes: leave out quotations in double or typographic marks, and Markdown's quoted lines.
-        min_letters: with fewer letters left the verdict is unknown; a Chinese, Japanese, Korean or Thai one counts 3.
+        min_letters: with fewer letters the judge does not apply; a Chinese, Japanese, Korean or Thai one counts three.
         max_other: largest share of the text, 0 to 1, that may be in other languages.
     """
 
@@ -46,7 +51,7 @@ class LanguageJudge(Judge):
     examples = (
         (Row("Salut!", "Bonjour, je suis ravi de vous aider.", {"language": "fr"}), Outcome.SATISFIED),
         (Row("Salut!", "Hello, I am happy to help you today.", {"language": "fr"}), Outcome.VIOLATED),
-        (Row("Salut!", "42", {"language": "fr"}), Outcome.UNKNOWN),
+        (Row("Salut!", "42", {"language": "fr"}), Outcome.NOT_APPLICABLE),
         (Row("Salut!", "Bonjour.", {"language": "francais"}), Outcome.UNKNOWN),
     )
 
@@ -80,19 +85,33 @@ class LanguageJudge(Judge):
             text = pattern.sub(" ", text)
         letters = _letters(text)
         if letters < self.min_letters:
-            return Verdict.unknown(f"too short to tell its language: {letters} letters of {self.min_letters}")
-        return self._verdict(text, wanted)
+            reason = f"too short to be in a language: {letters} letters of {self.min_letters}"
+            return Verdict(Outcome.NOT_APPLICABLE, reason)
+        return self._verdict(_measured(text, wanted), wanted)
 
-    def _verdict(self, text: str, wanted: str) -> Verdict:
-        score, other = margin(text, wanted)
-        if abs(score) < _UNCLEAR:
-            return Verdict.unknown(f"the language is not clear: {wanted} or {other}, margin {score:.2f}")
-        if score < 0:
-            return Verdict.violated(f"in {other}, not in {wanted}", score)
-        share = _other_share(text, wanted)
+    def _verdict(self, pieces: list[_Piece], wanted: str) -> Verdict:
+        letters = sum(piece.letters for piece in pieces)
+        score = sum(piece.margin * piece.letters for piece in pieces) / letters
+        others = [piece for piece in pieces if piece.margin <= -_CLEAR]
+        share = sum(piece.letters for piece in others) / letters
+        if score <= -_CLEAR:
+            return Verdict.violated(f"in {_commonest(others)}, not in {wanted}", score)
         if share > self.max_other:
-            return Verdict.violated(f"{share:.0%} of the text is not in {wanted}", -share)
-        return Verdict.satisfied(f"in {wanted}", score)
+            return Verdict.violated(f"{share:.0%} of the text is in {_commonest(others)}, not in {wanted}", -share)
+        if score >= _CLEAR:
+            return Verdict.satisfied(f"in {wanted}", score)
+        if letters < _PIECE_LETTERS:
+            return Verdict(Outcome.NOT_APPLICABLE, f"too short to tell whether it is in {wanted}, margin {score:.2f}")
+        return Verdict.violated(f"not clearly in {wanted}, margin {score:.2f}", score - _CLEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some sentences: how many letters, the margin of the wanted language over the likeliest other, and that other."""
+
+    letters: int
+    margin: float
+    other: str
 
 
 def _wanted(value: Any) -> str:
@@ -106,22 +125,23 @@ def _letters(text: str) -> int:
     return len(_NOT_LETTER.sub("", text)) + (_DENSE_WEIGHT - 1) * len(_DENSE.findall(text))
 
 
-def _other_share(text: str, wanted: str) -> float:
-    """Share of the letters, 0 to 1, that stand in pieces that are clearly in another language."""
-    pieces = _pieces(text)
-    other = sum(letters for piece, letters in pieces if margin(piece, wanted)[0] <= -_UNCLEAR)
-    return other / max(1, sum(letters for _, letters in pieces))
+def _commonest(pieces: list[_Piece]) -> str:
+    letters: Counter[str] = Counter()
+    for piece in pieces:
+        letters[piece.other] += piece.letters
+    return letters.most_common(1)[0][0]
 
 
-def _pieces(text: str) -> list[tuple[str, int]]:
-    """The text in pieces of whole sentences, each with enough letters to tell its language, and their letters."""
-    pieces: list[tuple[str, int]] = []
+def _measured(text: str, wanted: str) -> list[_Piece]:
+    """The text in pieces of whole sentences, each long enough to tell its language."""
+    least = max(_PIECE_LETTERS, _letters(text) // _MAX_PIECES)
+    pieces: list[_Piece] = []
     gathered: list[str] = []
     letters = 0
     for sentence in _PIECE_END.split(text):
         gathered.append(sentence)
         letters += _letters(sentence)
-        if letters >= _PIECE_LETTERS:
-            pieces.append((" ".join(gathered), letters))
+        if letters >= least:
+            pieces.append(_Piece(letters, *margin(" ".join(gathered), wanted)))
             gathered, letters = [], 0
-    return pieces if pieces else [(text, _letters(text))]
+    return pieces or [_Piece(_letters(text), *margin(text, wanted))]
