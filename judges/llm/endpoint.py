@@ -128,7 +128,7 @@ class Endpoint:
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked = error.retry_after if isinstance(error, _TemporaryError) else None
-        own = tenacity.wait_exponential_jitter(self._settings.backoff_seconds, _LONGEST_WAIT_SECONDS)(state)
+        own = tenacity.wait_random_exponential(self._settings.backoff_seconds, _LONGEST_WAIT_SECONDS)(state)
         return own if asked is None else min(max(own, asked), _LONGEST_WAIT_SECONDS)
 
 

@@ -54,7 +54,8 @@ class LLMSettings(OptionGroup):
     retries: int = Field(default=4, ge=0)
     """Further attempts after a lost connection, a time-out, or the statuses 408, 409, 425, 429 and 5xx."""
     backoff_seconds: float = Field(default=0.5, gt=0)
-    """Wait before the first further attempt; doubles each time, with jitter; the server's Retry-After counts too."""
+    """Longest wait before the first further attempt; doubles each time; the wait is random below that, and at least
+    the server's Retry-After."""
     request_seconds: float = Field(default=30.0, gt=0)
     """Time limit of one attempt. That of a whole question, with its further attempts, is `timeout_seconds`."""
     max_batch: int = Field(default=32, ge=1)

@@ -19,7 +19,7 @@ from judges.judge import Message
 
 _MARKER = re.compile(r"\{\{(\w+)\}\}")
 _SPECIAL = re.compile(
-    r"<[|｜](?=[^<>\n]{1,80}[|｜]>)"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>
+    r"<[|｜](?=[^<>\s]{1,80}[|｜]>)"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>
     r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|BOS|EOS|PAD|UNK|MASK|think|tool_call|tool_response)>)"
     r"|<(?=(?:start_of|end_of)_[a-z_]{1,20}>|unused\d{1,4}>|extra_id_\d{1,4}>|reserved_\d{1,6}>)"
     r"|<(?=</?SYS>>)|\[(?=/?[A-Z][A-Z_]{1,30}\])",  # <<SYS>>, [INST], [/INST], [TOOL_CALLS]
