@@ -28,6 +28,7 @@ _PAIRS = (
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _DENIAL = re.compile(r"(?:\bnot|n['’]t|\bnever|\bfalse|\bwrong)\b[^.!?\n,;]{0,30}$", re.IGNORECASE)
+_DENIAL_CHARS = 60
 _AROUND_BOX = _TRAILING + "!$*)]\\`_"
 
 
@@ -53,7 +54,7 @@ def after_phrase(response: str, phrase: str) -> Answer:
     if not found:
         return Answer(problem=f"the response does not end with {phrase!r} and the answer")
     tail = text[found[-1].end() :]
-    if _DENIAL.search(text[: found[-1].start()]):
+    if denied(text[: found[-1].start()]):
         return Answer(problem="the sentence denies the answer it gives")
     answer = bare(tail)
     if not answer:
@@ -85,7 +86,7 @@ def in_box(response: str) -> Answer:
     before = text[: openings[-1].start()].rstrip("$*`_")
     if before[-1:].isalnum() or before[-1:] == "-":
         return Answer(problem=r"something is written onto \boxed{…}")
-    if _DENIAL.search(before):
+    if denied(before):
         return Answer(problem=r"the sentence denies what it puts into \boxed{…}")
     rest = text[end:].lstrip("$*)]\\`_").rstrip(_AROUND_BOX)
     if rest and not (rest[0].isspace() and is_unit(rest)):
@@ -99,6 +100,11 @@ def last_number(response: str) -> Answer:
     """The last number anywhere in the response: the lenient format, for baselines and foreign data."""
     found = re.findall(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?", visible(response))
     return Answer(found[-1]) if found else Answer(problem="the response contains no number")
+
+
+def denied(before: str) -> bool:
+    """Whether the words just before a statement deny it: "it is not true that …"."""
+    return _DENIAL.search(before[-_DENIAL_CHARS:]) is not None
 
 
 def visible(text: str) -> str:

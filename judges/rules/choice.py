@@ -1,0 +1,191 @@
+"""Multiple choice: which letter does the response settle on, and is it the right one?
+
+Looked for in this order, and the first kind that is found decides: the response is one letter, or the text of one
+choice; `\\boxed{B}`; a statement ("the answer is (B)", "Answer: B", "I choose option B"); a line that begins with a
+letter and a bracket, point or colon (`B) text`), or is a letter; a letter in brackets or in bold; a letter alone in the
+last sentence ("so it must be B."). Different letters of the kind that decides are several answers: violated. Without
+any, the response has not chosen: violated.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from judges.judge import Judge, Row
+from judges.rules.answers import denied, visible
+from judges.verdict import Outcome, Verdict
+
+MAX_LETTERS = 26
+_LAST_CHARS = 20_000
+"""A final choice stands near the end; what comes before that much text is not looked at."""
+
+_WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]{0,200})\}")
+_MARKS = re.compile(r"[*_`$]+|\\[()\[\]]")
+_NOT_A_WORD = r"(?=\s*(?:$|[.,;:!?()\[\]\n\"'/&]|(?:because|since|as|or|and|is|was)\b))"
+"""After A and I, which are words: `the answer is A dog` names no choice."""
+
+
+_IN_A_LIST = r"(?=\s*(?:$|[,;:/&]|(?:or|and)\b))"
+
+
+class ChoiceJudge(Judge):
+    """The response settles on the choice that metadata `answer` names.
+
+    `answer` is a letter (`B`, `(b)`) or the text of one choice. Metadata `choices`, a list of texts or an object of
+    letters and texts, says what can be chosen and wins over the option.
+
+    Args:
+        letters: the letters that can be chosen, where the metadata has no `choices`.
+    """
+
+    requires = frozenset({"answer"})
+    examples = (
+        (Row("Pick one.", "A is too small. The answer is (B).", {"answer": "B"}), Outcome.SATISFIED),
+        (Row("Pick one.", "B", {"answer": "two", "choices": ["one", "two"]}), Outcome.SATISFIED),
+        (Row("Pick one.", "The answer is B or C.", {"answer": "B"}), Outcome.VIOLATED),
+        (Row("Pick one.", "The answer is hard to tell.", {"answer": "B"}), Outcome.VIOLATED),
+        (Row("Pick one.", "B", {"answer": "Q"}), Outcome.UNKNOWN),
+    )
+
+    def __init__(self, letters: str = "ABCDE") -> None:
+        upper = letters.upper()
+        if not upper or len(set(upper)) < len(upper) or not set(upper) <= set(string.ascii_uppercase):
+            raise ValueError(f"`letters` must be different letters of A to Z, got {letters!r}")
+        self.letters = upper
+
+    def judge(self, row: Row) -> Verdict:
+        choices = _choices(row.metadata.get("choices"), self.letters)
+        if isinstance(choices, Verdict):
+            return choices
+        right = _letter_of(row.metadata["answer"], choices)
+        if not right:
+            among = ", ".join(choices)
+            return Verdict.unknown(f"metadata `answer` is none of the choices {among}: {row.metadata['answer']!r}")
+        if not row.response.strip():
+            return Verdict.violated("empty response")
+        kind, found = _settled(row.response, choices)
+        if not found:
+            return Verdict.violated("the response settles on no choice")
+        if len(found) > 1:
+            return Verdict.violated(f"several choices ({kind}): {', '.join(sorted(found))}")
+        (letter,) = found
+        return Verdict.of(letter == right, f"chose {letter} ({kind}); right is {right}")
+
+
+def _choices(given: Any, letters: str) -> dict[str, str] | Verdict:
+    """Letter → text of each choice, the text empty when it is not known."""
+    if given is None:
+        return dict.fromkeys(letters, "")
+    if isinstance(given, Mapping):
+        pairs = [(str(letter).strip(" ().").upper(), text) for letter, text in given.items()]
+    elif isinstance(given, (list, tuple)):
+        pairs = list(zip(string.ascii_uppercase, given, strict=False))
+    else:
+        return Verdict.unknown(f"metadata `choices` must be a list or an object, not {type(given).__name__}")
+    usable = all(len(letter) == 1 and letter in string.ascii_uppercase for letter, _ in pairs)
+    if not 2 <= len(given) <= MAX_LETTERS or not usable or len(dict(pairs)) < len(given):
+        return Verdict.unknown(f"metadata `choices` must be 2 to {MAX_LETTERS} texts, under single letters if named")
+    return {letter: str(text) for letter, text in pairs}
+
+
+def _letter_of(answer: Any, choices: Mapping[str, str]) -> str:
+    """The letter that the reference means; empty when it means none, or more than one."""
+    if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
+        return ""
+    text = str(answer).strip()
+    same = [letter for letter, choice in choices.items() if choice and _folded(choice) == _folded(text)]
+    if len(same) == 1:
+        return same[0]
+    letter = _plain(text).strip(" ().:[]").upper()
+    return letter if letter in choices and not same else ""
+
+
+def _settled(response: str, choices: Mapping[str, str]) -> tuple[str, set[str]]:
+    """How the response chooses and the letters it chooses so; no letters when it does not choose."""
+    whole = visible(response).strip()
+    text = whole[-_LAST_CHARS:]
+    plain = _plain(text)
+    some = "".join(choices)
+    alone = re.fullmatch(rf"\W*([{some}{some.lower()}])\W*", plain) if len(whole) < 50 else None
+    kinds = (
+        ("the whole response", [alone[1].upper()] if alone else _by_text(whole, choices)),
+        ("boxed", [_in_box(content, choices) for content in _BOX.findall(_unwrapped(text))]),
+        ("stated", _stated(plain, some)),
+        (
+            "at the beginning of a line",
+            re.findall(rf"(?m)^[ \t>#-]*[(\[]?([{some}])(?:[)\].:][ \t\n]|[)\].:]?$)", plain),
+        ),
+        ("in brackets", re.findall(rf"[(\[]([{some}])[)\]]", plain)),
+        ("in bold", re.findall(rf"\*\*\s*[(\[]?([{some}])[)\].:]{{0,2}}\s*\*\*", text)),
+        ("in the last sentence", _in_last_sentence(plain, some)),
+    )
+    for kind, letters in kinds:
+        if letters:
+            return kind, set(letters)
+    return "", set()
+
+
+def _stated(plain: str, some: str) -> list[str]:
+    """The letters of statements such as "the answer is B"; denied ones do not count, "B or C" counts as both."""
+    is_word = set(some) & set("AI")
+    sure = "".join(sorted(set(some) - is_word))
+    bare = "|".join([rf"[{sure}](?!\w)" if sure else "", *(rf"{letter}(?!\w){_NOT_A_WORD}" for letter in is_word)])
+    letter = rf"(?:[(\[\"']\s*[{some}]\s*[)\]\"']|{bare.strip('|')})"
+    letter_alone = rf"[(\[]?[{some}][)\]]?"
+    named = rf"(?i:the\s+)?(?:(?i:option|choice|answer|letter)\s*:?\s*)?(?P<first>{letter})"
+    joined = r"(?:\s*(?:[,/&]|\b(?i:or|and)\b))+\s*(?:(?i:maybe|perhaps|possibly|also|option|choice)\s+){0,2}"
+    more = rf"(?P<more>(?:{joined}{letter}){{0,25}})"
+    statements = (
+        rf"\b(?i:answer|choice|solution)\b[^.!?:=\n]{{0,40}}?(?:\b(?i:is|be)\b|[:=])\s*[:-]?\s*{named}{more}",
+        rf"\b(?i:choose|chose|pick|select|go\s+with|(?:correct|right|best)\s+(?:option|one)\s+is)\s+{named}{more}",
+        rf"(?<!\w)(?P<first>{letter_alone})(?P<more>\s+is\s+(?:the\s+)?(?i:correct|right|best|true)\b)",
+    )
+    only = re.compile(rf"(?<!\w)[{some}](?!\w)")
+    return [
+        found
+        for statement in statements
+        for match in re.finditer(statement, plain)
+        if not denied(plain[max(0, match.start() - 60) : match.start()])
+        for found in only.findall(match["first"] + match["more"])
+    ]
+
+
+def _in_box(content: str, choices: Mapping[str, str]) -> str:
+    """The letter in a box, perhaps with the choice's text after it; `?` when the box holds no choice."""
+    match = re.fullmatch(rf"\W*([{''.join(choices)}])(?:\W.*)?", _plain(content), re.DOTALL)
+    return match[1] if match else next(iter(_by_text(content, choices)), "?")
+
+
+def _in_last_sentence(plain: str, some: str) -> list[str]:
+    last = re.split(r"[.!?]\s|\n", plain.strip().rstrip(".!?"))[-1]
+    sure, words = "".join(sorted(set(some) - set("AI"))), "".join(sorted(set(some) & set("AI")))
+    letter = "|".join(
+        pattern for given, pattern in ((sure, rf"[{sure}](?![\w'’-])"), (words, rf"[{words}]{_IN_A_LIST}")) if given
+    )
+    found = re.finditer(rf"(?<![\w'’-])(?:{letter})", last)
+    return [match[0] for match in found if not denied(last[max(0, match.start() - 60) : match.start()])]
+
+
+def _by_text(whole: str, choices: Mapping[str, str]) -> list[str]:
+    """The choice whose text the response is."""
+    if len(whole) > 2000:
+        return []
+    folded = _folded(whole)
+    return [letter for letter, text in choices.items() if text and _folded(text) == folded]
+
+
+def _unwrapped(text: str) -> str:
+    return _WRAPPER.sub(r"\1", text)
+
+
+def _plain(text: str) -> str:
+    """`text` without emphasis, dollar signs and LaTeX around letters."""
+    return _MARKS.sub("", _BOX.sub(r"\1", _unwrapped(text)))
+
+
+def _folded(text: str | Iterable[str]) -> str:
+    return " ".join(str(text).casefold().split()).strip(" .*_`$\"'")
