@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from judges import Row, Verdict
-from judges.rules.instruction_following import INSTRUCTIONS, InstructionFollowingJudge
+from judges.rules.instruction_following import InstructionFollowingJudge
 from judges.rules.instruction_following.sentences import count_sentences
+from judges.rules.instruction_following.table import PUBLIC
 
 ENGLISH = "The weather was fine this morning and we walked along the river until noon"
 GERMAN = "Das Wetter war heute Morgen schön und wir gingen bis zum Mittag am Fluss entlang"
@@ -31,6 +32,13 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("keywords:letter_frequency", {"letter": "#", "let_frequency": 2, "let_relation": LEAST}, ["## x"], ["# x"]),
     ("language:response_language", {"language": "de"}, [GERMAN], [ENGLISH, "12345", "?!"]),
     ("language:response_language", {"language": "en"}, [ENGLISH], [GERMAN]),
+    ("language:response_language", {"language": "zh"}, ["我们每天早上沿着河边散步。"], [ENGLISH, GERMAN]),
+    (
+        "language:response_language",
+        {"language": "is"},
+        ["Þorpið mitt er mjög fallegt og við göngum á hverjum morgni"],
+        [GERMAN],
+    ),
     (
         "length_constraints:number_sentences",
         {"num_sentences": 3, "relation": LEAST},
@@ -145,22 +153,23 @@ def test_each_instruction_type(id: str, kwargs: dict[str, Any], good: list[str],
 
 
 def test_all_25_public_types_are_known_and_tried() -> None:
-    assert len(INSTRUCTIONS) == 25
-    assert {case[0] for case in CASES} == INSTRUCTIONS.keys()
+    assert len(PUBLIC) == 25
+    assert {case[0] for case in CASES} == PUBLIC.keys()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_an_empty_response_follows_nothing(case: tuple[str, dict[str, Any], list[str], list[str]]) -> None:
     for strict in (True, False):
-        assert judged(" \n", [case[0]], [case[1]], strict) == Verdict.violated("empty response")
+        assert judged(" \n", [case[0]], [case[1]], strict) == Verdict.violated("empty response", -1.0)
 
 
 def test_every_instruction_must_be_followed_and_the_reason_names_those_that_are_not() -> None:
     ids = ["punctuation:no_comma", "startend:quotation", "length_constraints:number_words"]
     kwargs: list[dict[str, Any]] = [{}, {}, {"num_words": 2, "relation": "at least"}]
-    assert judged('"a b"', ids, kwargs) == Verdict.satisfied("follows 3 of 3 instructions")
+    assert judged('"a b"', ids, kwargs) == Verdict.satisfied("follows 3 of 3 instructions", 1.0)
     verdict = judged('"a, b', ids, kwargs)
-    assert verdict == Verdict.violated("2 of 3 instructions not followed: punctuation:no_comma, startend:quotation")
+    reason = "2 of 3 instructions not followed: punctuation:no_comma, startend:quotation"
+    assert verdict == Verdict.violated(reason, -2 / 3)
 
 
 def test_tabular_copies_with_nulls_and_decimal_counts_are_read() -> None:
@@ -194,6 +203,11 @@ def test_tabular_copies_with_nulls_and_decimal_counts_are_read() -> None:
         ),
         (["length_constraints:number_words"], [{"num_words": 3, "relation": "at most"}], "'less than' or 'at least'"),
         (["keywords:existence"], [{"keywords": []}], "at least 1 item"),
+        (
+            ["language:response_language"],
+            [{"language": "eng"}],
+            "unknown language (ISO 639-1 code) 'eng'. Did you mean",
+        ),
         (["keywords:existence"], [{"keywords": "sun"}], "valid array"),
     ],
 )

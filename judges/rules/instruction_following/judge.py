@@ -9,8 +9,9 @@ from typing import Any
 from judges.errors import JudgesError, unknown_name
 from judges.judge import Judge, Row
 from judges.options import bind
+from judges.rules.instruction_following.arguments import check_bounds
 from judges.rules.instruction_following.language import detect
-from judges.rules.instruction_following.table import INSTRUCTIONS
+from judges.rules.instruction_following.table import COUNTED, INSTRUCTIONS
 from judges.verdict import Outcome, Verdict
 
 
@@ -30,7 +31,10 @@ class Instruction:
             raise JudgesError(f"kwargs of {id} must be a mapping, not {type(arguments).__name__}")
         # Tabular copies of the data name every argument of every instruction (null) and store whole numbers as 3.0.
         given = {key: _whole(value) for key, value in (arguments or {}).items() if value is not None}
-        return cls(id, bind(INSTRUCTIONS[id], given, id, "argument"))
+        bound = bind(INSTRUCTIONS[id], given, id, "argument")
+        if id in COUNTED:
+            _check_bounds(id, bound)
+        return cls(id, bound)
 
     def followed_by(self, text: str) -> bool:
         """Does the text follow it? An empty text follows nothing."""
@@ -39,6 +43,8 @@ class Instruction:
 
 class InstructionFollowingJudge(Judge):
     """Every verifiable instruction in metadata `instruction_id_list` and `kwargs` (IFEval's form) is followed.
+
+    The score is 1 when all are followed, else minus the share of those that are not: partial credit is 1 + score.
 
     Args:
         strict: judge the response as it is. If false, an instruction also counts as followed when the response
@@ -70,12 +76,14 @@ class InstructionFollowingJudge(Judge):
         except JudgesError as error:
             return Verdict.unknown(str(error))
         if not row.response.strip():
-            return Verdict.violated("empty response")
+            return Verdict.violated("empty response", -1.0)
         texts = [row.response] if self.strict else _loose_variants(row.response)
         failed = [item.id for item in instructions if not any(map(item.followed_by, texts))]
+        number = len(instructions)
         if not failed:
-            return Verdict.satisfied(f"follows {len(instructions)} of {len(instructions)} instructions")
-        return Verdict.violated(f"{len(failed)} of {len(instructions)} instructions not followed: {', '.join(failed)}")
+            return Verdict.satisfied(f"follows {number} of {number} instructions", 1.0)
+        reason = f"{len(failed)} of {number} instructions not followed: {', '.join(failed)}"
+        return Verdict.violated(reason, -len(failed) / number)
 
 
 def _instructions(metadata: Mapping[str, Any]) -> list[Instruction]:
@@ -88,6 +96,13 @@ def _instructions(metadata: Mapping[str, Any]) -> list[Instruction]:
     if len(ids) != len(arguments):
         raise JudgesError(f"{len(ids)} entries in `instruction_id_list`, but {len(arguments)} in `kwargs`")
     return [Instruction.parse(id, given) for id, given in zip(ids, arguments, strict=True)]
+
+
+def _check_bounds(id: str, arguments: Mapping[str, Any]) -> None:
+    try:
+        check_bounds(**{key: value for key, value in arguments.items() if key in ("exactly", "at_least", "at_most")})
+    except JudgesError as error:
+        raise JudgesError(f"{id}: {error}") from None
 
 
 def _whole(value: Any) -> Any:

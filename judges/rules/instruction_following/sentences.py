@@ -1,4 +1,4 @@
-"""Counts sentences without trained data, close to what the Punkt tokenizer of the public checkers does.
+"""Splits sentences without trained data, close to what the Punkt tokenizer of the public checkers does.
 
 A sentence ends with `.`, `!` or `?` before white space, a closing quote or a bracket. A line break alone ends none.
 Not ends: abbreviations, initials and an ellipsis, unless a word follows that commonly opens a sentence; a number's full
@@ -36,9 +36,20 @@ _END_INSIDE = re.compile(r"[!?][])};\"':*@(\[{]")
 
 def count_sentences(text: str) -> int:
     """Number of sentences; words after the last full stop count as one more."""
+    return len(split_sentences(text))
+
+
+def split_sentences(text: str) -> list[list[str]]:
+    """The sentences, each as its tokens between white space."""
     tokens = text.split()
-    ends = [_ends_sentence(token, follower) for token, follower in zip_longest(tokens, tokens[1:], fillvalue="")]
-    return sum(ends) + (1 if ends and not ends[-1] else 0)
+    sentences: list[list[str]] = []
+    current: list[str] = []
+    for token, follower in zip_longest(tokens, tokens[1:], fillvalue=""):
+        current.append(token)
+        if _ends_sentence(token, follower):
+            sentences.append(current)
+            current = []
+    return [*sentences, current] if current else sentences
 
 
 def _ends_sentence(token: str, follower: str) -> bool:

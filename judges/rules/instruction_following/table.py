@@ -1,4 +1,4 @@
-"""The public instruction ids and their checkers: `checker(text, **kwargs) -> bool`."""
+"""The instruction ids and their checkers, `checker(text, **kwargs) -> bool`: the 25 public ones and our own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from judges.rules.instruction_following import (
     keywords,
     language,
     length,
+    own_counts,
+    own_forms,
+    own_wording,
     punctuation,
     startend,
 )
 
 Checker = Callable[..., bool]
 
-INSTRUCTIONS: dict[str, Checker] = {
+PUBLIC: dict[str, Checker] = {
     "keywords:existence": keywords.existence,
     "keywords:frequency": keywords.frequency,
     "keywords:forbidden_words": keywords.forbidden_words,
@@ -45,3 +48,37 @@ INSTRUCTIONS: dict[str, Checker] = {
     "change_case:english_lowercase": case.english_lowercase,
     "punctuation:no_comma": punctuation.no_comma,
 }
+"""IFEval's ids."""
+
+COUNTED: dict[str, Checker] = {
+    "cgpo:words": own_counts.words,
+    "cgpo:sentences": own_counts.sentences,
+    "cgpo:paragraphs": own_counts.paragraphs,
+    "cgpo:lines": own_counts.lines,
+    "cgpo:characters": own_counts.characters,
+    "cgpo:bullets": own_counts.bullets,
+    "cgpo:numbered_list": own_counts.numbered_list,
+    "cgpo:headings": own_counts.headings,
+    "cgpo:emoji": own_counts.emoji,
+    "cgpo:word_frequency": own_counts.word_frequency,
+}
+"""Our ids that take the bounds `exactly`, `at_least` and `at_most`."""
+
+OWN: dict[str, Checker] = {
+    **COUNTED,
+    "cgpo:sentence_length": own_counts.sentence_length,
+    "cgpo:start_phrase": own_wording.start_phrase,
+    "cgpo:line_start": own_wording.line_start,
+    "cgpo:keyword_order": own_wording.keyword_order,
+    "cgpo:alphabetical_list": own_wording.alphabetical_list,
+    "cgpo:no_repeated_words": own_wording.no_repeated_words,
+    "cgpo:no_digits": own_wording.no_digits,
+    "cgpo:script": own_wording.script,
+    "cgpo:csv": own_forms.csv_form,
+    "cgpo:yaml": own_forms.yaml_form,
+    "cgpo:json_keys": own_forms.json_keys,
+    "cgpo:markdown_table": own_forms.markdown_table,
+    "cgpo:code_block": own_forms.code_block,
+}
+
+INSTRUCTIONS: dict[str, Checker] = PUBLIC | OWN
