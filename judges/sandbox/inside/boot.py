@@ -1,0 +1,60 @@
+"""The first thing that runs in every box: takes limits, sets them for good, says that it is ready.
+
+Whoever reads `READY` knows that everything up to here worked; what fails later is due to what runs in the box.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from typing import Any
+
+from judges.sandbox.inside.codec import Channel, CodecError, Reference, decode
+
+READY = b"ready"
+
+
+def main(connection: Any, role: str) -> None:
+    """Serves as `candidate` or `tests` on a connected socket. The first frame holds the limits, by their names."""
+    channel = Channel(connection)
+    limits = decode(channel.receive(), _no_reference)
+    _silence()
+    _limit(limits)
+    _builtins_of_a_script()
+    channel.send(READY)
+    sys.modules[f"judges.sandbox.inside.{role}"].main(channel)
+
+
+def _no_reference(reference: Reference) -> Any:
+    raise CodecError("a reference where there is none")
+
+
+def _silence() -> None:
+    """Standard input is empty, output goes nowhere."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _limit(limits: dict[str, int]) -> None:
+    """Sets hard limits: not even the code that sets them can raise them again."""
+    import resource
+
+    for name, value in limits.items():
+        which = getattr(resource, name)
+        _, hard = resource.getrlimit(which)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        extra = 1 if name == "RLIMIT_CPU" else 0  # the soft limit's signal says which limit it was; the hard one kills
+        resource.setrlimit(
+            which, (value, value + extra if hard == resource.RLIM_INFINITY else min(value + extra, hard))
+        )
+
+
+def _builtins_of_a_script() -> None:
+    """`exit` and `quit`, which scripts use although they belong to the interactive interpreter."""
+    import _sitebuiltins
+
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))

@@ -1,0 +1,241 @@
+"""A sandbox server: `python -m judges.sandbox.serve --host 127.0.0.1 --port 8765`.
+
+It runs programs for judges with `sandbox: {backend: http, url: …}`. Connections are taken by threads; a few workers,
+each with boxes of its own, run one program at a time, and what finds too many waiting is told to come again (503).
+With the environment variable JUDGES_SANDBOX_TOKEN set, requests need `Authorization: Bearer …`. There is no
+encryption: beyond one machine, put it behind a proxy that has TLS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, Full, Queue
+from typing import Any
+
+from judges.errors import JudgesError
+from judges.sandbox.box import SandboxError
+from judges.sandbox.local import Case, LocalSandbox
+from judges.sandbox.options import SandboxOptions
+from judges.sandbox.remote import TOKEN_VARIABLE
+from judges.verdict import Verdict
+
+MAX_REQUEST_BYTES = 64 * 2**20
+_LIMITS = ("wall_seconds", "cpu_seconds", "memory_mib", "processes", "file_mib", "output_kib")
+_READ_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request."""
+
+    program: str
+    limits: dict[str, Any]
+    tests: list[str]
+    entry_point: str
+    cases: list[Case]
+    by_token: bool
+
+    @classmethod
+    def parse(cls, data: bytes) -> Job:
+        """Raises ValueError for what is no request."""
+        content = json.loads(data)
+        if not isinstance(content, dict):
+            raise ValueError("a request is a JSON object")
+        known = {"program", "limits", "tests", "entry_point", "cases", "by_token"}
+        if content.keys() - known:
+            raise ValueError(f"unknown keys: {sorted(content.keys() - known)}")
+        job = cls(
+            content.get("program", ""),
+            content.get("limits", {}),
+            content.get("tests", []),
+            content.get("entry_point", ""),
+            [_case(pair) for pair in content.get("cases", [])],
+            content.get("by_token", False),
+        )
+        texts = [job.program, job.entry_point, *job.tests]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(job.limits, dict):
+            raise ValueError("program, entry_point and tests must be text, limits an object")
+        if bool(job.tests) == bool(job.cases):
+            raise ValueError("either tests or cases are needed")
+        return job
+
+
+def _case(pair: Any) -> Case:
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+        raise ValueError("a case is a list of two texts")
+    return Case(*pair)
+
+
+class Workers:
+    """Threads that run programs, each with its boxes.
+
+    Args:
+        ceiling: limits that no request exceeds.
+        count: programs that run at the same time.
+        waiting: requests that may wait for their turn.
+    """
+
+    def __init__(self, ceiling: SandboxOptions, count: int, waiting: int) -> None:
+        self.ceiling = ceiling
+        self._jobs: Queue[tuple[Job, Future[Verdict]]] = Queue(waiting)
+        self._stop = threading.Event()
+        # The threads live as long as the server: the kernel ends a box with the thread that started it.
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> Future[Verdict]:
+        """Queues a job. Raises queue.Full when too many wait."""
+        future: Future[Verdict] = Future()
+        self._jobs.put_nowait((job, future))
+        return future
+
+    def close(self) -> None:
+        """Ends threads and boxes after the programs that run now."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        sandboxes: dict[SandboxOptions, LocalSandbox] = {}
+        try:
+            while not self._stop.is_set():
+                try:
+                    job, future = self._jobs.get(timeout=0.2)
+                except Empty:
+                    continue
+                future.set_result(self._run(job, sandboxes))
+        finally:
+            for sandbox in sandboxes.values():
+                sandbox.close()
+
+    def _run(self, job: Job, sandboxes: dict[SandboxOptions, LocalSandbox]) -> Verdict:
+        try:
+            sandbox = self._sandbox(job.limits, sandboxes)
+            if job.tests:
+                return sandbox.run_tests(job.program, job.tests, job.entry_point)
+            return sandbox.run_cases(job.program, job.cases, job.by_token)
+        except (JudgesError, SandboxError) as error:
+            return Verdict.unknown(str(error))
+        except Exception as error:  # noqa: BLE001 - the boundary of a worker: it must go on
+            return Verdict.unknown(f"{type(error).__name__}: {error}")
+
+    def _sandbox(self, limits: dict[str, Any], sandboxes: dict[SandboxOptions, LocalSandbox]) -> LocalSandbox:
+        """The worker's sandbox for these limits; only the last one is kept."""
+        asked = SandboxOptions.parse({name: limits[name] for name in limits if name in _LIMITS}, "the request")
+        least = {name: min(getattr(asked, name), getattr(self.ceiling, name)) for name in _LIMITS}
+        options = self.ceiling.model_copy(update=least)
+        if options not in sandboxes:
+            for other in sandboxes.values():
+                other.close()
+            sandboxes.clear()
+            sandboxes[options] = LocalSandbox(options)
+        return sandboxes[options]
+
+
+class Server(ThreadingHTTPServer):
+    """The HTTP side.
+
+    Args:
+        address: host and port; port 0 takes a free one.
+        workers: what runs the programs.
+        token: what requests must bear; None: nothing.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], workers: Workers, token: str | None) -> None:
+        self.workers, self.token = workers, token
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    timeout = _READ_SECONDS
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(200 if self.path == "/health" else 404, {"status": "ok"} if self.path == "/health" else {})
+
+    def do_POST(self) -> None:
+        self.close_connection = True  # what is left of a refused request must not be read as the next one
+        if self.path != "/run":
+            self._answer(404, {"error": "only /run and /health exist"})
+        elif not self._may():
+            self._answer(401, {"error": "a bearer token is needed"})
+        elif not 0 < self._length() <= MAX_REQUEST_BYTES:
+            self._answer(413, {"error": f"Content-Length must be 1 to {MAX_REQUEST_BYTES}"})
+        else:
+            self._run(self.rfile.read(self._length()))
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Requests are not logged: there are thousands."""
+
+    def _run(self, data: bytes) -> None:
+        try:
+            future = self.server.workers.submit(Job.parse(data))
+        except (ValueError, TypeError, RecursionError) as error:
+            self._answer(400, {"error": str(error)})
+        except Full:
+            self._answer(503, {"error": "too many programs wait"})
+        else:
+            verdict = future.result()
+            self._answer(200, {"verdict": verdict.outcome.value, "reason": verdict.reason})
+
+    def _may(self) -> bool:
+        token = self.server.token
+        given = self.headers.get("Authorization", "")
+        return token is None or hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
+    def _length(self) -> int:
+        text = self.headers.get("Content-Length", "")
+        return int(text) if text.isascii() and text.isdigit() else -1
+
+    def _answer(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is interrupted. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m judges.sandbox.serve", description=__doc__.partition("\n")[0])
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one")
+    parser.add_argument("--programs", type=int, default=max(1, os.cpu_count() or 1), help="run at the same time")
+    parser.add_argument("--waiting", type=int, default=1000, help="requests that may wait; more get a 503")
+    parser.add_argument("--limits", type=json.loads, default={}, help="JSON: sandbox options that no request exceeds")
+    given = parser.parse_args(arguments)
+    try:
+        ceiling = SandboxOptions.parse({"wall_seconds": 60.0, "cpu_seconds": 60, "memory_mib": 2048, **given.limits})
+        LocalSandbox(ceiling)  # refuses to serve where nothing isolates
+    except (JudgesError, SandboxError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    workers = Workers(ceiling, max(1, given.programs), given.waiting)
+    with Server((given.host, given.port), workers, os.environ.get(TOKEN_VARIABLE) or None) as server:
+        print(f"serving on http://{given.host}:{server.server_address[1]}", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            workers.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
