@@ -182,7 +182,7 @@ def test_check_of_a_plugin_finds_what_breaks_the_contract(install) -> None:
     result = judges("check", "bad", path=[str(folder)])
     assert result.returncode == 1
     assert "FAILED deterministic" in result.stdout
-    assert "FAILED hostile texts: empty: unknown (the worker process died" in result.stdout
+    assert "FAILED stays in its process: empty: ended the process: ended its process (exit status 1)" in result.stdout
     assert "ok     serialisable" in result.stdout
     assert judges("check", "bda", path=[str(folder)]).returncode == 2
 
