@@ -16,7 +16,7 @@ from cgpo.rewards.model import Reward, score_all
 from cgpo.rollout.engine import RolloutEngine
 from cgpo.stratum import Stratum
 from cgpo.types import GenerationRequest, JudgedRollout, Rollout
-from judges import Judgement, Row
+from judges import Judgement
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -41,8 +41,7 @@ def generate_and_judge(
     pending: dict[tuple[str, str, int], tuple[Rollout, Future[Judgement]]] = {}
     for rollout in engine.generate(requests):
         request = rollout.request
-        row = Row(request.prompt.messages, rollout.response, request.prompt.metadata)
-        judging = strata[request.stratum].mixture.submit(row)
+        judging = strata[request.stratum].submit(rollout)
         pending[request.stratum, request.prompt.id, request.index] = (rollout, judging)
         progress(len(pending), len(requests))
         check_stop()

@@ -107,7 +107,7 @@ def check_names(settings: RunSettings) -> None:
         ConfigError: an unknown name or option, with the allowed ones and the nearest match.
     """
     from cgpo.data.generators import generator_names
-    from judges import registry
+    from judges.constraint import Constraint
 
     if settings.rollout.engine not in plugins.names("cgpo.rollout_engines"):
         allowed = plugins.names("cgpo.rollout_engines")
@@ -123,7 +123,7 @@ def check_names(settings: RunSettings) -> None:
                 raise ConfigError(unknown_name("prompt generator", prompts.generator, generator_names(), where))
         for spec in stratum.judges:
             try:
-                registry.check(spec)
+                Constraint.parse(spec)
             except ValueError as error:
                 raise ConfigError(f"strata.{name}.judges: {error}") from error
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from judges.registry import JudgeSpec
+from judges.llm.settings import LLMSettings
+from judges.spec import JudgeSpec
 
 
 class Settings(BaseModel):
@@ -136,7 +137,10 @@ class StratumSettings(Settings):
     sampling: SamplingSettings = SamplingSettings()
     """How responses are sampled."""
     judges: list[JudgeEntry] = []
-    """The mixture: names, or `{name: …, option: …}`. A response is feasible when every judge is satisfied."""
+    """The mixture: names, or `{name: …, option: …}`. A response is feasible when every judge is satisfied.
+    Besides a judge's own options: `as`, `threshold`, `abstain_within`, `timeout_seconds` (docs/judges.md)."""
+    hide_reasoning: bool = False
+    """Leave what stands between `<think>` and `</think>` out of what judges see. Rewards still see everything."""
     rewards: dict[str, Annotated[float, Field(ge=0)]] = {}
     """Reward name → weight (≥ 0, not all 0); names are those of the top-level `rewards`."""
     optimizer: SerializeAsAny[OptimizerSettings]
@@ -151,10 +155,10 @@ class StratumSettings(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> StratumSettings:
-        names = [spec.name for spec in self.judges]
+        names = [spec.label for spec in self.judges]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise ValueError(f"judge named twice: {', '.join(twice)}")
+            raise ValueError(f"judge named twice: {', '.join(twice)}; give one of them another name with `as`")
         if not self.rewards:
             raise ValueError("`rewards` is empty: name at least one, e.g. rewards: {helpfulness: 1.0}")
         if sum(self.rewards.values()) <= 0:
@@ -185,6 +189,23 @@ class RewardSettings(Settings):
     """Padded tokens scored at once."""
     max_missing_rate: float = Field(default=0.1, ge=0, le=1)
     """Largest share of missing scores (NaN, infinite) in a step before the run stops."""
+
+
+class JudgingSettings(Settings):
+    """What judges run on."""
+
+    processes: int | None = Field(default=None, ge=1)
+    """Worker processes for rule judges, on each rank. Unset: one less than the processors, 1 to 8."""
+    memory_gib: float | None = Field(default=4.0, gt=0)
+    """Address space of one worker in GiB. null: no limit, for plugins that load models."""
+    early_stop: bool = False
+    """Ask judges that start programs or ask models only when the cheaper ones found no violation; the others'
+    verdicts are then `not_judged`."""
+    cache: str = Field(default="run", min_length=1)
+    """Where verdicts are kept that are dear to obtain, so that the same question is not asked twice: `run` (in the run
+    directory), `off`, or a file that several runs share."""
+    llm: LLMSettings | None = None
+    """A model for judges to share: `{name: factuality, llm: ${judging.llm}}`. The group `judge` fills it."""
 
 
 class TrainSettings(Settings):
@@ -345,6 +366,8 @@ class RunSettings(Settings):
     """Name → stratum."""
     rewards: dict[str, RewardSettings] = {}
     """Name → reward that strata may use."""
+    judging: JudgingSettings = JudgingSettings()
+    """What judges run on."""
     train: TrainSettings = TrainSettings()
     """The optimiser step and its schedule."""
     eval: EvalSettings = EvalSettings()

@@ -57,20 +57,21 @@ def _said(found: Mapping[str, Sequence[JudgedRollout]]) -> dict[str, list[_Said]
     """Every verdict, and the outcome of every response; neutral verdicts concern nobody."""
     return {
         name: [
-            *((_WHOLE, j.outcome, _first_unknown(j)) for j in judged),
             *(
                 (judge, v.outcome, v.reason)
                 for j in judged
                 for judge, v in j.judgement.verdicts.items()
                 if v.outcome not in NEUTRAL
             ),
+            *((_WHOLE, j.outcome, _first_unknown(j)) for j in judged),  # last: a judge's name says more
         ]
         for name, judged in found.items()
     }
 
 
 def _first_unknown(judged: JudgedRollout) -> str:
-    reasons = [v.reason for v in judged.judgement.verdicts.values() if v.outcome is Outcome.UNKNOWN]
+    verdicts = judged.judgement.verdicts.items()
+    reasons = [f"{name}: {v.reason}" for name, v in verdicts if v.outcome is Outcome.UNKNOWN]
     return reasons[0] if reasons else "its reward is missing"
 
 

@@ -28,7 +28,11 @@ from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.quantities import step_metrics
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
-from judges.workers import JudgeWorkers
+from judges.errors import JudgesError
+from judges.runtime import JudgeRuntime
+
+VERDICTS_NAME = "verdicts.sqlite"
+"""The verdict cache in a run directory."""
 
 
 @dataclass
@@ -164,10 +168,10 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         check_engine(settings.rollout.engine)
         check_batches(settings, distributed.world_size())
         display.phase("loading judges and prompts")
-        workers = stack.enter_context(JudgeWorkers())
+        runtime = stack.enter_context(open_judges(settings, run_dir))
         tokenizer = load_tokenizer(settings.model.name, settings.model)
         length = context_length(settings.model)
-        strata = build_strata(settings, tokenizer, length, workers)
+        strata = build_strata(settings, tokenizer, length, runtime)
         for stratum in strata.values():
             if any(stratum.dropped):
                 train, heldout = stratum.dropped
@@ -220,6 +224,21 @@ def engine_context(settings: RunSettings, length: int) -> EngineContext:
         rank=distributed.rank(),
         world_size=distributed.world_size(),
     )
+
+
+def open_judges(settings: RunSettings, run_dir: Path) -> JudgeRuntime:
+    """What the run's judges run on.
+
+    Raises:
+        ConfigError: the verdict cache cannot be used.
+    """
+    judging = settings.judging
+    files = {"run": run_dir / VERDICTS_NAME, "off": None}
+    cache = files[judging.cache] if judging.cache in files else Path(judging.cache)
+    try:
+        return JudgeRuntime(judging.processes, memory_gib=judging.memory_gib, cache=cache)
+    except JudgesError as error:
+        raise ConfigError(f"judging.cache: {error}") from error
 
 
 def check_batches(settings: RunSettings, world_size: int) -> None:

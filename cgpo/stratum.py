@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +17,10 @@ from cgpo.optimizers.base import StratumOptimizer
 from cgpo.rewards.calibration import calibrate, ranking_reward
 from cgpo.rollout.engine import request_seed
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
-from judges import Judgement, Outcome, Verdict
+from judges import Judgement, Outcome, Row, Verdict
 from judges.mixture import Mixture
-from judges.workers import JudgeWorkers
+from judges.reasoning import without_reasoning
+from judges.runtime import JudgeRuntime
 
 BASELINE_STEP = -1
 EVALUATION_STEP = -2
@@ -84,6 +86,12 @@ class Stratum:
         seed = request_seed(run_seed, step, self.name, prompt.id, index)
         return GenerationRequest(self.name, prompt, ids, index, seed, sampling)
 
+    def submit(self, rollout: Rollout) -> Future[Judgement]:
+        """Gives a finished response to the judges."""
+        prompt, response = rollout.request.prompt, rollout.response
+        seen = without_reasoning(response) if self.settings.hide_reasoning else response
+        return self.mixture.submit(Row(prompt.messages, seen, prompt.metadata))
+
     def judged(
         self,
         rollout: Rollout,
@@ -106,7 +114,7 @@ class Stratum:
 
 
 def build_strata(
-    settings: RunSettings, tokenizer: Any, context_length: int, workers: JudgeWorkers
+    settings: RunSettings, tokenizer: Any, context_length: int, runtime: JudgeRuntime
 ) -> dict[str, Stratum]:
     """Loads every stratum's prompts, judges and optimiser.
 
@@ -114,16 +122,12 @@ def build_strata(
         DataError: a data set is empty, unreadable, or lacks what the stratum's judges need.
         ConfigError: an unknown name.
     """
-    return {
-        name: _build(name, stratum, settings.seed, tokenizer, context_length, workers)
-        for name, stratum in settings.strata.items()
-    }
+    return {name: _build(name, settings, tokenizer, context_length, runtime) for name in settings.strata}
 
 
-def _build(
-    name: str, settings: StratumSettings, seed: int, tokenizer: Any, context_length: int, workers: JudgeWorkers
-) -> Stratum:
-    mixture = Mixture(settings.judges, workers)
+def _build(name: str, run: RunSettings, tokenizer: Any, context_length: int, runtime: JudgeRuntime) -> Stratum:
+    settings, seed = run.strata[name], run.seed
+    mixture = Mixture(settings.judges, runtime, early_stop=run.judging.early_stop)
     required = mixture.required_metadata()
     max_tokens = settings.sampling.max_tokens
 

@@ -59,6 +59,12 @@ class JudgeSpec:
         return {"name": self.name, **self.options} if self.options else self.name
 
     @property
+    def label(self) -> str:
+        """The name of its verdicts in a mixture: that of the option `as`, or the judge's."""
+        label = self.options.get("as")
+        return label if isinstance(label, str) else self.name
+
+    @property
     def key(self) -> str:
         """Canonical text: equal for specs that mean the same."""
         return json.dumps([self.name, self.options], sort_keys=True)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 
 from cgpo import distributed
 from cgpo.collection import generate_and_judge
 from cgpo.config import RunSettings
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.rollout.engine import create_engine
-from cgpo.session import engine_context
+from cgpo.session import engine_context, open_judges
 from cgpo.stages.preferences import Sample
 from cgpo.stages.progress import StageProgress
 from cgpo.stratum import Stratum, build_strata
 from cgpo.types import GenerationRequest, Rollout
 from judges import Judgement, Outcome
-from judges.workers import JudgeWorkers
 
 PREFERENCE_STEP = -3
 """In place of a step's number in the seeds of these responses (`cgpo.stratum` has −1 and −2)."""
@@ -30,8 +30,8 @@ def collect_samples(settings: RunSettings, progress: StageProgress) -> list[Samp
     """
     tokenizer = load_tokenizer(settings.model.name, settings.model)
     length = context_length(settings.model)
-    with JudgeWorkers() as workers:
-        strata = build_strata(settings, tokenizer, length, workers)
+    with open_judges(settings, Path(settings.run_dir)) as runtime:
+        strata = build_strata(settings, tokenizer, length, runtime)
         requests = preference_requests(settings, strata)[distributed.rank() :: distributed.world_size()]
         progress.message(f"starting the rollout engine ({settings.rollout.engine})")
         engine = create_engine(settings.rollout.engine, engine_context(settings, length))

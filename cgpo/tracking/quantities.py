@@ -3,6 +3,10 @@
 <stratum>/responses, /satisfied, /violated, /unknown          counts
 <stratum>/satisfied_rate, /satisfied_rate/<judge>             satisfied over known verdicts
 <stratum>/unknown_rate, /unknown_rate/<judge>                 unknown over responses (that the judge concerned)
+<stratum>/not_judged/<judge>                                  verdicts skipped after another judge's violation
+<stratum>/judge_seconds/<judge>, /judge_calls/…, /judge_tokens/…   what the verdicts took, over all ranks; calls and
+                                                              tokens of judges that ask models
+<stratum>/cache_hit_rate/<judge>                              verdicts that were known already, of a cached judge
 <stratum>/calibrated_reward, /reward/<name>, /log_ratio       means over the responses that have one
 <stratum>/response_tokens, /truncated_rate                    mean length; share cut off at the token limit
 tokens/response                                               over all strata
@@ -13,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cgpo.tracking.rollouts import RolloutRow
-from judges import NEUTRAL, Outcome
+from judges import NEUTRAL, Cost, Outcome
 
 
 def step_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
@@ -42,9 +46,25 @@ def _stratum_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         said = [row.verdicts[judge].outcome for row in rows if judge in row.verdicts]
         rates = _rates([outcome for outcome in said if outcome not in NEUTRAL])
         metrics |= {f"{name}/{judge}": value for name, value in rates.items()}
+        if Outcome.NOT_JUDGED in said:
+            metrics[f"not_judged/{judge}"] = said.count(Outcome.NOT_JUDGED)
+        metrics |= {f"{name}/{judge}": value for name, value in _costs(rows, judge).items()}
     for reward in dict.fromkeys(name for row in rows for name in row.rewards):
         metrics[f"reward/{reward}"] = _mean(row.rewards.get(reward) for row in rows)
     return metrics
+
+
+def _costs(rows: Sequence[RolloutRow], judge: str) -> dict[str, float | None]:
+    costs = [verdict.cost for row in rows if (verdict := row.verdicts.get(judge)) and verdict.cost]
+    if not costs:
+        return {}
+    total = sum(costs, Cost(verdicts=0))
+    found: dict[str, float | None] = {"judge_seconds": total.seconds}
+    if total.calls:
+        found |= {"judge_calls": total.calls, "judge_tokens": total.tokens}
+    if total.calls or total.cached:
+        found["cache_hit_rate"] = total.cached / total.verdicts
+    return found
 
 
 def _rates(outcomes: Sequence[Outcome]) -> dict[str, float | None]:

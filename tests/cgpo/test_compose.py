@@ -118,3 +118,32 @@ def test_no_experiment_says_what_to_choose() -> None:
 def test_a_missing_config_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         compose([QUICKSTART], config_dir=str(tmp_path / "absent"))
+
+
+def test_a_model_that_judges_share() -> None:
+    facts = (
+        "strata.chat.judges=[{name: factuality, as: facts, llm: ${judging.llm}}, {name: factuality, llm: {model: n}}]"
+    )
+    composed = compose(["experiment=quickstart", "judge=endpoint", "judging.llm.model=m", facts])
+    first, second = composed.settings.strata["chat"].judges
+    assert (first.label, second.label) == ("facts", "factuality")
+    assert first.options["llm"] == {"model": "m", "base_url": "http://127.0.0.1:8000/v1"}
+    assert composed.settings.judging.llm is not None
+    assert validate(composed.as_dict()) == composed.settings
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["judge=endpoint"], "judging.llm.model"),
+        (["judge=endpoit"], "Did you mean 'endpoint'"),
+        (["judging.llm.model=m", "judging.llm.modl=m"], "Did you mean 'model'"),
+        (["strata.chat.judges=[refusal,refusal]"], "give one of them another name with `as`"),
+        (["strata.chat.judges=[{name: refusal, threshold: high}]"], "'threshold'"),
+        (["strata.chat.judges=[{name: agreement, judges: [refusal], at_least: 1}]"], "at least two"),
+        (["judging.cash=off"], "Did you mean 'cache'"),
+    ],
+)
+def test_judging_settings_that_cannot_be(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose(["experiment=quickstart", *overrides])

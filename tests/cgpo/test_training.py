@@ -7,14 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from cgpo.tracking.rollouts import read_rollouts
+
 ROWS = 12
-SAME = ("time/",)  # metrics that differ between equal runs
+DIFFER = ("time/", "one/judge_seconds/", "two/judge_seconds/")  # metrics that differ between equal runs
 
 
 def write_inputs(folder: Path, model: str) -> None:
@@ -97,7 +102,7 @@ class Runner:
 
 
 def comparable(line: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in line["metrics"].items() if not key.startswith(SAME)}
+    return {key: value for key, value in line["metrics"].items() if not key.startswith(DIFFER)}
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +230,67 @@ def test_ctrl_c_ends_with_a_checkpoint(runner: Runner) -> None:
     assert len(steps) == 1
     assert int(steps[0].removeprefix("step-")) >= 2
     assert (runner.folder / "broken_off" / "report.html").is_file()
+
+
+class YesServer(BaseHTTPRequestHandler):
+    """A judge's model that finds every response with an even number of letters good, and is slow about it."""
+
+    shown: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        text = body["messages"][0]["content"]
+        self.shown.append(text)
+        time.sleep(0.05)
+        good, bad = ("No", "Yes") if len(text) % 2 == 0 else ("Yes", "No")
+        top = [{"token": good, "logprob": -0.1}, {"token": bad, "logprob": -3.0}]
+        place = {"token": good, "logprob": -0.1, "top_logprobs": top}
+        reply = json.dumps({"choices": [{"logprobs": {"content": [place]}}], "usage": {"total_tokens": 11}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), YesServer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_judge_that_asks_a_model_behind_an_endpoint(runner: Runner, endpoint: str) -> None:
+    chosen = "strata.one.judges=[instruction_following,{name: false_refusal, as: helps, llm: ${judging.llm}}]"
+    overrides = ["judge=endpoint", "judging.llm.model=m", f"judging.llm.base_url={endpoint}", chosen]
+    overrides += ["eval.before=false", "eval.after=false", "train.steps=1", "run_dir=runs/endpoint"]
+    done = runner.train(*overrides)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = runner.metrics("runs/endpoint")
+    rows = list(read_rollouts(runner.folder / "runs/endpoint/rollouts")[1])
+    judged = [row.verdicts["helps"] for row in rows if row.stratum == "one"]
+    assert len(judged) == 8
+    assert {verdict.outcome.value for verdict in judged} <= {"satisfied", "violated"}
+    assert all(abs(abs(verdict.score) - 0.855050) < 1e-4 for verdict in judged)
+    asked = line["metrics"]["one/judge_calls/helps"]
+    assert asked == len(YesServer.shown) == len({row.response for row in rows if row.stratum == "one"})
+    assert line["metrics"]["one/judge_tokens/helps"] == 11 * asked
+    assert line["metrics"]["one/cache_hit_rate/helps"] == (8 - asked) / 8
+    assert (runner.folder / "runs/endpoint/verdicts.sqlite").exists()
+    assert all(any(row.response in text for text in YesServer.shown) for row in rows if row.stratum == "one")
+
+
+def test_a_judge_that_does_not_answer_stops_the_run_and_is_never_a_number(runner: Runner) -> None:
+    llm = "{model: m, base_url: http://127.0.0.1:9/v1, retries: 0}"
+    chosen = f"strata.one.judges=[{{name: safety, llm: {llm}}}]"
+    done = runner.train(chosen, "eval.before=false", "eval.after=false", "run_dir=runs/unreachable")
+    assert done.returncode == 1
+    assert "judge 'safety' of stratum 'one'" in done.stderr
+    assert "127.0.0.1:9" in done.stderr
+    assert not (runner.folder / "runs/unreachable/metrics.jsonl").exists()
 
 
 def test_two_processes_with_zero_2(runner: Runner) -> None:

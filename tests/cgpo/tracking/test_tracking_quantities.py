@@ -6,7 +6,7 @@ from tracking_runs import judged
 
 from cgpo.tracking.quantities import step_metrics
 from cgpo.tracking.rollouts import RolloutRow
-from judges import Outcome, Verdict
+from judges import Cost, Outcome, Verdict
 
 YES, NO, LOST = Verdict.satisfied(), Verdict.violated(), Verdict.unknown("timed out")
 NEUTRAL = Verdict(Outcome.NOT_APPLICABLE)
@@ -53,3 +53,19 @@ def test_strata_are_kept_apart() -> None:
     found = step_metrics(rows)
     assert (found["math/satisfied_rate"], found["chat/satisfied_rate"]) == (1, 0)
     assert "math/satisfied_rate/refusal" not in found
+
+
+def test_what_judges_cost_is_summed_and_hits_are_a_share() -> None:
+    asked = Verdict(Outcome.SATISFIED, cost=Cost(2.0, calls=3, tokens=40))
+    known = Verdict(Outcome.SATISFIED, cost=Cost(cached=1))
+    skipped = Verdict(Outcome.NOT_JUDGED)
+    cheap = Verdict(Outcome.VIOLATED, cost=Cost(0.25))
+    rows = [RolloutRow.of(judged(verdicts={"facts": v, "math": cheap})) for v in (asked, asked, known, skipped)]
+    found = step_metrics(rows)
+    assert found["math/judge_seconds/facts"] == 4.0
+    assert found["math/judge_calls/facts"] == 6
+    assert found["math/judge_tokens/facts"] == 80
+    assert found["math/cache_hit_rate/facts"] == 1 / 3
+    assert found["math/not_judged/facts"] == 1
+    assert found["math/judge_seconds/math"] == 1.0
+    assert not {"math/judge_calls/math", "math/cache_hit_rate/math", "math/not_judged/math"} & found.keys()
