@@ -26,7 +26,7 @@ _PIECE_LETTERS = 60
 """Enough to tell a language by, and few enough to find one language inside another."""
 _MAX_PIECES = 200
 _NOT_LETTER = re.compile(r"[\W\d_]+")
-_PIECE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？।۔])|\n+")
+_PIECE_END = re.compile(r"(?<=[.!?])[\"'”“»]*\s+|(?<=[。！？।۔])|\n+")
 _CODE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`", re.DOTALL)
 _LINK = re.compile(r"https?://\S+|www\.\S+")
 # A quotation excludes its own opening mark: otherwise a text of opening marks takes quadratic time.
@@ -144,4 +144,6 @@ def _measured(text: str, wanted: str) -> list[_Piece]:
         if letters >= least:
             pieces.append(_Piece(letters, *margin(" ".join(gathered), wanted)))
             gathered, letters = [], 0
+    if pieces and letters >= _PIECE_LETTERS // 2:  # a shorter rest tells little
+        pieces.append(_Piece(letters, *margin(" ".join(gathered), wanted)))
     return pieces or [_Piece(_letters(text), *margin(text, wanted))]
