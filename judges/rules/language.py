@@ -20,7 +20,7 @@ from judges.judge import Judge, Row
 from judges.rules.languages import Language, identifier, language_code, margin
 from judges.verdict import Outcome, Verdict
 
-_CLEAR = 0.2
+_CLEAR = 0.1
 """A margin nearer to 0 than this decides nothing."""
 _PIECE_LETTERS = 60
 """Enough to tell a language by, and few enough to find one language inside another."""

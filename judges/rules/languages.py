@@ -25,13 +25,14 @@ sq sr st sv sw ta te tg th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yu
 LANGUAGES = frozenset(_CODES.split())
 """Codes of the languages that can be told apart: ISO 639-1 where there is one, else ISO 639-3."""
 _VARIETIES = {
+    "en": ("en", "pcm"),
     "zh": ("zh", "yue", "wuu"),
     "no": ("no", "nn"),
     "ar": ("ar", "ary", "arz"),
     "bs": ("bs", "hr"),
     "hr": ("hr", "bs"),
 }
-"""What counts as the language asked for: Chinese is any Chinese, and Bosnian cannot be told from Croatian."""
+"""What counts as the language asked for: English with Nigerian Pidgin, any Chinese; Bosnian cannot be told from Croatian."""
 _ALIASES = {"nb": "no", "iw": "he", "in": "id", "fil": "tl", "cmn": "zh"}
 
 
