@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from surroundings import surroundings
 
 from cgpo.assets import resolve_model
 from cgpo.config import RolloutSettings, SamplingSettings, VllmSettings
@@ -106,36 +105,6 @@ def summary(turns: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     return result | {"turns": turns}
 
 
-def surroundings(options: argparse.Namespace) -> dict[str, Any]:
-    """Machine, versions, seed and command."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0] if names else cpu
-    return {
-        "machine": {
-            "cpu": cpu,
-            "cores": os.cpu_count(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-        },
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
-        "load_average_before": os.getloadavg()[0],
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        "seed": options.seed,
-        "workload": {name: getattr(options, name) for name in ("model", "prompts", "responses", "tokens", "repeats")},
-        "command": "python " + " ".join(sys.argv),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except ImportError:
-        return None
-
-
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -147,7 +116,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("bench/results/rollout_throughput.json"))
     options = parser.parse_args()
-    before = surroundings(options)
+    workload = {name: getattr(options, name) for name in ("model", "prompts", "responses", "tokens", "repeats")}
+    before = surroundings(PACKAGES) | {"seed": options.seed, "workload": workload}
     result = before | measure(options)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=2) + "\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http
 import json
 import math
 import os
 from typing import Any
 
-import httpx
+import aiohttp
 import tenacity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,13 +34,9 @@ class Endpoint:
         self._settings = settings
         self._places = asyncio.Semaphore(settings.max_concurrency)
         self._rate = _Rate(settings.requests_per_second)
-        self._client = httpx.AsyncClient(
-            headers=_headers(settings),
-            timeout=settings.request_seconds,
-            limits=httpx.Limits(
-                max_connections=settings.max_concurrency, max_keepalive_connections=settings.max_concurrency
-            ),
-        )
+        self._headers = _headers(settings)
+        self._address = f"{settings.base_url.rstrip('/')}/chat/completions"
+        self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, question: Question, seconds: float) -> Answer:
         """See `judges.llm.backend.Backend.ask`."""
@@ -56,7 +53,8 @@ class Endpoint:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def _ask_each_spelling(self, question: Question, seconds: float) -> Answer:
         answers = (question.positive, question.negative)
@@ -110,20 +108,32 @@ class Endpoint:
         if failures:  # the first attempt's turn came before its time began
             await self._rate.turn()
         try:
-            response = await self._client.post(f"{self._settings.base_url.rstrip('/')}/chat/completions", json=body)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+            async with self._connected().post(self._address, json=body) as response:
+                status, text, retry_after = response.status, await response.read(), _retry_after(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
             failures.append(f"{type(error).__name__}: {error}".rstrip(": "))
             raise _TemporaryError(f"{failures[-1]} ({self._settings.base_url})") from error
-        if response.status_code in _TEMPORARY:
-            failures.append(_said(response))
-            raise _TemporaryError(failures[-1], _retry_after(response))
-        if response.status_code != httpx.codes.OK:
-            raise LLMError(_said(response))
+        if status in _TEMPORARY:
+            failures.append(_said(status, text))
+            raise _TemporaryError(failures[-1], retry_after)
+        if status != http.HTTPStatus.OK:
+            raise LLMError(_said(status, text))
         try:
-            return response.json()
+            return json.loads(text)
         except (ValueError, RecursionError) as error:
             failures.append(f"the reply is no JSON: {error}")
             raise _TemporaryError(failures[-1]) from error
+
+    def _connected(self) -> aiohttp.ClientSession:
+        """The connections; made in the event loop that uses them."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=self._settings.request_seconds),
+                connector=aiohttp.TCPConnector(limit=self._settings.max_concurrency),
+                trust_env=True,
+            )
+        return self._session
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -241,11 +251,11 @@ def _malformed(error: ValidationError, reply: Any) -> str:
     return readable(f"malformed reply ({at}: {first['msg']}): {json.dumps(reply)[:_SHOWN_CHARS]}")
 
 
-def _said(response: httpx.Response) -> str:
-    return f"HTTP {response.status_code}: {response.text[:_SHOWN_CHARS]}"
+def _said(status: int, text: bytes) -> str:
+    return f"HTTP {status}: {text[:_SHOWN_CHARS].decode(errors='replace')}"
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     try:
         seconds = float(response.headers.get("retry-after", ""))
     except ValueError:

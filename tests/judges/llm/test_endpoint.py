@@ -48,7 +48,7 @@ def test_a_passing_failure_is_tried_again(runtime, server, failure: Any) -> None
     [
         (500, "HTTP 500"),
         (429, "HTTP 429"),
-        (HANG_UP, "RemoteProtocolError|ReadError"),
+        (HANG_UP, "ServerDisconnectedError"),
         (b"<html>", "no JSON"),
         (b"[" * 100_000, "no JSON"),
     ],
@@ -57,7 +57,7 @@ def test_a_lasting_failure_is_unknown_after_the_attempts(runtime, server, failur
     server.script = [failure]
     verdict = ask(runtime, spec(server, retries=2))
     assert verdict.outcome is Outcome.UNKNOWN
-    assert any(part in verdict.reason for part in reason.split("|")), verdict.reason
+    assert reason in verdict.reason
     assert len(server.bodies) == 3
 
 
