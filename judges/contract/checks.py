@@ -162,7 +162,7 @@ def _sample_rows(judge: Judge) -> tuple[Row, ...]:
 def _hostile_rows(judge: Judge) -> dict[str, Row]:
     """The hostile texts with the metadata of the first examples, which may take different ways through the judge."""
     different = {repr(sorted(row.metadata.items())): row.metadata for row, _ in judge.examples} or {"": {}}
-    rows = {}
+    rows: dict[str, Row] = {}
     for number, metadata in enumerate(list(different.values())[:_HOSTILE_EXAMPLES], start=1):
         which = f" (metadata {number})" if number > 1 else ""
         rows |= {f"{name}{which}": Row("A question?", text, metadata) for name, text in HOSTILE_TEXTS.items()}
