@@ -21,6 +21,8 @@ from judges.llm.settings import LLMSettings
 _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_SECONDS = 30.0
 _SHOWN_CHARS = 300
+_PAUSE_SECONDS = 10.0
+"""How long an endpoint that is down is left alone before a request tries again."""
 
 
 class Endpoint:
@@ -34,6 +36,7 @@ class Endpoint:
         self._settings = settings
         self._places = asyncio.Semaphore(settings.max_concurrency)
         self._rate = _Rate(settings.requests_per_second)
+        self._trouble = _Trouble(settings.give_up_after)
         self._headers = _headers(settings)
         self._address = f"{settings.base_url.rstrip('/')}/chat/completions"
         self._session: aiohttp.ClientSession | None = None
@@ -95,14 +98,21 @@ class Endpoint:
             reraise=True,
         )
         async with self._places:
+            self._trouble.check()
             last: list[str] = []
             await self._rate.turn()
             try:
                 async with asyncio.timeout(seconds):
-                    return await attempts(self._attempt, body, last)
+                    reply = await attempts(self._attempt, body, last)
             except TimeoutError:
                 after = f"; the last attempt: {last[-1]}" if last else ""
+                self._trouble.failed(f"timed out after {seconds:g} s{after}")
                 raise LLMError(f"timed out after {seconds:g} s{after}") from None
+            except _TemporaryError as error:
+                self._trouble.failed(str(error))
+                raise
+            self._trouble.over()
+            return reply
 
     async def _attempt(self, body: dict[str, Any], failures: list[str]) -> Any:
         if failures:  # the first attempt's turn came before its time began
@@ -148,6 +158,33 @@ class _TemporaryError(LLMError):
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class _Trouble:
+    """Lets requests fail at once while the endpoint is down, so that hundreds do not wait for it one after another."""
+
+    def __init__(self, give_up_after: int) -> None:
+        self._limit = give_up_after
+        self._in_a_row = 0
+        self._last = ""
+        self._until = 0.0
+
+    def check(self) -> None:
+        """Raises LLMError while the endpoint is believed to be down; now and then lets a request try."""
+        now = asyncio.get_running_loop().time()
+        if self._in_a_row < self._limit or now >= self._until:
+            return
+        raise LLMError(f"not asked, because {self._in_a_row} requests in a row failed. The last one: {self._last}")
+
+    def failed(self, why: str) -> None:
+        """A request failed after all its attempts."""
+        self._in_a_row += 1
+        self._last = why
+        self._until = asyncio.get_running_loop().time() + _PAUSE_SECONDS
+
+    def over(self) -> None:
+        """A request succeeded."""
+        self._in_a_row = 0
 
 
 class _Rate:

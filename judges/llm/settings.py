@@ -17,6 +17,7 @@ CONNECTION = frozenset(
         "requests_per_second",
         "retries",
         "backoff_seconds",
+        "give_up_after",
         "request_seconds",
         "max_batch",
         "max_memory_share",
@@ -56,6 +57,9 @@ class LLMSettings(OptionGroup):
     backoff_seconds: float = Field(default=0.5, gt=0)
     """Longest wait before the first further attempt; doubles each time; the wait is random below that, and at least
     the server's Retry-After."""
+    give_up_after: int = Field(default=32, ge=1)
+    """Requests that fail in a row, after all their attempts, before further ones fail at once; after a pause of 10 s
+    they are tried again."""
     request_seconds: float = Field(default=30.0, gt=0)
     """Time limit of one attempt. That of a whole question, with its further attempts, is `timeout_seconds`."""
     max_batch: int = Field(default=32, ge=1)

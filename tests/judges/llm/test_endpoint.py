@@ -174,3 +174,28 @@ def test_closing_answers_what_is_under_way(server) -> None:
     assert {f.result(5).outcome for f in futures} == {Outcome.UNKNOWN}
     with pytest.raises(RuntimeError, match="closed"):
         runtime.submit(spec(server), Row("p", "r"))
+
+
+def test_an_endpoint_that_is_down_is_left_alone_for_a_while(runtime, server) -> None:
+    server.script = [503]
+    judge = spec(server, retries=0, give_up_after=3, max_concurrency=1)
+    verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(20)]]
+    assert {v.outcome for v in verdicts} == {Outcome.UNKNOWN}
+    assert len(server.bodies) == 3
+    assert verdicts[-1].reason.startswith("not asked, because 3 requests in a row failed. The last one: HTTP 503")
+
+
+def test_single_failures_between_answers_do_not_count_as_down(runtime, server) -> None:
+    server.script = [503, GOOD] * 20
+    judge = spec(server, retries=0, give_up_after=2, max_concurrency=1)
+    verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(20)]]
+    assert len(server.bodies) == 20
+    assert [v.outcome for v in verdicts].count(Outcome.SATISFIED) == 10
+
+
+def test_a_refused_row_does_not_count_as_down(runtime, server) -> None:
+    server.script = [400]
+    judge = spec(server, give_up_after=2, max_concurrency=1)
+    verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(6)]]
+    assert len(server.bodies) == 6
+    assert all("HTTP 400" in v.reason for v in verdicts)
