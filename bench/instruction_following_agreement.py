@@ -28,7 +28,7 @@ from instruction_following_responses import Pool, responses
 
 from judges.rules.instruction_following.judge import Instruction
 
-Pair = tuple[str, dict[str, Any], str]
+MISSING = "the public checkers are missing: pip install --no-deps lm-eval==0.4.13 nltk immutabledict"
 
 
 class PublicCheckers:
@@ -37,6 +37,8 @@ class PublicCheckers:
     def __init__(self) -> None:
         import langdetect
 
+        if any(importlib.util.find_spec(name) is None for name in ("lm_eval", "nltk", "immutabledict")):
+            sys.exit(MISSING)
         self.trained = _has_punkt()
         os.environ.setdefault("LOCAL_RANK", "0" if self.trained else "1")  # only rank 0 downloads data at import
         _package("lm_eval.tasks")
@@ -79,7 +81,7 @@ def _package(name: str) -> None:
     """Puts an empty package in place of the real one, whose `__init__` imports all that evaluation needs."""
     parent = importlib.util.find_spec(name.partition(".")[0])
     if parent is None or not parent.submodule_search_locations:
-        sys.exit("the public checkers are missing: pip install --no-deps lm-eval==0.4.13 nltk immutabledict")
+        sys.exit(MISSING)
     package = ModuleType(name)
     package.__path__ = [str(Path(parent.submodule_search_locations[0]) / name.partition(".")[2])]
     sys.modules[name] = package
@@ -106,23 +108,19 @@ def main() -> None:
     same: Counter[str] = Counter()
     followed: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    whole: Counter[str] = Counter()
     number: Counter[str] = Counter()
     shown: Counter[str] = Counter()
     for id, given, name in instructions(options.folder / "ifeval" / "input_data.jsonl"):
         instruction = Instruction.parse(id, given)
-        differing = 0
         for text in responses(id, given, pool, random.Random(f"{options.seed} {name}")):
             theirs, ours = public.follows(id, given, text), instruction.followed_by(text)
             total[id] += 1
             followed[id] += theirs
             same[id] += theirs == ours
-            differing += theirs != ours
             if theirs != ours and shown[id] < options.show:
                 shown[id] += 1
                 print(f"{id} {given}: theirs {theirs}, ours {ours}\n    {text!r}", file=sys.stderr)
         number[id] += 1
-        whole[id] += differing == 0
     punkt = "trained" if public.trained else "untrained"
     print(f"Punkt: {punkt}; awkward sentences: {options.awkward:g}; seed {options.seed}\n")
     print("| instruction | instructions | responses | followed (public) | same verdict | agreement |")
