@@ -1,0 +1,120 @@
+"""The repetition judge: loops of all kinds, and texts that repeat themselves for good reasons."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from judges import Row, Verdict
+from judges.errors import JudgesError
+from judges.registry import create
+from judges.rules.repetition import RepetitionJudge
+
+OPENING = "Lima is the capital of Peru. It lies on the coast, at the mouth of the river Rímac. "
+PARAGRAPH = (
+    "The old town was built by settlers who came over the sea and did not know the land or its people, "
+    "yet within a few years there were churches, a square, a university and a harbour of some size."
+)
+
+
+def judged(response: str, **options: object) -> Verdict:
+    return RepetitionJudge(**options).verdict(Row("q", response))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        OPENING + "I love this town so much. " * 4,
+        OPENING + "I love this town so much! 💕 " * 9,
+        OPENING + "very " * 25,
+        OPENING + "so good " * 12,
+        OPENING + "so good " * 30 + "so go",
+        OPENING + "\n".join(f"{n}. It is the best town of all." for n in range(1, 9)),
+        OPENING + "\n".join(["- Lima is the best town"] * 6),
+        OPENING + "\n\n".join([PARAGRAPH] * 3),
+        "\n".join(f"{word}. {PARAGRAPH}" for word in ("First", "Second", "Third", "Fourth")),
+        OPENING + "I love this town so much. " * 8 + "And that is all that I have to say about it, I think.",
+        "He said no" + "o" * 40,
+        OPENING + "!" * 60,
+        OPENING + "😂" * 60,
+        OPENING + "❤️" * 60,
+        OPENING + "-" * 2000,
+        OPENING + "我喜欢这里。" * 10,
+        "And so it goes on and on. Yes. And so it goes on and on. No. " * 6,
+        "```\n" + "x = x + 1 and so on\n" * 10,
+    ],
+)
+def test_loops_are_violated(response: str) -> None:
+    verdict = judged(response)
+    assert verdict.outcome == "violated"
+    assert verdict.score is not None
+    assert verdict.score <= 0
+    assert verdict.reason
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "",
+        "Yes.",
+        OPENING,
+        OPENING * 2,
+        "No, no, no, no!",
+        "Ha ha ha ha ha ha!",
+        "Row, row, row your boat\nGently down the stream\nMerrily, merrily, merrily, merrily\nLife is but a dream",
+        "Happy birthday to you\nHappy birthday to you\nHappy birthday, dear Ann\nHappy birthday to you",
+        "\n".join(f"{n} x 7 = {7 * n}" for n in range(1, 21)),
+        "\n".join(f"0 x {n} = 0" for n in range(1, 21)),
+        "\n".join(f"- The town number {n} has {n * n} people." for n in range(1, 30)),
+        "| a | b |\n|---|---|\n" + "| yes | yes |\n" * 30,
+        "```python\n" + "print('again and again and again')\n" * 30 + "```",
+        "Title\n" + "-" * 80 + "\ntext\n" + "=" * 80,
+        "A long pause" + "." * 60 + " and on.",
+    ],
+)
+def test_normal_texts_are_satisfied(response: str) -> None:
+    verdict = judged(response)
+    assert verdict.outcome == "satisfied", verdict.reason
+    assert verdict.score is not None
+    assert verdict.score > 0
+
+
+def test_a_song_with_a_chorus_is_satisfied() -> None:
+    chorus = "Oh carry me down to the sea again\nwhere the gulls and the grey waves are\n"
+    verses = [
+        "The road was long and the night was cold\nand the wheels went round and round\n",
+        "My father sailed when the ships were wood\nand he never was known to frown\n",
+        "The harbour lights are burning low\nthere is nobody left in town\n",
+    ]
+    assert judged("\n".join(f"{verse}\n{chorus}" for verse in verses)).outcome == "satisfied"
+
+
+def test_the_reason_names_what_is_repeated_and_how_often() -> None:
+    assert judged(OPENING + "I love this town so much. " * 7).reason == "'i love this town so much' 7 times in a row"
+    assert judged("a" + "!" * 60).reason == "'!' 60 times in a row"
+
+
+def test_the_limits_are_options() -> None:
+    text = OPENING + "I love this town so much. " * 5
+    assert judged(text, times=6, share=1.0).outcome == "satisfied"
+    assert judged("a" + "!" * 60, characters=60).outcome == "satisfied"
+
+
+@pytest.mark.parametrize("options", [{"times": 1}, {"characters": 3}, {"share": 0.0}, {"share": 1.5}, {"words": 2}])
+def test_wrong_options_are_refused(options: dict) -> None:
+    with pytest.raises((JudgesError, ValueError)):
+        create("repetition", options)
+
+
+@given(
+    st.lists(st.sampled_from("lamp river stone quiet green seven under paper".split()), min_size=3, max_size=30),  # noqa: SIM905
+    st.integers(20, 40),
+)
+def test_any_phrase_said_twenty_times_in_a_row_is_a_loop(phrase: list[str], times: int) -> None:
+    assert judged(OPENING + " ".join(phrase * times)).outcome == "violated"
+
+
+@given(st.lists(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=9), unique=True, max_size=200))
+def test_words_that_never_recur_are_no_loop(words: list[str]) -> None:
+    assert judged(" ".join(words)).outcome == "satisfied"
