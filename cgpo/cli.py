@@ -78,8 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--output", metavar="DIR", required=True, help="a folder that does not exist yet")
     judge = commands.add_parser(
         "judge",
-        help="list, run and check judges",
-        description="Judges without training: list them, judge a file of responses, check a judge's contract.",
+        help="list, run, compare and check judges",
+        description="Judges without training: list them, judge a file of responses, compare verdicts, check a judge.",
         epilog="example: cgpo judge run --judge math --input rows.jsonl --output judged.jsonl",
     )
     import judges.cli

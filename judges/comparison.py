@@ -225,10 +225,13 @@ def _database() -> Iterator[sqlite3.Connection]:
         tempfile.TemporaryDirectory(prefix="judge-compare-") as folder,
         closing(sqlite3.connect(Path(folder) / "rows.db", isolation_level=None)) as database,
     ):
-        database.execute("PRAGMA journal_mode = OFF")  # it is thrown away, whatever happens
-        database.execute("PRAGMA synchronous = OFF")
-        database.execute("CREATE TABLE b (key TEXT PRIMARY KEY, line INT, marks TEXT, said TEXT, used INT)")
-        yield database
+        try:
+            database.execute("PRAGMA journal_mode = OFF")  # it is thrown away, whatever happens
+            database.execute("PRAGMA synchronous = OFF")
+            database.execute("CREATE TABLE b (key TEXT PRIMARY KEY, line INT, marks TEXT, said TEXT, used INT)")
+            yield database
+        except sqlite3.Error as error:
+            raise JudgesError(f"the temporary database in {folder}: {error} (TMPDIR names another place)") from error
 
 
 def _rows(rater: Rater) -> Iterator[_Row]:

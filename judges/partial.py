@@ -65,6 +65,7 @@ class Partial:
         self._written = 0
         self._saved_at = 0.0
         self._progress: Progress | None = None
+        self._unsaved: Callable[[], Progress] | None = None
 
     def __enter__(self) -> Self:
         self._lock = _locked(self.folder, self.output)
@@ -115,6 +116,8 @@ class Partial:
         self._whole = self._written
         if time.monotonic() - self._saved_at >= SAVE_SECONDS:
             self.save(progress())
+        else:
+            self._unsaved = progress
 
     def save(self, progress: Progress) -> None:
         """Puts the rows and then the state on the disk. Call it between rows only."""
@@ -135,7 +138,7 @@ class Partial:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self.folder / _STATE)
-        self._progress = progress
+        self._progress, self._unsaved = progress, None
         self._saved_at = time.monotonic()
 
     def finish(self, make: Callable[[Path, Path], None]) -> None:
@@ -144,6 +147,8 @@ class Partial:
         Args:
             make: gets the file of rows, which it may use up by renaming it, and the file to make.
         """
+        if self._unsaved is not None:
+            self.save(self._unsaved())
         self._close()
         finished = self.folder / _FINISHED
         make(self.folder / _ROWS, finished)

@@ -190,13 +190,13 @@ def _job(args: argparse.Namespace, specs: Sequence[JudgeSpec], mixture: Mixture)
     from judges import registry
     from judges.cache import judge_identity
 
-    stat = args.input.stat()
+    stat = args.input.stat() if args.input.is_file() else None
     members = [member for constraint in mixture.constraints for member in constraint.members]
     identities = [judge_identity(member, registry.load(member.name)) for member in members]
     return {
         "input": str(args.input.resolve()),
-        "bytes of the input": stat.st_size,
-        "the input's time of change": stat.st_mtime_ns,
+        "bytes of the input": stat and stat.st_size,
+        "the input's time of change": stat and stat.st_mtime_ns,
         "judges": [spec.as_config() for spec in specs],
         "early stop": args.early_stop,
         "version of the judges": hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16],

@@ -153,6 +153,8 @@ def test_two_runs_into_one_file_are_an_error(here: Here) -> None:
 def test_a_full_disk_is_one_message_and_the_run_goes_on_later(here: Here) -> None:
     here.rows(700)
     limit = 60_000  # bytes; a limit on the size of files stands for the disk
+    rows = ({"prompt": "p", "response": "x" * 4000} for _ in range(15))
+    (here.folder / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -162,6 +164,9 @@ def test_a_full_disk_is_one_message_and_the_run_goes_on_later(here: Here) -> Non
     assert "out.jsonl: File too large." in full.stderr
     assert "the same command goes on" in full.stderr
     assert "Traceback" not in full.stderr
+    nearly = here.run("small.jsonl", preexec_fn=limited, source="few.jsonl")
+    assert nearly.returncode == 2  # the rows fit into buffers, so that only their end reaches the limit
+    assert not (here.folder / "small.jsonl").exists()
     done = here.run("out.jsonl")
     assert done.returncode == 0, done.stderr
     assert "going on after the" in done.stderr
@@ -175,6 +180,9 @@ def test_standard_input_and_output(here: Here) -> None:
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == list(range(30))
     assert "30 rows written to standard output" in done.stderr
+    done = here.run("out.jsonl", source="-", input=text)
+    assert done.returncode == 0, done.stderr
+    assert len(here.read("out.jsonl")) == 30
     with Path("/dev/full").open("w") as full:
         command = here.command("-")
         failed = subprocess.run(command, cwd=here.folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
