@@ -66,7 +66,7 @@ class RemoteSandbox:
                 error.close()
                 if error.code in (400, 401, 403, 404, 413):  # asking again does not help
                     break
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
                 problem = f"{type(error).__name__}: {error}"
         return Verdict.unknown(f"the sandbox server {self.options.url} gave no verdict: {problem}")
 
@@ -96,6 +96,7 @@ def _verdict(data: bytes) -> Verdict:
     if len(data) > MAX_ANSWER_BYTES:
         raise ValueError("an answer that is too long")
     answer = json.loads(data)
-    if not isinstance(answer, dict) or answer.get("verdict") not in _DECIDED or not isinstance(answer["reason"], str):
+    verdict, reason = (answer.get("verdict"), answer.get("reason")) if isinstance(answer, dict) else (None, None)
+    if not isinstance(verdict, str) or verdict not in _DECIDED or not isinstance(reason, str):
         raise ValueError("an answer without a verdict")
-    return Verdict(_DECIDED[answer["verdict"]], answer["reason"])
+    return Verdict(_DECIDED[verdict], reason)

@@ -19,7 +19,8 @@ def main(connection: Any, role: str) -> None:
     """Serves as `candidate` or `tests` on a connected socket. The first frame holds the limits, by their names."""
     channel = Channel(connection)
     limits = decode(channel.receive(), _no_reference)
-    _silence()
+    _die_with(limits.pop("parent", 0))
+    _silence(connection.fileno())
     _limit(limits)
     _builtins_of_a_script()
     channel.send(READY)
@@ -30,8 +31,23 @@ def _no_reference(reference: Reference) -> Any:
     raise CodecError("a reference where there is none")
 
 
-def _silence() -> None:
-    """Standard input is empty, output goes nowhere."""
+def _die_with(parent: int) -> None:
+    """Without a box: ends this process when the one that started it ends. In a box bubblewrap sees to that."""
+    if not parent:
+        return
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE: processes of the same user must not look into this one
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _silence(channel: int) -> None:
+    """Standard input is empty, output goes nowhere; nothing else is open but the channel."""
+    os.closerange(3, channel)
+    os.closerange(channel + 1, 1024)
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)

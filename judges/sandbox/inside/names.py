@@ -17,10 +17,12 @@ class Names:
         free: those that are no built-ins: they must come from the candidate.
         builtin: those that are. They are the tests' own, whatever the candidate defines under such a name, unless
             nothing else is left to be tested: a task may ask for a function called `sum`.
+        checks: whether the tests define a function `check`, which is given what it tests.
     """
 
     free: frozenset[str]
     builtin: frozenset[str]
+    checks: bool
 
     def of_candidate(self, entry_point: str) -> frozenset[str]:
         """What to ask the candidate for. Depends on the tests alone, so a candidate cannot choose to shadow `abs`."""
@@ -36,7 +38,7 @@ def needed(texts: list[str]) -> Names:
     for text in texts:
         _collect(symtable.symtable(text, "<tests>", "exec"), used, bound)
     free = {name for name in used - bound if not name.startswith("__")}
-    return Names(frozenset(free - _BUILTIN), frozenset(free & _BUILTIN))
+    return Names(frozenset(free - _BUILTIN), frozenset(free & _BUILTIN), "check" in bound)
 
 
 def _collect(table: symtable.SymbolTable, used: set[str], bound: set[str]) -> None:

