@@ -62,7 +62,8 @@ class Job:
             content.get("by_token", False),
         )
         texts = [job.program, job.entry_point, *job.tests]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(job.limits, dict):
+        lists = isinstance(job.tests, list) and isinstance(job.limits, dict)
+        if not all(isinstance(text, str) for text in texts) or not lists:
             raise ValueError("program, entry_point and tests must be text, limits an object")
         if bool(job.tests) == bool(job.cases):
             raise ValueError("either tests or cases are needed")

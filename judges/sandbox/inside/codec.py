@@ -87,6 +87,10 @@ class CodecError(Exception):
     """What cannot be encoded, or bytes that are no encoding."""
 
 
+class TooDeepError(CodecError):
+    """Data nested deeper than `MAX_DEPTH`."""
+
+
 class Reference:
     """An object that stays where it is; the other side gets its number.
 
@@ -141,7 +145,7 @@ class _Writer:
 
     def write(self, value: Any, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise CodecError(f"data nested deeper than {MAX_DEPTH}")
+            raise TooDeepError(f"data nested deeper than {MAX_DEPTH}")
         write = _WRITERS.get(type(value))
         if write is not None:
             write(self, value, depth + 1)
@@ -279,7 +283,7 @@ class _Reader:
 
     def read(self, depth: int) -> Any:
         if depth > MAX_DEPTH + 1:
-            raise CodecError(f"data nested deeper than {MAX_DEPTH}")
+            raise TooDeepError(f"data nested deeper than {MAX_DEPTH}")
         read = _READERS.get(self.take(1))
         if read is None:
             raise CodecError("malformed data (tag)")

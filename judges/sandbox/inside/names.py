@@ -18,17 +18,19 @@ class Names:
         builtin: those that are. They are the tests' own, whatever the candidate defines under such a name, unless
             nothing else is left to be tested: a task may ask for a function called `sum`.
         checks: whether the tests define a function `check`, which is given what it tests.
+        imports: whether the tests may import names from the module `solution`.
     """
 
     free: frozenset[str]
     builtin: frozenset[str]
     checks: bool
+    imports: bool
 
     def of_candidate(self, entry_point: str) -> frozenset[str]:
         """What to ask the candidate for. Depends on the tests alone, so a candidate cannot choose to shadow `abs`."""
         if entry_point:
             return self.free - {"candidate"} | {entry_point}
-        return self.free or self.builtin
+        return self.free if self.free or self.imports or self.checks else self.builtin
 
 
 def needed(texts: list[str]) -> Names:
@@ -38,7 +40,8 @@ def needed(texts: list[str]) -> Names:
     for text in texts:
         _collect(symtable.symtable(text, "<tests>", "exec"), used, bound)
     free = {name for name in used - bound if not name.startswith("__")}
-    return Names(frozenset(free - _BUILTIN), frozenset(free & _BUILTIN), "check" in bound)
+    imports = any("solution" in text for text in texts)
+    return Names(frozenset(free - _BUILTIN), frozenset(free & _BUILTIN), "check" in bound, imports)
 
 
 def _collect(table: symtable.SymbolTable, used: set[str], bound: set[str]) -> None:

@@ -26,6 +26,7 @@ from judges.sandbox.inside.codec import (
     CodecError,
     EndOfChannelError,
     Reference,
+    TooDeepError,
     decode,
     encode,
 )
@@ -367,6 +368,8 @@ class Session:
     def encode(self, value: Any) -> bytes:
         try:
             return encode(value, self.export)
+        except TooDeepError as error:  # what the tests nest that deep has come from the candidate
+            self.violated(f"the tests would pass {error}")
         except CodecError as error:
             self.unknown(f"the tests pass what cannot be passed on: {error}")
 
@@ -634,10 +637,12 @@ class Tests:
         self.session.used = False
         values, public, module = self.session_values(answer)
         for name, value in values.items():
-            if name not in needed.builtin or not needed.checks:  # `check` gets it as an argument
+            if name in wanted and (name not in needed.builtin or not needed.checks):  # `check` gets it as an argument
                 self.namespace[name] = _named(name, value)
             self.session.used = self.session.used or not isinstance(value, (Remote, type))
-        sys.modules["solution"] = shims.solution(lambda name: _named(name, getattr(module, name)), public)
+        # `import *` brings only names that the tests leave open, or a candidate could replace their `abs` or `math`.
+        offered = [name for name in public if name in needed.free]
+        sys.modules["solution"] = shims.solution(lambda name: _named(name, getattr(module, name)), offered)
         sys.modules["pytest"] = shims.pytest(self.count)
         if self.entry_point:
             self.namespace.setdefault("candidate", self.entry(head, values))
@@ -646,7 +651,7 @@ class Tests:
     def session_values(self, answer: Any) -> tuple[dict[str, Any], list[str], Any]:
         if type(answer) is not tuple or len(answer) != 3 or type(answer[0]) is not dict or type(answer[1]) is not list:
             self.session.violated("the answer cannot be read: no names")
-        if not all(type(name) is str for name in (*answer[0], *answer[1])):
+        if not all(type(name) is str for name in (*answer[0], *answer[1])) or not isinstance(answer[2], Remote):
             self.session.violated("the answer cannot be read: no names")
         return answer
 
@@ -731,6 +736,7 @@ def main(channel: Channel) -> None:
         _state[0] = 0
         child = os.fork()
         if not child:
+            channel.connection.close()
             _run_job(command, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)

@@ -128,6 +128,36 @@ CHEATS = {
             server.channel.send(server.encode(("ok", value, None)))
         def double(x): return 0
     """,
+    "names in advance": """
+        import gc
+        server = next(item for item in gc.get_objects() if type(item).__name__ == "Server")
+        names = {name: len for name in ("__assert_and_count__", "abs", "double", "__builtins__", "test_double")}
+        for module in (server.module, None, len):
+            server.channel.send(server.encode(("ok", (names, ["double"], module), None)))
+        def double(x): return 0
+    """,
+    "unreadable answers": """
+        import os
+        def double(x):
+            for fd in range(3, 64):
+                try: os.write(fd, b"\\xff" * 1000)
+                except OSError: pass
+            return 2 * x
+    """,
+    "answers of the wrong shape": """
+        import gc
+        server = next(item for item in gc.get_objects() if type(item).__name__ == "Server")
+        def double(x):
+            server.channel.send(server.encode(("same", 0, ((1, 2, 3), {}))))
+            return 2 * x
+    """,
+    "questions about what was not given": """
+        import gc
+        server = next(item for item in gc.get_objects() if type(item).__name__ == "Server")
+        def double(x):
+            server.channel.send(server.encode(("ask", "get", ("", "join"))))
+            return 2 * x
+    """,
     "all descriptors closed": "import os\nos.closerange(0, 1024)\ndef double(x): return 2 * x",
     "swallowed exceptions": """
         def double(x):

@@ -347,6 +347,21 @@ VIOLATED = {
         "assert sorted(f(0)) == [1, 2]\nassert abs(-3) == 3\nassert f(0) == [1, 2]",
         "f(0) == [1, 2]",
     ),
+    "built-ins of the code do not come in by `import *`": (
+        "def abs(x): return 0\nclass math: pass\ndef f(): return 1.0",
+        "import math\nfrom solution import *\nassert math.isclose(abs(-3.0), 3.0)\nassert abs(f() - 2.0) < 1e-6",
+        "abs(f() - 2.0)",
+    ),
+    "built-ins of the code do not replace those of tests that import": (
+        "def abs(x): return 0\ndef f(): return 1.0",
+        "from solution import f\nassert abs(f() - 2.0) < 1e-6",
+        "abs(f() - 2.0)",
+    ),
+    "built-ins of the code do not replace those of tests that import the module": (
+        "def abs(x): return 0\ndef f(): return 1.0",
+        "import solution\nassert abs(solution.f() - 2.0) < 1e-6",
+        "abs(solution.f() - 2.0)",
+    ),
     "modules of the code do not replace those of the tests": (
         "class math:\n    isclose = staticmethod(lambda a, b: True)\ndef f(): return 1.0",
         "import math\nassert math.isclose(f(), 2.0)",
