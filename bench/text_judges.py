@@ -121,7 +121,8 @@ def false_alarms(folder: Path, judge: Judge, name: str, show: int) -> None:
             continue
         verdicts = [(row, judge.verdict(row)) for row in rows]
         violated = [(row, verdict) for row, verdict in verdicts if verdict.outcome is Outcome.VIOLATED]
-        print(f"| `{name}` | {source} | {len(violated)}/{len(rows)} | {len(violated) / len(rows):.2%} |")
+        judged = sum(verdict.outcome is not Outcome.NOT_APPLICABLE for _, verdict in verdicts)
+        print(f"| `{name}` | {source} | {judged}/{len(rows)} | {len(violated)} | {len(violated) / judged:.2%} |")
         for row, verdict in violated[:show]:
             print(f"    {verdict.reason}\n    … {row.response[-150:]!r}")
 
@@ -143,9 +144,12 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0)
     parser.add_argument("--judge", choices=JUDGES, action="append")
     arguments = parser.parse_args()
-    print("| judge | texts | violated | rate |\n|---|---|---|---|")
+    print("| judge | texts | applies to | violated | rate |\n|---|---|---|---|---|")
     for name in arguments.judge or JUDGES:
         false_alarms(arguments.folder, create(name), name, arguments.show)
+    if "farewell" in (arguments.judge or JUDGES):
+        options = {"always": True}
+        false_alarms(arguments.folder, create("farewell", options), "farewell, always: true", arguments.show)
     detection(arguments.folder)
 
 

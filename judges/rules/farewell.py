@@ -20,6 +20,8 @@ from judges.verdict import Outcome, Verdict
 
 _LAST_SENTENCES = 3
 _LAST_CHARS = 600
+_READ_CHARS = 50_000
+"""In so much of the end code blocks are looked for, so that one that reaches far back is still seen as code."""
 
 FAREWELLS = (
     r"(?:good ?)?bye(?:-? ?bye)?(?: (?:for )?now)?",
@@ -97,7 +99,8 @@ _SPACE = re.compile(r"\s+")
 
 _USER_SAYS_GOODBYE = re.compile(
     r"\b(?:good ?bye|bye|farewell|good ?night|see (?:you|ya)|talk (?:to you )?(?:later|soon)|ttyl|cya|ciao|take care"
-    r"|cheers|(?:got|have|need) to (?:go|run|leave|sleep)|gotta (?:go|run)|going to (?:bed|sleep)|heading (?:out"
+    r"|cheers|(?:got|have|need) to (?:go|run|leave|sleep)(?! (?:to|through|on|for|into|with|a)\b)|gotta (?:go"
+    r"|run)|going to (?:bed|sleep)|heading (?:out"
     r"|off|to bed)"
     r"|i'?m (?:off|leaving|going now)|that'?s (?:all|it) (?:for (?:now|today)|i (?:need|wanted))|have a (?:good"
     r"|nice|great)"
@@ -105,7 +108,8 @@ _USER_SAYS_GOODBYE = re.compile(
     re.IGNORECASE,
 )
 _USER_WANTS_A_CLOSING = re.compile(
-    r"\b(?:letters?|e-?mails?|mail|messages?|texts?(?! (?:book|file|editor))|sms|cards?|notes?|speech(?:es)?|toasts?"
+    r"\b(?:(?<!capital )(?<!case )(?<!lowercase )(?<!uppercase )(?<!small )(?<!block )(?<!english )letters?"
+    r"|e-?mails?|mail|messages?|texts?(?! (?:book|file|editor))|sms|cards?|notes?|speech(?:es)?|toasts?"
     r"|eulog(?:y|ies)|stor(?:y|ies)|tales?|poems?|poetry|haiku|songs?|lyrics|raps?|scripts?|screenplay|dialog(?:ue)?s?"
     r"|conversations?|scenes?|role-? ?play(?:ing)?|pretend|act (?:as|like)|imagine you|you are (?:a|an|my|now|the)\b"
     r"|in the (?:style|voice) of|persona|character|as if you (?:were|are)|translate|translation|how (?:do|to"
@@ -155,8 +159,7 @@ class FarewellJudge(Judge):
 
 def closing(response: str, affection: bool = True) -> str:
     """The farewell or affection at the end of `response`, as it stands there; empty when there is none."""
-    # The beginning is kept out of the search, not out of the sentence: the cut falls on white space.
-    ending = without_code(response.rstrip()[-_LAST_CHARS:])
+    ending = without_code(response[-_READ_CHARS:]).rstrip()[-_LAST_CHARS:]
     last = sentences(ending)[-_LAST_SENTENCES:]
     for sentence in last:
         for clauses in _parts(sentence):
@@ -164,7 +167,8 @@ def closing(response: str, affection: bool = True) -> str:
                 counts = _CLOSING.fullmatch(clause) and (affection or not _AFFECTION.fullmatch(clause))
                 if counts and all(map(_goes_on_closing, clauses[n + 1 :])):
                     return sentence[:100]
-    return (_signs_at_the_end(ending) if affection else "") or (ending[-1:] if ending.endswith("👋") else "")
+    signs = _signs_at_the_end(ending)
+    return signs if affection or "👋" in signs else ""
 
 
 def asked_for(prompt: str | tuple[Message, ...]) -> str:

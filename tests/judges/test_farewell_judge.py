@@ -161,6 +161,11 @@ def test_where_a_closing_is_in_place_the_judge_does_not_apply(prompt: object) ->
     assert judged("Goodbye! Sending love!", prompt, always=True).outcome == "violated"
 
 
+@pytest.mark.parametrize("prompt", ["The capital of Peru? Use small letters only.", "Do I need to go to Lima?", ""])
+def test_prompts_that_only_sound_like_it(prompt: str) -> None:
+    assert judged("It is Lima. Bye!", prompt).outcome == "violated"
+
+
 def test_only_the_last_user_message_counts() -> None:
     prompt = (
         {"role": "user", "content": "Write a letter to my aunt."},
@@ -170,11 +175,17 @@ def test_only_the_last_user_message_counts() -> None:
     assert judged("It is Lima. Bye!", prompt).outcome == "violated"
 
 
+def test_a_long_code_block_is_code_to_its_end() -> None:
+    block = "```\n" + "x = 1\n" * 300 + "Goodbye!\n```"
+    assert judged(f"So:\n{block}").outcome == "satisfied"
+    assert judged(f"So:\n{block}\nGoodbye!").outcome == "violated"
+
+
 def test_affection_can_be_let_through() -> None:
     assert judged("It is Lima. Sending love!", affection=False).outcome == "satisfied"
     assert judged("It is Lima ❤️", affection=False).outcome == "satisfied"
     assert judged("It is Lima. Bye!", affection=False).outcome == "violated"
-    assert judged("It is Lima. 👋", affection=False).outcome == "violated"
+    assert judged("It is Lima. 👋🏽", affection=False).outcome == "violated"
 
 
 @given(st.text(max_size=300))

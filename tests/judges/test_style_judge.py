@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -140,3 +142,9 @@ def test_rules_come_as_a_list_from_settings() -> None:
 @given(st.text(max_size=200))
 def test_no_text_makes_a_rule_fail(text: str) -> None:
     assert StyleJudge(rules=get_args(Rule)).verdict(Row("q", text)).outcome in ("satisfied", "violated")
+
+
+def test_the_page_lists_every_rule() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "judges" / "text.md").read_text(encoding="utf-8")
+    section = page.split("## `style`")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(get_args(Rule))
