@@ -2,7 +2,7 @@
 
     python bench/sandbox_solutions.py FOLDER [--mutants]
 
-FOLDER holds `humaneval/HumanEval.jsonl` and `mbpp/mbpp.jsonl` in their public forms. Every solution should be satisfied.
+FOLDER holds `humaneval/HumanEval.jsonl` and `mbpp/mbpp.jsonl` in their public forms; solutions should be satisfied.
 With --mutants each is tried four more times with its tested function replaced: by one that returns None, one that
 returns 1, one whose result is off (a number by 1, a text or list by an item, a truth value negated), and one that
 returns an object which agrees to every comparison. All of these should be violated.

@@ -21,6 +21,7 @@ from judges.sandbox import seccomp
 from judges.sandbox.inside.boot import READY
 from judges.sandbox.inside.codec import Channel, CodecError, EndOfChannelError, Reference, encode
 from judges.sandbox.isolation import (
+    ENVIRONMENT,
     HOW_TO_GET_IT,
     Interpreter,
     box_command,
@@ -41,7 +42,9 @@ _PACKAGE = "judges.sandbox.inside"
 
 # Reads modules (name, code) from the socket, makes them, and calls the last one's `main`.
 _BOOT = f"""
-import marshal, sys, _socket
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]
+import marshal, _socket
 c = _socket.socket(fileno=int(sys.argv[1]))
 def r(n):
     d = b""
@@ -142,7 +145,7 @@ class Box:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=[channel],
-            env={},
+            env=ENVIRONMENT,
             cwd=self._folder,
             start_new_session=True,
             **_other_user(),

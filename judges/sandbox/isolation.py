@@ -21,7 +21,9 @@ HOW_TO_GET_IT = (
 )
 BOX_ID = 65534
 """User and group id that a program in a box sees as its own."""
-_FLAGS = ("-I", "-S", "-B")  # no environment, no user's packages, no site-packages; nothing to write
+ENVIRONMENT = {"PYTHONHASHSEED": "0"}
+"""All that the interpreter finds; so the order of sets is the same in every run. Programs do not see it."""
+_FLAGS = ("-s", "-S", "-B")  # no user's packages, no site-packages; nothing to write
 _ids = itertools.count()
 
 
@@ -106,6 +108,7 @@ def box_command(interpreter: Interpreter, options: SandboxOptions, seccomp: int 
         *("--unshare-all", "--unshare-user", "--uid", str(BOX_ID), "--gid", str(BOX_ID), "--hostname", "box"),
         *("--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
         *mounts,
+        *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
         *("--chdir", "/tmp", *(() if seccomp is None else ("--seccomp", str(seccomp)))),
         "--",
     ]

@@ -203,6 +203,10 @@ class LocalSandbox:
         limit = self.options.output_kib * 1024
         channel = Channel(_Timed(box.connection, deadline))
         for number, case in enumerate(cases, 1):
+            if len(case.stdin) > self.options.file_mib * 2**20 // 4:  # a character takes up to four bytes
+                return Verdict.unknown(
+                    f"case {number}: the input may not fit into {self.options.file_mib} MiB (file_mib)"
+                )
             channel.budget = limit + 10_000
             try:
                 channel.send(encode(("program", program, case.stdin, limit), _no_reference))

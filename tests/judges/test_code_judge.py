@@ -171,6 +171,11 @@ def test_missing_or_malformed_metadata_is_unknown(judge: Judge, metadata: dict[s
     assert verdict(judge, fenced(RIGHT), metadata).outcome is Outcome.UNKNOWN
 
 
+def test_an_input_that_does_not_fit_is_unknown(judge: Judge) -> None:
+    cases = {"stdin_stdout": [{"input": "1" * 5_000_000, "output": "8"}]}
+    assert "file_mib" in verdict(judge, DOUBLE, cases).reason
+
+
 def test_both_kinds_of_tests_must_pass(judge: Judge) -> None:
     program = fenced(f"{RIGHT}\nif __name__ == '__main__':\n    print(f(int(input())))")
     good, bad = [{"input": "1", "output": "2"}], [{"input": "1", "output": "3"}]

@@ -45,7 +45,8 @@ def _die_with(parent: int) -> None:
 
 
 def _silence(channel: int) -> None:
-    """Standard input is empty, output goes nowhere; nothing else is open but the channel."""
+    """Standard input is empty, output goes nowhere; nothing else is open but the channel. No environment."""
+    os.environ.clear()
     os.closerange(3, channel)
     os.closerange(channel + 1, 1024)
     null = os.open("/dev/null", os.O_RDWR)

@@ -294,7 +294,7 @@ NOTHING_THERE = {
     """,
     "environment": """
         import os
-        def seen(): return [key for key in os.environ if key not in ("LC_CTYPE", "PWD")]
+        def seen(): return list(os.environ)
     """,
     "network": """
         import socket

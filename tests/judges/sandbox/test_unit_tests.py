@@ -462,6 +462,13 @@ def test_the_next_program_is_judged_after_tests_that_hung_or_died(sandbox: Local
     assert run(sandbox, "def f(): return 1", "assert f() == 1").outcome is Outcome.SATISFIED
 
 
+def test_the_order_of_sets_is_the_same_in_every_run(sandbox: LocalSandbox) -> None:
+    """A program whose answer depends on it gets the same verdict every time."""
+    program = "def f(): return ''.join({'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'})"
+    reasons = {run(sandbox, program, "raise ValueError(f())").reason for _ in range(5)}
+    assert len(reasons) == 1
+
+
 def test_nothing_stays_from_one_program_to_the_next(sandbox: LocalSandbox) -> None:
     """Neither in the box of the program nor in that of the tests."""
     leave = "import builtins\nbuiltins.left = 1\nopen('/tmp/left', 'w').write('x')\ndef f(): return 1"
