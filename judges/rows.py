@@ -18,6 +18,7 @@ NOTHING_MORE = -1
 """Where a file ends that cannot be read any further (`InputRow.end`)."""
 
 _IN_FLIGHT_PER_PROCESS = 32
+_IN_FLIGHT_WITH_MODELS = 512
 _IN_FLIGHT_BYTES = 32 * 2**20
 _SHOWN_PROBLEMS = 10
 
@@ -131,9 +132,15 @@ def judge_rows(rows: Iterator[InputRow], mixture: Mixture, in_flight: int) -> It
         yield source, future.result()
 
 
-def in_flight(processes: int) -> int:
-    """How many rows are in memory at once: enough that no worker ever waits."""
-    return _IN_FLIGHT_PER_PROCESS * processes
+def in_flight(processes: int, *, models: bool = False) -> int:
+    """How many rows are in memory at once: enough that no worker ever waits.
+
+    Args:
+        processes: worker processes.
+        models: are there judges that ask a model? They wait side by side for longer than a rule takes.
+    """
+    rows = _IN_FLIGHT_PER_PROCESS * processes
+    return max(rows, _IN_FLIGHT_WITH_MODELS) if models else rows
 
 
 def output_line(source: InputRow, judgement: Judgement) -> bytes:

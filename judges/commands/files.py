@@ -59,7 +59,7 @@ def _registered(name: str, folder: Path) -> str:
         version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     except OSError as error:
         raise JudgesError(f"{match['path']}: {error.strerror}") from error
-    module = f"_judge_file_{hashlib.sha256(f'{path}:{attribute}'.encode()).hexdigest()[:12]}"
+    module = f"_judge_file_{hashlib.sha256(f'{path}:{attribute}:{version}'.encode()).hexdigest()[:12]}"
     loader = _LOADER.format(folder=str(path.parent), module=f"{module}_source", path=str(path), attribute=attribute)
     (folder / f"{module}.py").write_text(loader)
     info = folder / f"{module}-0.dist-info"

@@ -89,12 +89,20 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def open_mixture(args: argparse.Namespace, specs: Sequence[JudgeSpec]) -> Iterator[tuple[Mixture, int]]:
     """The judges, and how many rows they should have at once."""
+    from judges import registry
     from judges.mixture import Mixture
     from judges.rows import in_flight
     from judges.runtime import JudgeRuntime
 
     with JudgeRuntime(args.workers, cache=args.cache) as runtime:
-        yield Mixture(specs, runtime, early_stop=args.early_stop), in_flight(runtime.processes)
+        mixture = Mixture(specs, runtime, early_stop=args.early_stop)
+        models = any(registry.load(member.name).kind != "rule" for member in _members(mixture))
+        yield mixture, in_flight(runtime.processes, models=models)
+
+
+def _members(mixture: Mixture) -> list[JudgeSpec]:
+    """The single judges of the mixture."""
+    return [member for constraint in mixture.constraints for member in constraint.members]
 
 
 def _judge_file(
@@ -191,8 +199,7 @@ def _job(args: argparse.Namespace, specs: Sequence[JudgeSpec], mixture: Mixture)
     from judges.cache import judge_identity
 
     stat = args.input.stat() if args.input.is_file() else None
-    members = [member for constraint in mixture.constraints for member in constraint.members]
-    identities = [judge_identity(member, registry.load(member.name)) for member in members]
+    identities = [judge_identity(member, registry.load(member.name)) for member in _members(mixture)]
     return {
         "input": str(args.input.resolve()),
         "bytes of the input": stat and stat.st_size,

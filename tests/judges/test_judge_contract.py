@@ -222,3 +222,33 @@ def test_a_judge_in_a_file_is_checked_without_installing_it(tmp_path: Path, capf
     assert "has no attribute 'shrt'" in capfd.readouterr().err
     assert cli.main(["check", f"{tmp_path}/nothing.py:short"]) == 2
     assert "No such file" in capfd.readouterr().err
+
+
+MODEL_JUDGES = """
+    import itertools
+    from judges import Outcome, Row, Verdict
+    from judges.asynchronous import AsyncJudge
+
+    class Answers(AsyncJudge):
+        requires = frozenset({"n"})
+        examples = ((Row("p", "r", {"n": 1}), Outcome.SATISFIED),)
+        async def judge_async(self, row): return Verdict.of(len(row.response) < 9, "short or not", 0.5)
+
+    class NoAnswer(Answers):
+        async def judge_async(self, row): return Verdict.unknown("nobody there")
+
+    class Samples(Answers):
+        count = itertools.count()
+        async def judge_async(self, row): return Verdict.of(next(self.count) % 4 < 2)
+"""
+
+
+def test_a_judge_that_asks_a_model_is_checked_by_what_it_answers(install) -> None:
+    install("model-judges", MODEL_JUDGES, answers="Answers", silent="NoAnswer", samples="Samples")
+    assert [result for result in check_judge(JudgeSpec("answers")) if not result.passed] == []
+    silent = {result.name: result for result in check_judge(JudgeSpec("silent"))}
+    assert not silent["answers"].passed
+    assert "nobody there" in silent["answers"].explanation
+    assert "is the model there" in silent["answers"].explanation
+    sampled = {result.name: result for result in check_judge(JudgeSpec("samples"))}
+    assert not sampled["deterministic"].passed
