@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -221,17 +220,13 @@ def _by_key(a: Rater, b: Rater, key: str, result: Result) -> Iterator[_Pair]:
 
 @contextmanager
 def _database() -> Iterator[sqlite3.Connection]:
-    with (
-        tempfile.TemporaryDirectory(prefix="judge-compare-") as folder,
-        closing(sqlite3.connect(Path(folder) / "rows.db", isolation_level=None)) as database,
-    ):
+    """A database without a name: SQLite keeps it on the disk, in a file that is gone whatever ends this process."""
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
         try:
-            database.execute("PRAGMA journal_mode = OFF")  # it is thrown away, whatever happens
-            database.execute("PRAGMA synchronous = OFF")
             database.execute("CREATE TABLE b (key TEXT PRIMARY KEY, line INT, marks TEXT, said TEXT, used INT)")
             yield database
         except sqlite3.Error as error:
-            raise JudgesError(f"the temporary database in {folder}: {error} (TMPDIR names another place)") from error
+            raise JudgesError(f"the temporary database of rows: {error} (TMPDIR names the folder for it)") from error
 
 
 def _rows(rater: Rater) -> Iterator[_Row]:
