@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from judges.contract import check_judge
-from judges.spec import JudgeSpec
+import yaml
 
-PAGE = (Path(__file__).parents[2] / "docs" / "judges.md").read_text()
+from judges import Row, registry
+from judges.llm.settings import LLMSettings
+from judges.mixture import Mixture
+from judges.runtime import JudgeRuntime
+
+FOLDER = Path(__file__).parents[2] / "docs"
+PAGE = (FOLDER / "judges.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -40,8 +46,30 @@ def test_the_library_example_runs(tmp_path: Path) -> None:
     assert result.stdout == "{'math': 'satisfied', 'refusal': 'satisfied'}\n"
 
 
-def test_the_judges_of_the_page_keep_the_contract(install) -> None:
-    install("my-package", "\n\n".join(blocks("python")[1:]), short="short", polite="PoliteJudge")
-    for name in ("short", "polite"):
-        failed = [result for result in check_judge(JudgeSpec(name)) if not result.passed]
-        assert not failed
+def test_the_entries_of_the_page_make_a_mixture() -> None:
+    entries = yaml.safe_load(blocks("yaml")[0])["judges"]
+    with JudgeRuntime(1) as runtime:
+        mixture = Mixture(entries, runtime)
+        (judgement,) = mixture.judge([Row("Hi", "Here is a plain answer that is certainly long enough for anybody.")])
+    assert mixture.names == ("refusal", "helpful")
+    assert judgement.satisfied is True
+
+
+def test_the_page_names_every_judge_and_its_links_lead_somewhere() -> None:
+    for name in registry.names():
+        if registry.origin(name).startswith("cgpo "):
+            assert f"`{name}`" in PAGE, name
+    for link in re.findall(r"\]\(([\w/]+\.md)", PAGE):
+        assert (FOLDER / link).exists(), link
+
+
+def test_the_page_on_models_shows_a_plan(tmp_path: Path) -> None:
+    page = (FOLDER / "judges" / "llm.md").read_text()
+    (command,) = re.findall(r"```console\n\$ cgpo (.*?)\n```", page)
+    done = subprocess.run(
+        [sys.executable, "-m", "cgpo", *shlex.split(command)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "false_refusal" in done.stdout
+    for name in LLMSettings.model_fields:
+        assert f"`{name}`" in page, name
