@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-_FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})[ \t]*([^`]*)")
 PYTHON_TAGS = frozenset({"python", "python3", "py", "py3"})
+_SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +21,50 @@ class Block:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    indent: str
+    mark: str
+    length: int
+    info: str
+
+    def closes(self, opening: _Fence) -> bool:
+        return self.mark == opening.mark and self.length >= opening.length and not self.info
+
+    def block(self, lines: list[str]) -> Block:
+        """The block that this fence opens, without the fence's indentation (a block in a list)."""
+        words = self.info.split(None, 1)
+        code = "\n".join(line.removeprefix(self.indent) for line in lines)
+        return Block(words[0].lower() if words else "", code)
+
+
 def fenced_blocks(text: str) -> list[Block]:
     """All fenced blocks in order. One without an end reaches to the end of the text."""
     blocks = []
-    opening: re.Match[str] | None = None
+    opening: _Fence | None = None
     lines: list[str] = []
     for line in text.replace("\r\n", "\n").split("\n"):
-        fence = _FENCE.fullmatch(line) if line.lstrip()[:3] in ("```", "~~~") else None
+        fence = _fence(line)
         if opening is None:
             opening = fence
-        elif fence and _closes(opening, fence):
-            blocks.append(_block(opening, lines))
+        elif fence is not None and fence.closes(opening):
+            blocks.append(opening.block(lines))
             opening, lines = None, []
         else:
             lines.append(line)
     if opening is not None:
-        blocks.append(_block(opening, lines))
+        blocks.append(opening.block(lines))
     return blocks
 
 
-def _closes(opening: re.Match[str], fence: re.Match[str]) -> bool:
-    same = fence[2][0] == opening[2][0] and len(fence[2]) >= len(opening[2])
-    return same and not fence[3].strip()
-
-
-def _block(opening: re.Match[str], lines: list[str]) -> Block:
-    """The block, without the indentation that its fence has (a block in a list)."""
-    words = opening[3].split(None, 1)
-    indent = opening[1]
-    return Block(words[0].lower() if words else "", "\n".join(line.removeprefix(indent) for line in lines))
+def _fence(line: str) -> _Fence | None:
+    """The fence in this line; no regular expression, because long lines would make it slow."""
+    rest = line.lstrip(" \t")
+    mark = rest[:1]
+    if mark not in ("`", "~"):
+        return None
+    after = rest.lstrip(mark)
+    length = len(rest) - len(after)
+    if length < _SHORTEST or (mark == "`" and "`" in after):
+        return None
+    return _Fence(line[: len(line) - len(rest)], mark, length, after.strip())

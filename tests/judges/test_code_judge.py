@@ -64,10 +64,22 @@ def test_the_contract_is_kept() -> None:
         ("1. x\n   ```python\n   if a:\n       b\n   ```", [("python", "if a:\n    b")]),
         ("```python\nx = '''\n```text\n'''\n```", [("python", "x = '''\n```text\n'''")]),
         ("`inline` and ```also inline```", []),
+        ("```not`a`fence\n```", [("", "")]),
+        ("~~~ a`b\nc\n~~~~ \nd", [("a`b", "c")]),
+        ("``\na\n``", []),
+        # Long lines that are no fences: a backtracking search would not come back from these.
+        ("```" + " " * 10**6 + "`", []),
+        ("~" * 10**6 + "`\na", [("`", "a")]),
+        ("`" * 10**6 + "x`", []),
+        (" " * 10**6 + "x", []),
     ],
 )
 def test_fenced_blocks(text: str, blocks: list[tuple[str, str]]) -> None:
     assert [(block.tag, block.code) for block in fenced_blocks(text)] == blocks
+
+
+def test_a_megabyte_of_fences() -> None:
+    assert len(fenced_blocks("```\n" * 250_000)) == 125_000  # every other fence opens one
 
 
 @pytest.mark.parametrize(

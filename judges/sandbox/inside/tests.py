@@ -351,9 +351,9 @@ class Session:
             return
         shape = type(changed) is tuple and len(changed) == 2
         if not shape or type(changed[0]) is not tuple or len(changed[0]) != len(ours[0]):
-            raise CodecError("no changed arguments")
+            self.violated("the answer cannot be read: no changed arguments")
         if type(changed[1]) is not dict or changed[1].keys() != ours[1].keys():
-            raise CodecError("no changed arguments")
+            self.violated("the answer cannot be read: no changed arguments")
         for old, new in zip(ours[0], changed[0], strict=True):
             _merged(old, new)
         for name, old in ours[1].items():

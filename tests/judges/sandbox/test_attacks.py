@@ -151,6 +151,18 @@ CHEATS = {
             server.channel.send(server.encode(("same", 0, ((1, 2, 3), {}))))
             return 2 * x
     """,
+    "a forged set whose items collide": """
+        import gc, struct
+        server = next(item for item in gc.get_objects() if type(item).__name__ == "Server")
+        def double(x):
+            prime = 2**61 - 1  # all its multiples have the same hash
+            numbers = b"".join(
+                b"i" + struct.pack(">I", 12) + (n * prime).to_bytes(12, "big", signed=True) for n in range(3500)
+            )
+            value = b"S" + struct.pack(">I", 3500) + numbers
+            server.channel.send(b"t" + struct.pack(">I", 3) + b"s" + struct.pack(">I", 2) + b"ok" + value + b"N")
+            return 2 * x
+    """,
     "questions about what was not given": """
         import gc
         server = next(item for item in gc.get_objects() if type(item).__name__ == "Server")
