@@ -29,6 +29,7 @@ _PAIRS = (
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _DENIAL = re.compile(r"(?:\bnot|n['’]t|\bnever|\bfalse|\bwrong)\b[^.!?\n,;]{0,30}$", re.IGNORECASE)
 _DENIAL_CHARS = 60
+_MAX_BOXES = 100
 _AROUND_BOX = _TRAILING + "!$*)]\\`_"
 
 
@@ -74,6 +75,8 @@ def in_box(response: str) -> Answer:
     r"""The content of `\boxed{…}` in the response's last sentence; several boxes must agree."""
     text = visible(response).rstrip()
     openings = list(_BOX.finditer(text))
+    if len(openings) > _MAX_BOXES:
+        return Answer(problem=f"more than {_MAX_BOXES} boxes")
     boxes = [box for box in (_box_at(text, match) for match in openings) if box is not None]
     if not openings:
         return Answer(problem=r"the response has no \boxed{…}")

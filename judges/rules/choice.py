@@ -29,6 +29,9 @@ _NOT_A_WORD = r"(?=\s*(?:$|[.,;:!?()\[\]\n\"'/&]|(?:because|since|as|or|and|is|w
 """After A and I, which are words: `the answer is A dog` names no choice."""
 
 
+_DOUBTS = r"(?:no,?\s+)?(?:or|wait|maybe|perhaps|possibly|actually|rather|instead|alternatively|correction)"
+_NO_LIST = r"(?![ \t]*(?:(?i:or|and)\b|[,/&]))"
+_NOT_WRONG = r"(?![)\]]?\s+(?:is|was|are|would be|cannot|can't|isn't)\s*(?:not|wrong|incorrect|false|be)\b)"
 _IN_A_LIST = r"(?=\s*(?:$|[,;:/&]|(?:or|and)\b))"
 
 
@@ -117,7 +120,7 @@ def _settled(response: str, choices: Mapping[str, str]) -> tuple[str, set[str]]:
         ("stated", _stated(plain, some)),
         (
             "at the beginning of a line",
-            re.findall(rf"(?m)^[ \t>#-]*[(\[]?([{some}])(?:[)\].:][ \t\n]|[)\].:]?$)", plain),
+            re.findall(rf"(?m)^[ \t>#-]*[(\[]?([{some}])(?:[)\].:][ \t\n]{_NO_LIST}|[)\].:]?$)", plain),
         ),
         ("in brackets", re.findall(rf"[(\[]([{some}])[)\]]", plain)),
         ("in bold", re.findall(rf"\*\*\s*[(\[]?([{some}])[)\].:]{{0,2}}\s*\*\*", text)),
@@ -144,14 +147,16 @@ def _stated(plain: str, some: str) -> list[str]:
         rf"\b(?i:choose|chose|pick|select|go\s+with|(?:correct|right|best)\s+(?:option|one)\s+is)\s+{named}{more}",
         rf"(?<!\w)(?P<first>{letter_alone})(?P<more>\s+is\s+(?:the\s+)?(?i:correct|right|best|true)\b)",
     )
+    matches = [match for statement in statements for match in re.finditer(statement, plain)]
+    sure_ones = [match for match in matches if not denied(plain[max(0, match.start() - 60) : match.start()])]
+    if not sure_ones:
+        return []
+    # "The answer is B. Or C" and "… no wait, C" take back what was stated before.
+    doubt = rf"(?:^|[.,;:!?(\n–—-]\s*)(?i:{_DOUBTS})\b[\s,.:(\[]{{1,4}}(?i:(?:maybe|it\s+is|it's|option)\s+)?{letter}"
+    doubts = re.finditer(doubt, plain[min(match.start("first") for match in sure_ones) :])
     only = re.compile(rf"(?<!\w)[{some}](?!\w)")
-    return [
-        found
-        for statement in statements
-        for match in re.finditer(statement, plain)
-        if not denied(plain[max(0, match.start() - 60) : match.start()])
-        for found in only.findall(match["first"] + match["more"])
-    ]
+    said = [match["first"] + match["more"] for match in sure_ones] + [match[0] for match in doubts]
+    return [found for text in said for found in only.findall(text)]
 
 
 def _in_box(content: str, choices: Mapping[str, str]) -> str:
@@ -164,7 +169,9 @@ def _in_last_sentence(plain: str, some: str) -> list[str]:
     last = re.split(r"[.!?]\s|\n", plain.strip().rstrip(".!?"))[-1]
     sure, words = "".join(sorted(set(some) - set("AI"))), "".join(sorted(set(some) & set("AI")))
     letter = "|".join(
-        pattern for given, pattern in ((sure, rf"[{sure}](?![\w'’-])"), (words, rf"[{words}]{_IN_A_LIST}")) if given
+        pattern
+        for given, pattern in ((sure, rf"[{sure}](?![\w'’-]){_NOT_WRONG}"), (words, rf"[{words}]{_IN_A_LIST}"))
+        if given
     )
     found = re.finditer(rf"(?<![\w'’-])(?:{letter})", last)
     return [match[0] for match in found if not denied(last[max(0, match.start() - 60) : match.start()])]

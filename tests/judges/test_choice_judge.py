@@ -50,6 +50,8 @@ def judged(response: str, answer: object = "B", **metadata: object) -> Verdict:
         "It cannot be A or C, so it must be (B).",
         "Because it rains, it must be B.",
         "The answer is B. A dog would not do that.",
+        "The answer is B. C is too large, and A or D would not fit.",
+        "A or C? No: the answer is B.",
     ],
 )
 def test_responses_that_choose_b(response: str) -> None:
@@ -78,6 +80,14 @@ def test_responses_that_choose_b(response: str) -> None:
         "The answer is hard to tell.",
         "Be careful, that is a trick.",
         "The answer is not B.",
+        "The answer is B. (or C)",
+        "The answer is B; no wait, C",
+        "I choose B. Actually, C.",
+        "(B) or (C)",
+        "It is either B or C.",
+        "Not B",
+        "B is wrong",
+        "The answer is none of A, B, C.",
         "A dog barks.",
     ],
 )

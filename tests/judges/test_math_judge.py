@@ -306,6 +306,7 @@ def test_a_denied_answer_is_no_answer() -> None:
         r"\boxed{42} \boxed{43",
         r"\boxed{41 or \boxed{42}",
         r"$$\boxed{42}$$ I hope it is right.",
+        r"\boxed{42} " * 101,
     ],
 )
 def test_what_stands_around_a_box_counts(response: str) -> None:
