@@ -234,12 +234,16 @@ def _needed_for_training() -> Status:
 
 
 def check_sandbox() -> list[Finding]:
-    """bubblewrap, in which a code judge runs untrusted programs."""
-    path = shutil.which("bwrap")
-    if path is None:
-        found = "none: judges that run a model's code are not available"
-        return [Finding(Status.WARN, "bubblewrap", found, "apt-get install bubblewrap")]
-    return [Finding(Status.OK, "bubblewrap", _output(path, "--version") or path)]
+    """Whether programs written by a model can be run in a box here; starts one to find out."""
+    from judges.sandbox import available
+    from judges.sandbox.isolation import bubblewrap
+
+    reason = available()
+    if reason is None:
+        return [Finding(Status.OK, "sandbox", f"programs run in boxes of {bubblewrap()}")]
+    found = f"the judge `code` does not run here: {reason}"
+    mend = "apt-get install bubblewrap" if bubblewrap() is None else "allow user namespaces (docs/judges/code.md)"
+    return [Finding(Status.WARN, "sandbox", found, mend)]
 
 
 def check_memory() -> list[Finding]:
