@@ -137,8 +137,9 @@ class Box:
     def _start_plain(
         self, options: SandboxOptions, interpreter: Interpreter, command: list[str], channel: int
     ) -> subprocess.Popen[bytes]:
-        self._folder = tempfile.mkdtemp(prefix="unsafe-program-")
-        os.chmod(self._folder, 0o777)  # as root the program runs as another user
+        if command[-1] == "candidate":  # the others write nothing
+            self._folder = tempfile.mkdtemp(prefix="unsafe-program-")
+            os.chmod(self._folder, 0o777)  # as root the program runs as another user
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -146,7 +147,7 @@ class Box:
             stderr=subprocess.PIPE,
             pass_fds=[channel],
             env=ENVIRONMENT,
-            cwd=self._folder,
+            cwd=self._folder or "/",
             start_new_session=True,
             **_other_user(),
         )

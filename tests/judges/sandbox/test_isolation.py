@@ -57,6 +57,7 @@ def test_unsafe_subprocess_is_the_way_around_and_warns(caplog: pytest.LogCapture
         assert "WITHOUT ISOLATION" in caplog.text
     before = set(Path("/tmp").glob("unsafe-program-*"))
     judge.prepare()
+    assert set(Path("/tmp").glob("unsafe-program-*")) <= before
     try:
         assert judge.verdict(ROW).outcome is Outcome.SATISFIED
         for cheat in ("import os\nos._exit(0)", "def f(x): return None", "def f(x):\n    while True: pass"):
