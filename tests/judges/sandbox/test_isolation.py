@@ -166,7 +166,7 @@ def test_close_leaves_nothing() -> None:
 
 
 @pytest.mark.parametrize("option", [{}, {"unsafe_subprocess": True}])
-def test_a_killed_owner_takes_all_boxes_with_it(option: dict[str, bool]) -> None:
+def test_a_killed_owner_takes_all_boxes_with_it(option: dict[str, bool], tmp_path: Path) -> None:
     """SIGKILL in the middle of a program, as when a worker process is ended at its time limit."""
     owner = subprocess.Popen(
         [
@@ -180,6 +180,7 @@ def test_a_killed_owner_takes_all_boxes_with_it(option: dict[str, bool]) -> None
                 sandbox.run_tests("import time\\ntime.sleep(600)", ["assert f(1)"])
             """),
         ],
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # what unsafe mode leaves there
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
