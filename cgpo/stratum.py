@@ -128,14 +128,13 @@ def build_strata(
 def _build(name: str, run: RunSettings, tokenizer: Any, context_length: int, runtime: JudgeRuntime) -> Stratum:
     settings, seed = run.strata[name], run.seed
     mixture = Mixture(settings.judges, runtime, early_stop=run.judging.early_stop)
-    required = mixture.required_metadata()
     max_tokens = settings.sampling.max_tokens
 
     def load(heldout: bool) -> tuple[list[tuple[Prompt, tuple[int, ...]]], int]:
         source = settings.heldout if heldout else settings.prompts
         if source is None:
             return [], 0
-        found = load_prompts(source, stratum=name, heldout=heldout, seed=seed, required=required)
+        found = load_prompts(source, stratum=name, heldout=heldout, seed=seed, lacks=mixture.missing_metadata)
         return fit_prompts(found, tokenizer, context_length, max_tokens, source.too_long, name)
 
     prompts, dropped = load(heldout=False)

@@ -31,7 +31,7 @@ class AsyncJudge(Judge):
 
     kind: ClassVar[str] = "llm"
     expense: ClassVar[Expense] = Expense.COSTLY
-    timeout_seconds: ClassVar[float] = 60.0
+    timeout_seconds = 60.0
     max_concurrency: int = 32
     """Rows judged side by side; a row's time limit starts when it is its turn."""
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from judges import registry
 from judges.errors import JudgesError, unknown_name
-from judges.judge import Expense
+from judges.judge import Expense, Judge
 from judges.spec import JudgeSpec
 from judges.verdict import NEUTRAL, Cost, Outcome, Verdict
 
@@ -89,10 +89,9 @@ class Constraint:
         """That of its dearest judge."""
         return max(registry.load(member.name).expense for member in self.members)
 
-    @property
-    def requires(self) -> frozenset[str]:
-        """Metadata keys without which the verdict is unknown."""
-        return frozenset().union(*(registry.create(member).requires for member in self.members))
+    def judges(self) -> tuple[Judge, ...]:
+        """Its judges, made here to ask what they need."""
+        return tuple(registry.create(member) for member in self.members)
 
     def decide(self, verdicts: Sequence[Verdict]) -> Verdict:
         """The constraint's verdict from those of its members, in their order."""

@@ -51,8 +51,12 @@ class Judge(ABC):
     kind: ClassVar[str] = "rule"
     """`rule` (a program; runs in a worker process) or `llm`."""
 
-    requires: ClassVar[frozenset[str]] = frozenset()
-    """Metadata keys a row must have. Missing ones make the verdict `unknown`, and stop training before it starts."""
+    requires: frozenset[str] = frozenset()
+    """Metadata keys a row must have. Missing ones make the verdict `unknown`, and stop training before it starts.
+    Where options decide what is needed, the constructor sets it for the instance."""
+
+    requires_any: frozenset[str] = frozenset()
+    """Metadata keys of which a row must have at least one; like `requires`."""
 
     expense: ClassVar[Expense] = Expense.CHEAP
     """Decides the order of judges in a mixture. Verdicts of cheap judges are not worth caching."""
@@ -66,8 +70,9 @@ class Judge(ABC):
     applies_only_with: ClassVar[frozenset[str]] = frozenset()
     """Metadata keys without which the judge declares itself not applicable instead."""
 
-    timeout_seconds: ClassVar[float] = 10.0
-    """Wall time one verdict may take before the worker is killed and the verdict is `unknown`."""
+    timeout_seconds: float = 10.0
+    """Wall time one verdict may take before the worker is killed and the verdict is `unknown`. Where options decide how
+    long a verdict may take, the constructor sets it for the instance."""
 
     examples: ClassVar[tuple[tuple[Row, Outcome], ...]] = ()
     """Rows with the outcome they must get from the judge with its default options; `judge check` tries them."""
@@ -87,7 +92,11 @@ class Judge(ABC):
         """The verdict on a row that this judge does not concern, or that lacks required metadata; otherwise None."""
         if not self.applies_only_with <= row.metadata.keys():
             return Verdict(Outcome.NOT_APPLICABLE, f"needs metadata {sorted(self.applies_only_with)}")
-        missing = sorted(self.requires - row.metadata.keys())
-        if missing:
-            return Verdict.unknown(f"missing metadata: {', '.join(missing)}")
-        return None
+        missing = self.missing(row.metadata)
+        return Verdict.unknown(f"missing metadata: {', '.join(missing)}") if missing else None
+
+    def missing(self, metadata: Mapping[str, Any]) -> list[str]:
+        """The required keys that are not there; several of which one would do count as one, `a or b`."""
+        found = sorted(self.requires - metadata.keys())
+        any_of = sorted(self.requires_any)
+        return [*found, " or ".join(any_of)] if any_of and not self.requires_any & metadata.keys() else found

@@ -54,6 +54,7 @@ class Mixture:
             raise JudgesError(
                 f"the mixture names a judge twice: {', '.join(twice)}. Give one of them another name with `as`"
             )
+        self._needing = [(constraint.name, constraint.judges()) for constraint in self.constraints]
         by_expense = sorted(self.constraints, key=lambda constraint: constraint.expense)
         self._rounds: list[list[Constraint]] = [by_expense] if by_expense else []
         if early_stop:
@@ -64,12 +65,13 @@ class Mixture:
         """The verdicts' names, in the order of the settings."""
         return tuple(constraint.name for constraint in self.constraints)
 
-    def required_metadata(self) -> dict[str, frozenset[str]]:
-        """Verdict name → the metadata keys without which it is `unknown`.
+    def missing_metadata(self, metadata: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Verdict name → the metadata keys whose absence makes it `unknown` on a row, where there are such.
 
         Keys that only decide whether a judge applies are not among them.
         """
-        return {constraint.name: constraint.requires for constraint in self.constraints}
+        found = {name: [key for judge in judges for key in judge.missing(metadata)] for name, judges in self._needing}
+        return {name: list(dict.fromkeys(keys)) for name, keys in found.items() if keys}
 
     def submit(self, row: Row) -> Future[Judgement]:
         """Judges one response; the future is done as soon as the last judge has answered, and never raises."""

@@ -105,7 +105,7 @@ def check(spec: JudgeSpec) -> None:
 def timeout(spec: JudgeSpec) -> float:
     """Seconds of wall time one verdict of this judge may take."""
     given = _timeout_option(spec)
-    return load(spec.name).timeout_seconds if given is None else given
+    return create(spec).timeout_seconds if given is None else given
 
 
 def describe() -> list[JudgeInfo]:
@@ -186,7 +186,8 @@ def _info(point: EntryPoint) -> JudgeInfo:
     except JudgesError as error:
         return JudgeInfo(point.name, "", (), (), _origin(point), "", str(error))
     summary = (inspect.getdoc(judge) or "").partition("\n")[0]
-    requires, applies = tuple(sorted(judge.requires)), tuple(sorted(judge.applies_only_with))
+    any_of = (" or ".join(sorted(judge.requires_any)),) if judge.requires_any else ()
+    requires, applies = (*sorted(judge.requires), *any_of), tuple(sorted(judge.applies_only_with))
     return JudgeInfo(point.name, judge.kind, requires, applies, _origin(point), summary)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cgpo.config import PromptSettings
@@ -15,12 +15,13 @@ from cgpo.errors import DataError, nearest, unknown_name
 from cgpo.types import Prompt
 from judges import Message
 
+Lacks = Callable[[Mapping[str, Any]], Mapping[str, Sequence[str]]]
+"""A row's metadata → judge → the keys it lacks (`judges.mixture.Mixture.missing_metadata`)."""
+
 ROLES = ("assistant", "system", "tool", "user")
 
 
-def load_prompts(
-    settings: PromptSettings, *, stratum: str, heldout: bool, seed: int, required: Mapping[str, frozenset[str]]
-) -> list[Prompt]:
+def load_prompts(settings: PromptSettings, *, stratum: str, heldout: bool, seed: int, lacks: Lacks) -> list[Prompt]:
     """All prompts of a stratum, in the order of the data set or as a generator made them.
 
     Args:
@@ -29,7 +30,7 @@ def load_prompts(
         heldout: whether these are the stratum's held-out prompts. A generator makes them disjoint from its training
             prompts; a data set is read as it is (see `check_disjoint`).
         seed: seed of the generator; a data set does not depend on it.
-        required: judge → metadata keys without which it cannot judge.
+        lacks: says of a row's metadata which judge cannot judge it for lack of which keys.
 
     Raises:
         DataError: the source cannot be read or is empty or too small, a row is malformed, or lacks metadata that one
@@ -43,7 +44,7 @@ def load_prompts(
         prompts = generate(settings.generator, settings.size, seed=seed, heldout=heldout, options=options, where=where)
     else:
         prompts = _read_prompts(settings, where)
-    _check_metadata(prompts, stratum, required)
+    _check_metadata(prompts, stratum, lacks)
     return prompts
 
 
@@ -182,8 +183,8 @@ def _baseline(row: RawRow, settings: PromptSettings) -> str | None:
     return value
 
 
-def _check_metadata(prompts: Sequence[Prompt], stratum: str, required: Mapping[str, frozenset[str]]) -> None:
-    lacking = list(_lacking(prompts, required))
+def _check_metadata(prompts: Sequence[Prompt], stratum: str, lacks: Lacks) -> None:
+    lacking = [(prompt, *found) for prompt in prompts for found in lacks(prompt.metadata).items()]
     if not lacking:
         return
     prompt, judge, missing = lacking[0]
@@ -194,16 +195,6 @@ def _check_metadata(prompts: Sequence[Prompt], stratum: str, required: Mapping[s
         f"{prompt.source}: stratum {stratum!r} uses the judge {judge!r}, which needs the metadata {keys}; "
         f"this row has: {has}. Rows that lack something: {rows} of {len(prompts)}"
     )
-
-
-def _lacking(
-    prompts: Iterable[Prompt], required: Mapping[str, frozenset[str]]
-) -> Iterator[tuple[Prompt, str, list[str]]]:
-    for prompt in prompts:
-        for judge, keys in required.items():
-            missing = sorted(keys - prompt.metadata.keys())
-            if missing:
-                yield prompt, judge, missing
 
 
 def _similar(key: str, metadata: Mapping[str, Any]) -> str:

@@ -18,7 +18,8 @@ def add_option_argument(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME.KEY=VALUE",
-        help="option of a judge, as JSON or plain text; may be repeated; timeout_seconds works for every judge",
+        help="option of a judge, as JSON or plain text, e.g. safety.llm.model=NAME; may be repeated; every judge has "
+        "timeout_seconds, threshold and abstain_within",
     )
 
 
@@ -78,8 +79,17 @@ def judge_specs(names: Iterable[str], options: Iterable[str]) -> list[JudgeSpec]
             raise JudgesError(f"--option {option!r}: write it as NAME.KEY=VALUE, e.g. math.format=boxed")
         if name not in chosen:
             raise JudgesError(f"--option {option!r}: the judge {name!r} is not among {', '.join(chosen)}")
-        chosen[name][key] = _value(value)
+        _set(chosen[name], key.split("."), _value(value), option)
     return [JudgeSpec(name, given) for name, given in chosen.items()]
+
+
+def _set(options: dict[str, Any], path: list[str], value: Any, given: str) -> None:
+    """`llm.model` is `model` in the group `llm`."""
+    for group in path[:-1]:
+        options = options.setdefault(group, {})
+        if not isinstance(options, dict):
+            raise JudgesError(f"--option {given!r}: {group!r} was already given as a value, not as a group")
+    options[path[-1]] = value
 
 
 def _value(text: str) -> Any:

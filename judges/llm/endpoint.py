@@ -103,7 +103,7 @@ class Endpoint:
             await self._rate.turn()
             try:
                 async with asyncio.timeout(seconds):
-                    reply = await attempts(self._attempt, body, last)
+                    reply: Any = await attempts(self._attempt, body, last)
             except TimeoutError:
                 after = f"; the last attempt: {last[-1]}" if last else ""
                 self._trouble.failed(f"timed out after {seconds:g} s{after}")

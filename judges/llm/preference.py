@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from judges.judge import Row
 from judges.llm.judge import LLMJudge
@@ -36,7 +35,7 @@ class PreferenceJudge(LLMJudge):
         template: the question, with the markers `{{question}}`, `{{a}}` and `{{b}}`.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"other_response"})
+    requires = frozenset({"other_response"})
 
     def __init__(self, llm: LLMSettings | None = None, template: str = TEMPLATE) -> None:
         super().__init__(llm)

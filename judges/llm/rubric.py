@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from judges.judge import Row
 from judges.llm.judge import LLMJudge
 from judges.llm.question import Question
@@ -33,7 +31,7 @@ class RubricJudge(LLMJudge):
         template: the question, with the markers `{{question}}`, `{{response}}` and `{{criterion}}`.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"rubric"})
+    requires = frozenset({"rubric"})
 
     def __init__(self, llm: LLMSettings | None = None, template: str = TEMPLATE) -> None:
         super().__init__(llm)

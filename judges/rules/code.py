@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from judges.errors import JudgesError
-from judges.judge import Judge, Row
+from judges.judge import Expense, Judge, Row
 from judges.rules.blocks import PYTHON_TAGS, Block, fenced_blocks
 from judges.sandbox import Case, Sandbox, SandboxOptions, available, connect
 from judges.verdict import Outcome, Verdict
 
 MAX_PROGRAM_CHARS = 200_000
 """No answer is that long; parsing longer ones would take the judge's time."""
+
+_STARTING_SECONDS = 40.0
+"""For starting boxes, also again after a failure of the sandbox."""
 
 _log = logging.getLogger(__name__)
 _UNSAFE = (
@@ -49,7 +52,9 @@ class CodeJudge(Judge):
         JudgesError: a wrong sandbox option, or nothing on this machine isolates programs.
     """
 
-    timeout_seconds: ClassVar[float] = 60.0
+    requires_any = frozenset({"unit_tests", "stdin_stdout"})
+    expense = Expense.MODERATE
+    not_in_cache_key = frozenset({"sandbox.url", "sandbox.retries"})
     examples = (
         (Row("Add two numbers.", _ADDS.format("a + b"), _TESTS), Outcome.SATISFIED),
         (Row("Add two numbers.", _ADDS.format("a - b"), _TESTS), Outcome.VIOLATED),
@@ -70,6 +75,8 @@ class CodeJudge(Judge):
         self.by_token = output == "words"
         self.options = SandboxOptions.parse(sandbox, "judge 'code', option 'sandbox'")
         self._sandbox: Sandbox | None = None
+        # Above the sandbox's own limits, which say more: a row may have tests and cases, and boxes have to start.
+        self.timeout_seconds = 2 * self.options.wall_seconds + _STARTING_SECONDS
         _refuse_without_isolation(self.options)
 
     def prepare(self) -> None:
@@ -83,7 +90,7 @@ class CodeJudge(Judge):
             if isinstance(found, Verdict):
                 return found
         if not tests and not cases:
-            return Verdict.unknown("missing metadata: unit_tests or stdin_stdout")
+            return Verdict.unknown("metadata `unit_tests` and `stdin_stdout` are empty")
         entry_point = row.metadata.get("entry_point") or ""
         if not isinstance(entry_point, str):
             return Verdict.unknown(f"metadata `entry_point` must be text, not {type(entry_point).__name__}")

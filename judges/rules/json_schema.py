@@ -52,6 +52,8 @@ class JsonSchemaJudge(Judge):
     def __init__(self, schema: dict[str, Any] | bool | None = None, where: Where = "either") -> None:
         self.where = where
         self.schema = schema
+        if schema is None:
+            self.requires = frozenset({"json_schema"})
         if schema is not None:
             problem = _schema_problem(json.dumps(schema))
             if problem:

@@ -65,7 +65,7 @@ class LanguageJudge(Judge):
     ) -> None:
         self.language = language if language is None else language_code(language)
         if self.language is not None:
-            self.requires = frozenset()  # type: ignore[misc] # nothing is needed from the row then
+            self.requires = frozenset()  # nothing is needed from the row then
         self.ignored = [_LINK] + [_CODE] * ignore_code + [_QUOTATION] * ignore_quotes
         self.min_letters = min_letters
         self.max_other = max_other

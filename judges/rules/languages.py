@@ -32,7 +32,7 @@ _VARIETIES = {
     "bs": ("bs", "hr"),
     "hr": ("hr", "bs"),
 }
-"""What counts as the language asked for: English with Nigerian Pidgin, any Chinese; Bosnian cannot be told from Croatian."""
+"""What counts as the language asked for: English with Nigerian Pidgin, any Chinese; Bosnian and Croatian are one."""
 _ALIASES = {"nb": "no", "iw": "he", "in": "id", "fil": "tl", "cmn": "zh"}
 
 

@@ -57,6 +57,8 @@ class LengthJudge(Judge):
         self.unit = unit
         self.minimum = minimum
         self.maximum = maximum
+        if minimum is None and maximum is None:
+            self.requires_any = frozenset({"min_length", "max_length"})
 
     def judge(self, row: Row) -> Verdict:
         minimum = row.metadata.get("min_length", self.minimum)

@@ -60,6 +60,8 @@ class RegexJudge(Judge):
         given = ((ignore_case, regex.IGNORECASE), (multiline, regex.MULTILINE), (dot_all, regex.DOTALL))
         self.flags = sum(int(flag) for wanted, flag in given if wanted)
         self.pattern = pattern
+        if pattern is None:
+            self.requires = frozenset({"pattern"})
         self.mode = mode
         self.forbidden = forbidden
         self.match_seconds = match_seconds

@@ -101,7 +101,7 @@ def test_one_judge_twice_under_two_names() -> None:
     with JudgeRuntime(1) as runtime:
         mixture = Mixture(entries, runtime)
         (judgement,) = mixture.judge([Row("2+2?", "The final answer is 4.", {"answer": "4"})])
-        assert mixture.required_metadata()["math_boxed"] == {"answer"}
+        assert mixture.missing_metadata({}) == {"math": ["answer"], "math_boxed": ["answer"]}
     assert {name: v.outcome for name, v in judgement.verdicts.items()} == {"math": S, "math_boxed": V}
     assert all(v.cost and v.cost.seconds > 0 for v in judgement.verdicts.values())
 

@@ -67,7 +67,8 @@ def test_real_judges_side_by_side() -> None:
     with JudgeWorkers(2) as workers:
         mixture = Mixture(["math", {"name": "refusal"}], workers)
         judgements = mixture.judge(rows)
-        assert mixture.required_metadata() == {"math": frozenset({"answer"}), "refusal": frozenset()}
+        assert mixture.missing_metadata({}) == {"math": ["answer"]}
+        assert mixture.missing_metadata({"answer": "4"}) == {}
     assert [j.satisfied for j in judgements] == [True, False, False, None, False]
     assert list(judgements[0].verdicts) == ["math", "refusal"]
     assert judgements[3].verdicts["math"] == Verdict.unknown("missing metadata: answer")
@@ -87,7 +88,7 @@ def test_a_judge_that_only_sometimes_applies_requires_nothing_and_is_neutral(ins
     with JudgeWorkers(1) as workers:
         mixture = Mixture(["facts"], workers)
         without, wrong = mixture.judge([Row("p", "Paris"), Row("p", "Rome", {"answer": "Paris"})])
-        assert mixture.required_metadata() == {"facts": frozenset()}
+        assert mixture.missing_metadata({}) == {}
     assert without.verdicts["facts"].outcome is Outcome.NOT_APPLICABLE
     assert (without.satisfied, wrong.satisfied) == (True, False)
 

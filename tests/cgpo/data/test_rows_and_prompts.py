@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,29 @@ import pyarrow.parquet as pq
 import pytest
 
 from cgpo.config import PromptSettings
-from cgpo.data.prompts import check_disjoint, load_prompts
+from cgpo.data.prompts import Lacks, check_disjoint, load_prompts
 from cgpo.errors import CgpoError, ConfigError, DataError
 from cgpo.types import Prompt
 
-MATH = {"math": frozenset({"answer"})}
+
+def math_needs_answer(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The stratum's judge needs `answer`."""
+    return {} if "answer" in metadata else {"math": ["answer"]}
 
 
-def load(path: Path | str, required: dict[str, frozenset[str]] | None = None, **settings: Any) -> list[Prompt]:
+def nothing_needed(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
+    """No judge needs anything."""
+    return {}
+
+
+def load(path: Path | str, lacks: Lacks = nothing_needed, **settings: Any) -> list[Prompt]:
     given = PromptSettings(path=str(path), **settings)
-    return load_prompts(given, stratum="math", heldout=False, seed=0, required=required or {})
+    return load_prompts(given, stratum="math", heldout=False, seed=0, lacks=lacks)
 
 
-def error_of(path: Path | str, required: dict[str, frozenset[str]] | None = None, **settings: Any) -> str:
+def error_of(path: Path | str, lacks: Lacks = nothing_needed, **settings: Any) -> str:
     with pytest.raises(DataError) as caught:
-        load(path, required, **settings)
+        load(path, lacks, **settings)
     return str(caught.value)
 
 
@@ -62,7 +71,7 @@ EXPECTED = [("One plus one?", "2", "easy"), ("Two plus two?", "4", "hard")]
 
 
 def test_jsonl_reads_prompts_with_metadata_and_place(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    prompts = load(write_jsonl(tmp_path / "p.jsonl", *rows), MATH)
+    prompts = load(write_jsonl(tmp_path / "p.jsonl", *rows), math_needs_answer)
     assert summary(prompts) == EXPECTED
     assert prompts[0].messages == ({"role": "user", "content": "One plus one?"},)
     assert prompts[1].source == f"{tmp_path / 'p.jsonl'} row 2"
@@ -79,7 +88,7 @@ def test_compressed_jsonl(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
 def test_json_holds_a_list_or_lines(tmp_path: Path, rows: list[dict[str, Any]], lines: bool) -> None:
     path = tmp_path / "p.json"
     path.write_text("\n".join(map(json.dumps, rows)) if lines else json.dumps(rows, indent=2))
-    assert summary(load(path, MATH)) == EXPECTED
+    assert summary(load(path, math_needs_answer)) == EXPECTED
 
 
 def test_json_with_one_line_is_one_row(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
@@ -89,7 +98,7 @@ def test_json_with_one_line_is_one_row(tmp_path: Path, rows: list[dict[str, Any]
 
 
 def test_parquet(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    prompts = load(write_parquet(tmp_path / "p.parquet", *rows), MATH)
+    prompts = load(write_parquet(tmp_path / "p.parquet", *rows), math_needs_answer)
     assert summary(prompts) == EXPECTED
     assert prompts[1].source.endswith("p.parquet row 2")
 
@@ -103,7 +112,7 @@ def test_csv_keeps_cells_as_text_and_decodes_metadata(tmp_path: Path, name: str,
         ["Two plus two?", "", '"{""answer"": 4}"'],
     ]
     path.write_text("\n".join(separator.join(line) for line in lines) + "\n")
-    first, second = load(path, MATH)
+    first, second = load(path, math_needs_answer)
     assert first.metadata == {"answer": "007", "level": "easy"}
     assert second.metadata == {"answer": 4}, "an empty cell is no value, and explicit metadata wins"
 
@@ -165,7 +174,7 @@ def _name(write: Any) -> str:
 
 def test_an_answer_may_be_a_number_in_one_row_and_text_in_the_next(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "p.jsonl", {"prompt": "a", "answer": 2}, {"prompt": "b", "answer": "two"})
-    assert [p.metadata["answer"] for p in load(path, MATH)] == [2, "two"]
+    assert [p.metadata["answer"] for p in load(path, math_needs_answer)] == [2, "two"]
 
 
 def test_keys_that_arrow_fills_with_none_are_absent_at_every_depth(tmp_path: Path) -> None:
@@ -177,7 +186,7 @@ def test_keys_that_arrow_fills_with_none_are_absent_at_every_depth(tmp_path: Pat
     first, second = load(path)
     assert first.metadata == {"kwargs": [{"num_words": 3}, {"relation": "at least"}]}
     assert second.metadata == {"answer": "4"}
-    assert "row 1: stratum 'math' uses the judge 'math'" in error_of(path, MATH)
+    assert "row 1: stratum 'math' uses the judge 'math'" in error_of(path, math_needs_answer)
 
 
 def test_explicit_metadata_wins_over_a_column_of_the_same_name(tmp_path: Path) -> None:
@@ -217,7 +226,7 @@ def test_blank_lines_count_as_lines_but_are_no_rows(tmp_path: Path) -> None:
 def test_missing_metadata_names_file_row_stratum_judge_and_key(tmp_path: Path) -> None:
     given = ({"answer": 1}, {"anwser": 2}, {})
     path = write_jsonl(tmp_path / "p.jsonl", *({"prompt": "a"} | row for row in given))
-    assert error_of(path, MATH) == (
+    assert error_of(path, math_needs_answer) == (
         f"{path} row 2: stratum 'math' uses the judge 'math', which needs the metadata 'answer' (a misspelling of it: "
         "'anwser'?); this row has: anwser. Rows that lack something: 2 of 3"
     )
@@ -345,7 +354,7 @@ from cgpo.config import PromptSettings
 from cgpo.data.prompts import load_prompts
 from cgpo.errors import DataError
 try:
-    load_prompts(PromptSettings(path="owner/some-set"), stratum="a", heldout=True, seed=0, required={})
+    load_prompts(PromptSettings(path="owner/some-set"), stratum="a", heldout=True, seed=0, lacks=lambda _: {})
 except DataError as error:
     print(error)
 """
@@ -363,13 +372,13 @@ except DataError as error:
 def test_generated_prompts_are_checked_like_rows() -> None:
     settings = PromptSettings(generator="chat", size=3)
     with pytest.raises(DataError, match="chat generator item 1: stratum 'math' uses the judge 'math', which needs the"):
-        load_prompts(settings, stratum="math", heldout=False, seed=0, required=MATH)
+        load_prompts(settings, stratum="math", heldout=False, seed=0, lacks=math_needs_answer)
 
 
 def test_generator_errors_name_the_setting() -> None:
     def message(**settings: Any) -> str:
         with pytest.raises(CgpoError) as caught:
-            load_prompts(PromptSettings(**settings), stratum="sums", heldout=True, seed=0, required={})
+            load_prompts(PromptSettings(**settings), stratum="sums", heldout=True, seed=0, lacks=lambda _: {})
         assert isinstance(caught.value, DataError if settings["size"] > 1 else ConfigError)
         return str(caught.value)
 
