@@ -1,13 +1,14 @@
 """From requests to judged and rewarded responses.
 
-A response goes to its judges the moment it is finished, while others are still being generated; worker processes
-judge it. When the last one is finished its siblings mostly have their verdicts already. Rewards follow in batches.
+A response goes to its judges the moment it is finished, while others are still being generated; worker processes and
+an event loop judge it. When the last one is finished its siblings mostly have their verdicts already. Rewards follow in
+batches, and only then are the last verdicts waited for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from operator import itemgetter
 
 from cgpo import distributed
@@ -21,6 +22,14 @@ from judges import Judgement
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
+Judging = tuple[Rollout, Future[Judgement]]
+"""A finished response, and its verdicts when they are there."""
+
+Scores = Mapping[str, Sequence[float | None]]
+"""Reward name → raw scores of a stratum's responses; None where scoring failed."""
+
+_LOOK_SECONDS = 0.5
+
 
 def generate_and_judge(
     engine: RolloutEngine,
@@ -28,8 +37,8 @@ def generate_and_judge(
     requests: Sequence[GenerationRequest],
     progress: Progress,
     check_stop: Callable[[], None],
-) -> list[tuple[Rollout, Judgement]]:
-    """Generates all requests and judges each response as soon as it is there; in the order of the requests.
+) -> list[Judging]:
+    """Generates all requests and gives each response to its judges as soon as it is there; order as requested.
 
     Args:
         engine: an awake engine with the current weights.
@@ -38,38 +47,51 @@ def generate_and_judge(
         progress: told how many responses are finished.
         check_stop: called between responses; may raise to break off.
     """
-    pending: dict[tuple[str, str, int], tuple[Rollout, Future[Judgement]]] = {}
+    pending: dict[tuple[str, str, int], Judging] = {}
     for rollout in engine.generate(requests):
         request = rollout.request
-        judging = strata[request.stratum].submit(rollout)
-        pending[request.stratum, request.prompt.id, request.index] = (rollout, judging)
+        pending[request.stratum, request.prompt.id, request.index] = (rollout, strata[request.stratum].submit(rollout))
         progress(len(pending), len(requests))
         check_stop()
-    in_order = [pending[r.stratum, r.prompt.id, r.index] for r in requests]
-    return [(rollout, judging.result()) for rollout, judging in in_order]
+    return [pending[r.stratum, r.prompt.id, r.index] for r in requests]
 
 
-def add_rewards(
-    judged: Sequence[tuple[Rollout, Judgement]],
-    strata: Mapping[str, Stratum],
-    rewards: Mapping[str, Reward],
-    baselines: BaselineStore,
+def score_responses(
+    judging: Sequence[Judging], strata: Mapping[str, Stratum], rewards: Mapping[str, Reward]
+) -> dict[str, Scores]:
+    """Scores the responses of every stratum with its rewards, while judges may still be at work."""
+    found: dict[str, Scores] = {}
+    for name, stratum in strata.items():
+        mine = [rollout for rollout, _ in judging if rollout.request.stratum == name]
+        used = {key: rewards[key] for key in stratum.settings.rewards}
+        found[name] = score_all(used, [r.request.prompt for r in mine], [r.response for r in mine])
+    return found
+
+
+def wait_for_verdicts(judging: Sequence[Judging], progress: Progress, check_stop: Callable[[], None]) -> None:
+    """Returns when every response has its verdicts. They come in bounded time: every judge has a time limit."""
+    waiting = {verdicts for _, verdicts in judging if not verdicts.done()}
+    while waiting:
+        progress(len(judging) - len(waiting), len(judging))
+        check_stop()
+        _, waiting = wait(waiting, timeout=_LOOK_SECONDS)
+
+
+def judged_rollouts(
+    judging: Sequence[Judging], strata: Mapping[str, Stratum], scores: Mapping[str, Scores], baselines: BaselineStore
 ) -> dict[str, list[JudgedRollout]]:
-    """Scores the responses and calibrates against the baselines; stratum name → its responses, order kept."""
+    """Verdicts and calibrated rewards together; stratum name → its responses, order kept. Waits for verdicts."""
     found: dict[str, list[JudgedRollout]] = {}
     for name, stratum in strata.items():
-        mine = [(r, j) for r, j in judged if r.request.stratum == name]
-        used = {key: rewards[key] for key in stratum.settings.rewards}
-        prompts = [r.request.prompt for r, _ in mine]
-        scores = score_all(used, prompts, [r.response for r, _ in mine])
+        mine = [(rollout, verdicts) for rollout, verdicts in judging if rollout.request.stratum == name]
         found[name] = [
             stratum.judged(
                 rollout,
-                judgement,
-                {key: scores[key][i] for key in used},
+                verdicts.result(),
+                {key: values[i] for key, values in scores[name].items()},
                 dict(baselines.get(name, rollout.request.prompt.id).rewards),
             )
-            for i, (rollout, judgement) in enumerate(mine)
+            for i, (rollout, verdicts) in enumerate(mine)
         ]
     return found
 

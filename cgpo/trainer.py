@@ -16,7 +16,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cgpo import distributed
-from cgpo.collection import Progress, add_baselines, add_rewards, generate_and_judge
+from cgpo.collection import (
+    Progress,
+    add_baselines,
+    generate_and_judge,
+    judged_rollouts,
+    score_responses,
+    wait_for_verdicts,
+)
 from cgpo.errors import ConfigError, LimitError
 from cgpo.evaluation.heldout import evaluate
 from cgpo.interrupt import Interrupted, StopSignal
@@ -123,9 +130,12 @@ class Trainer:
         s = self.session
         with self._phase("rollout"):
             progress = self._progress("rollout")
-            judged = generate_and_judge(s.engine, s.strata, requests, progress, self._check_stop_alone)
+            judging = generate_and_judge(s.engine, s.strata, requests, progress, self._check_stop_alone)
         with self._phase("rewards"):
-            found = add_rewards(judged, s.strata, s.rewards, s.baselines)
+            scores = score_responses(judging, s.strata, s.rewards)
+        with self._phase("judging"):  # what generating and scoring did not hide
+            wait_for_verdicts(judging, self._progress("judging"), self._check_stop_alone)
+        found = judged_rollouts(judging, s.strata, scores, s.baselines)
         check_limits(found, self.settings, f"step {step + 1}")
         return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cgpo import distributed
-from cgpo.collection import Progress, add_rewards, generate_and_judge
+from cgpo.collection import Progress, generate_and_judge, judged_rollouts, score_responses, wait_for_verdicts
 from cgpo.policy.layout import TokenSequence
 from cgpo.session import Session
 from cgpo.stratum import EVALUATION_STEP, Stratum, share_of_rank
@@ -25,8 +25,10 @@ def evaluate(session: Session, step: int, progress: Progress, check_stop: Callab
         for stratum in session.strata.values()
         for request in share_of_rank(_requests(session, stratum), distributed.rank(), distributed.world_size())
     ]
-    judged = generate_and_judge(session.engine, session.strata, mine, progress, check_stop)
-    found = add_rewards(judged, session.strata, session.rewards, session.baselines)
+    judging = generate_and_judge(session.engine, session.strata, mine, progress, check_stop)
+    scores = score_responses(judging, session.strata, session.rewards)
+    wait_for_verdicts(judging, progress, check_stop)
+    found = judged_rollouts(judging, session.strata, scores, session.baselines)
     rows: list[RolloutRow] = []
     for name, stratum in session.strata.items():
         ratios = _log_ratios(session, stratum, found[name], step)

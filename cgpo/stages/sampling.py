@@ -37,12 +37,12 @@ def collect_samples(settings: RunSettings, progress: StageProgress) -> list[Samp
         engine = create_engine(settings.rollout.engine, engine_context(settings, length))
         try:
             with progress.task("sampling responses", len(requests)) as update:
-                judged = generate_and_judge(
+                judging = generate_and_judge(
                     engine, strata, requests, lambda done, total: update(done, ""), check_stop=lambda: None
                 )
+            mine = [_sample(rollout, verdicts.result(), strata) for rollout, verdicts in judging]
         finally:
             engine.close()
-    mine = [_sample(rollout, judgement, strata) for rollout, judgement in judged]
     return [sample for part in distributed.gather_objects(mine) for sample in part]
 
 
