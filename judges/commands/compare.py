@@ -11,7 +11,7 @@ from judges.commands.arguments import judge_names, natural
 from judges.errors import JudgesError, unknown_name
 
 if TYPE_CHECKING:
-    from judges.comparison import Comparison, Rater, Result
+    from judges.files.comparison import Comparison, Rater, Result
 
 _EPILOG = """Compares all judges that both files have, and the rows' "satisfied"; or those of --judge. Rows belong
 together by their order, or by the field --key; their prompts and responses must be equal where both files have them.
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the comparison."""
-    from judges.comparison import compare
+    from judges.files.comparison import compare
 
     rater_a, rater_b = _raters(args)
     result = compare(rater_a, rater_b, args.key, args.show)
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _raters(args: argparse.Namespace) -> tuple[Rater, Rater]:
     """Raises JudgesError where the arguments do not say what to compare."""
-    from judges.comparison import Rater, label_reader, verdicts_reader
+    from judges.files.comparison import Rater, label_reader, verdicts_reader
 
     judges = judge_names(args.judge) if args.judge else None
     if args.judge_b and (judges is None or len(judges) != 1):
@@ -96,15 +96,15 @@ def _judges(args: argparse.Namespace) -> set[str]:
     """The judges of the first rows of A."""
     from itertools import islice
 
-    from judges.comparison import ALL, verdicts_reader
-    from judges.formats import open_source
+    from judges.files import open_source
+    from judges.files.comparison import ALL, verdicts_reader
 
     read = verdicts_reader(None)
     return {name for row in islice(open_source(args.a).rows(), 100) for name in read(row.content)} - {ALL}
 
 
 def _in_both(comparison: Comparison) -> bool:
-    from judges.agreement import MISSING
+    from judges.files.kappa import MISSING
 
     return any(MISSING not in pair for pair, count in comparison.agreement.counts.items() if count)
 
@@ -140,7 +140,7 @@ def _as_json(args: argparse.Namespace, result: Result) -> dict[str, Any]:
 def _print(args: argparse.Namespace, result: Result) -> None:
     from rich.console import Console
 
-    from judges.agreement import CONFIDENCE
+    from judges.files.kappa import CONFIDENCE
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     b = f"the labels `{args.label_key}`" if args.label_key else str(args.b or args.a)
@@ -158,7 +158,7 @@ def _print(args: argparse.Namespace, result: Result) -> None:
 def _print_comparison(console: Any, name: str, comparison: Comparison) -> None:
     from rich.table import Table
 
-    from judges.agreement import ANSWERS
+    from judges.files.kappa import ANSWERS
 
     found = comparison.agreement
     agreed = _with_interval(found.rate, found.rate_interval(), percent=True)

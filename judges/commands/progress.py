@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from judges.rows import InputRow
+from judges.files.rows import InputRow
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -19,10 +19,10 @@ from judges.commands.arguments import add_option_argument, judge_names, judge_sp
 from judges.errors import JudgesError
 
 if TYPE_CHECKING:
-    from judges.formats import Source
+    from judges.files import Source
+    from judges.files.partial import Partial, Progress
+    from judges.files.rows import InputRow, Summary
     from judges.mixture import Mixture
-    from judges.partial import Partial, Progress
-    from judges.rows import InputRow, Summary
     from judges.spec import JudgeSpec
 
 _EPILOG = """A row of the input: {{"prompt": text or messages, "response": text, "metadata": {{…}}}}.
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Judges the file and prints a summary; see `judges.cli` for the exit status."""
     from judges.commands.files import judge_files
     from judges.commands.summary import exit_status, print_summary
-    from judges.formats import STANDARD, open_source
+    from judges.files import STANDARD, open_source
 
     _refuse_same_file(args)
     with judge_files(judge_names(args.judge)) as names, _stoppable():
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
 def open_mixture(args: argparse.Namespace, specs: Sequence[JudgeSpec]) -> Iterator[tuple[Mixture, int]]:
     """The judges, and how many rows they should have at once."""
     from judges import registry
+    from judges.files.rows import in_flight
     from judges.mixture import Mixture
-    from judges.rows import in_flight
     from judges.runtime import JudgeRuntime
 
     with JudgeRuntime(args.workers, cache=args.cache) as runtime:
@@ -108,9 +108,9 @@ def _members(mixture: Mixture) -> list[JudgeSpec]:
 def _judge_file(
     args: argparse.Namespace, source: Source, mixture: Mixture, in_flight: int, job: dict[str, Any]
 ) -> Summary:
-    from judges.formats import open_sink
-    from judges.partial import Partial
-    from judges.rows import judge_rows
+    from judges.files import open_sink
+    from judges.files.partial import Partial
+    from judges.files.rows import judge_rows
 
     sink = open_sink(args.output, args.input)
     with Partial(args.output) as work, _explained(work):
@@ -134,7 +134,7 @@ def _judge_file(
 
 def _stream(args: argparse.Namespace, source: Source, mixture: Mixture, in_flight: int) -> Summary:
     """Judged rows as JSON lines on standard output; nothing is kept, so nothing can be gone on with."""
-    from judges.rows import Summary, judge_rows, output_line
+    from judges.files.rows import Summary, judge_rows, output_line
 
     summary = Summary()
     rows = _rows(args, source, 0, 0, summary)
@@ -178,7 +178,7 @@ def _place(args: argparse.Namespace, line: int, problem: str) -> str:
 
 def _begin(saved: Progress | None) -> tuple[Summary, int, int]:
     """The summary so far, and the line and position after which reading goes on."""
-    from judges.rows import Summary
+    from judges.files.rows import Summary
 
     if saved is None:
         return Summary(), 0, 0
@@ -188,7 +188,7 @@ def _begin(saved: Progress | None) -> tuple[Summary, int, int]:
 
 
 def _progress(row: InputRow, summary: Summary) -> Progress:
-    from judges.partial import Progress
+    from judges.files.partial import Progress
 
     return Progress(row.line, row.end, summary.as_json())
 

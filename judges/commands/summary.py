@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from judges.formats import STANDARD
-from judges.rows import Summary
+from judges.files import STANDARD
+from judges.files.rows import Summary
 
 if TYPE_CHECKING:
     from rich.console import Console

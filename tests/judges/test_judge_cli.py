@@ -204,9 +204,9 @@ def test_the_same_commands_fit_under_another_program() -> None:
 
 def test_rows_are_read_as_they_are_needed(tmp_path: Path) -> None:
     """An endless input (a pipe that stays open) must not be read far ahead of the judges."""
-    from judges.formats.jsonl import read_rows
+    from judges.files.jsonl import read_rows
+    from judges.files.rows import in_flight, judge_rows
     from judges.mixture import Mixture
-    from judges.rows import in_flight, judge_rows
     from judges.workers import JudgeWorkers
 
     reader, writer = os.pipe()

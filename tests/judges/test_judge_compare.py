@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from judges import cli
-from judges.agreement import Agreement, wilson
+from judges.files.kappa import Agreement, wilson
 
 
 def table(both: int, only_a: int, only_b: int, neither: int) -> Agreement:

@@ -227,7 +227,7 @@ def test_an_input_of_malformed_rows_only_is_a_failure(here: Here) -> None:
 def test_a_line_too_long_is_malformed_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
-    from judges.formats import jsonl
+    from judges.files import jsonl
 
     monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 40)
     monkeypatch.setattr(jsonl, "_SKIP_BYTES", 16)
@@ -354,7 +354,7 @@ def test_what_is_no_parquet_is_one_message(here: Here) -> None:
 
 
 def test_saved_work_is_cut_back_to_its_last_whole_row(tmp_path: Path) -> None:
-    from judges.partial import Partial, Progress
+    from judges.files.partial import Partial, Progress
 
     output, job = tmp_path / "out", {"input": "i"}
     with Partial(output) as work:
@@ -375,7 +375,7 @@ def test_saved_work_is_cut_back_to_its_last_whole_row(tmp_path: Path) -> None:
 
 def test_a_state_that_outlived_its_rows_is_nothing_to_go_on_with(tmp_path: Path) -> None:
     """A kill between the last two steps of a run: the output is there, the state still is too."""
-    from judges.partial import Partial, Progress
+    from judges.files.partial import Partial, Progress
 
     with Partial(tmp_path / "out") as work:
         work.start({})

@@ -16,9 +16,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from judges.agreement import MISSING, NEUTRAL, SATISFIED, UNKNOWN, VIOLATED, Agreement
 from judges.errors import JudgesError, unknown_name
-from judges.formats import open_source
+from judges.files import open_source
+from judges.files.kappa import MISSING, NEUTRAL, SATISFIED, UNKNOWN, VIOLATED, Agreement
 
 ALL = "all of them"
 """The name under which the `satisfied` field of whole rows is compared."""

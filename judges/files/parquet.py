@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import JudgesError
-from judges.formats.jsonl import parse_object
+from judges.files.jsonl import parse_object
+from judges.files.rows import InputRow, added, json_line, output_line, row_of
 from judges.judge import Row
-from judges.rows import InputRow, added, json_line, output_line, row_of
 from judges.verdict import Judgement
 
 try:

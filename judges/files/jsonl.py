@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from judges.errors import JudgesError
-from judges.rows import NOTHING_MORE, InputRow, json_type, row_of
+from judges.files.rows import NOTHING_MORE, InputRow, json_type, row_of
 
 MAX_LINE_BYTES = 32 * 2**20
 """A longer line is malformed and never in memory as a whole."""

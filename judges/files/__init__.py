@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from judges.formats.jsonl import JsonlSource
-from judges.rows import InputRow, output_line
+from judges.files.jsonl import JsonlSource
+from judges.files.rows import InputRow, output_line
 from judges.verdict import Judgement
 
 __all__ = ["STANDARD", "Sink", "Source", "open_sink", "open_source"]
@@ -47,7 +47,7 @@ def open_source(path: Path) -> Source:
         OSError: it cannot be read.
     """
     if path.suffix == ".parquet":
-        from judges.formats.parquet import ParquetSource
+        from judges.files.parquet import ParquetSource
 
         return ParquetSource(path)
     return JsonlSource(None if path == STANDARD else path)
@@ -60,7 +60,7 @@ def open_sink(path: Path, source: Path) -> Sink:
         JudgesError: what writes that format is not installed.
     """
     if path.suffix == ".parquet":
-        from judges.formats.parquet import ParquetCopySink, ParquetSink
+        from judges.files.parquet import ParquetCopySink, ParquetSink
 
         return ParquetCopySink(source) if source.suffix == ".parquet" else ParquetSink()
     return GzipSink() if path.suffix == ".gz" else JsonlSink()
