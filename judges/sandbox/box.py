@@ -37,7 +37,7 @@ START_SECONDS = 30.0
 """Time an interpreter in a box has to start (from a cold disk, on a busy machine)."""
 
 _LIBRARY = ("codec", "boot")
-_ROLES = {"candidate": ("candidate",), "tests": ("names", "shims", "tests")}
+_ROLES = {"candidate": ("candidate",), "tests": ("names", "shims", "session", "tests")}
 _PACKAGE = "judges.sandbox.inside"
 
 # Reads modules (name, code) from the socket, makes them, and calls the last one's `main`.
