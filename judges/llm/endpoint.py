@@ -7,6 +7,10 @@ import http
 import json
 import math
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -52,7 +56,9 @@ class Endpoint:
             "logprobs": True,
             "top_logprobs": self._settings.top_logprobs,
         }
-        return _likeliest(await self._post(body, seconds), question)
+        reply = await self._post(body, seconds)
+        with reply.failures_cost_what_it_took():
+            return replace(_likeliest(reply.content, question), calls=reply.calls, seconds=reply.seconds)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -75,48 +81,57 @@ class Endpoint:
         ]
         replies = await asyncio.gather(*(self._post(body, seconds) for body in bodies))
         sums = {question.positive: 0.0, question.negative: 0.0}
+        tokens = 0
         for (answer, spelling), reply in zip(sides, replies, strict=True):
-            sums[answer] += _probability_of_ending(reply, spelling)
-        tokens = sum(_spent(reply) for reply in replies)
-        return Answer(sums[question.positive], sums[question.negative], 0.0, len(replies), tokens)
+            with reply.failures_cost_what_it_took():
+                sums[answer] += _probability_of_ending(reply.content, spelling)
+                tokens += _spent(reply.content)
+        calls, took = sum(reply.calls for reply in replies), sum(reply.seconds for reply in replies)
+        return Answer(sums[question.positive], sums[question.negative], 0.0, calls, tokens, took)
 
     def _body(self, question: Question) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self._settings.model, "temperature": 0}
         arguments = {**self._settings.chat_template_kwargs, **question.template_arguments}
         return {**body, "chat_template_kwargs": arguments} if arguments else body
 
-    async def _post(self, body: dict[str, Any], seconds: float) -> Any:
+    async def _post(self, body: dict[str, Any], seconds: float) -> _Sent:
         """The reply to one request, after as many attempts as are allowed.
 
         Raises:
             LLMError: the last attempt failed, or the time is up.
         """
+        async with self._places:
+            self._trouble.check()
+            await self._rate.turn()
+            sent = _Sent()
+            with sent.failures_cost_what_it_took():
+                try:
+                    sent.content = await self._tried(body, seconds, sent)
+                except _TemporaryError as error:
+                    self._trouble.failed(str(error))
+                    raise
+            self._trouble.over()
+            return sent
+
+    async def _tried(self, body: dict[str, Any], seconds: float, sent: _Sent) -> Any:
         attempts = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_TemporaryError),
             stop=tenacity.stop_after_attempt(1 + self._settings.retries),
             wait=self._wait,
             reraise=True,
         )
-        async with self._places:
-            self._trouble.check()
-            last: list[str] = []
-            await self._rate.turn()
-            try:
-                async with asyncio.timeout(seconds):
-                    reply: Any = await attempts(self._attempt, body, last)
-            except TimeoutError:
-                after = f"; the last attempt: {last[-1]}" if last else ""
-                self._trouble.failed(f"timed out after {seconds:g} s{after}")
-                raise LLMError(f"timed out after {seconds:g} s{after}") from None
-            except _TemporaryError as error:
-                self._trouble.failed(str(error))
-                raise
-            self._trouble.over()
-            return reply
+        try:
+            async with asyncio.timeout(seconds):
+                return await attempts(self._attempt, body, sent)
+        except TimeoutError:
+            after = f"; the last attempt: {sent.failures[-1]}" if sent.failures else ""
+            raise _TemporaryError(f"timed out after {seconds:g} s{after}") from None
 
-    async def _attempt(self, body: dict[str, Any], failures: list[str]) -> Any:
+    async def _attempt(self, body: dict[str, Any], sent: _Sent) -> Any:
+        failures = sent.failures
         if failures:  # the first attempt's turn came before its time began
             await self._rate.turn()
+        sent.calls += 1
         try:
             async with self._connected().post(self._address, json=body) as response:
                 status, text, retry_after = response.status, await response.read(), _retry_after(response)
@@ -150,6 +165,38 @@ class Endpoint:
         asked = error.retry_after if isinstance(error, _TemporaryError) else None
         own = tenacity.wait_random_exponential(self._settings.backoff_seconds, _LONGEST_WAIT_SECONDS)(state)
         return own if asked is None else min(max(own, asked), _LONGEST_WAIT_SECONDS)
+
+
+class _Sent:
+    """A request under way: its attempts, and in the end the reply.
+
+    Attributes:
+        content: the reply.
+        calls: attempts so far.
+        failures: why earlier attempts failed.
+    """
+
+    def __init__(self) -> None:
+        self.content: Any = None
+        self.calls = 0
+        self.failures: list[str] = []
+        self._started = time.monotonic()
+        self._ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the request's turn to its reply."""
+        return (self._ended or time.monotonic()) - self._started
+
+    @contextmanager
+    def failures_cost_what_it_took(self) -> Iterator[None]:
+        """Writes calls and seconds on an LLMError that passes; ends the clock otherwise."""
+        try:
+            yield
+        except LLMError as error:
+            error.calls, error.seconds = self.calls, self.seconds
+            raise
+        self._ended = self._ended or time.monotonic()
 
 
 class _TemporaryError(LLMError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -79,16 +78,21 @@ class LLMJudge(AsyncJudge):
         if (problem := self.judge_problem(row)) is not None:
             return problem
         questions = tuple(self._neutralised(question) for question in self.questions(row))
-        started = time.monotonic()
         asking = (backend.ask(question, seconds) for question in questions)
         asked = await asyncio.gather(*asking, return_exceptions=True)
-        answers = [answer for answer in asked if isinstance(answer, Answer)]
-        failures = [failure for failure in asked if not isinstance(failure, Answer)]
-        cost = Cost(time.monotonic() - started, sum(a.calls for a in answers), sum(a.tokens for a in answers))
-        for failure in failures:
-            if not isinstance(failure, LLMError):
-                raise failure
-            return replace(Verdict.unknown(str(failure)), cost=cost)
+        answers, costs, failure = [], [], None
+        for found in asked:
+            if isinstance(found, Answer):
+                answers.append(found)
+                costs.append(Cost(found.seconds, found.calls, found.tokens))
+            elif isinstance(found, LLMError):
+                failure = failure or str(found)
+                costs.append(Cost(found.seconds, found.calls))
+            else:
+                raise found
+        cost = replace(sum(costs, Cost()), verdicts=1)
+        if failure is not None:
+            return replace(Verdict.unknown(failure), cost=cost)
         return replace(self.decide(questions, answers), cost=cost)
 
     def _neutralised(self, question: Question) -> Question:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -83,14 +85,16 @@ class LocalModel:
 
     def _ask(self, batch: Sequence[tuple[Question, Future[Answer]]]) -> None:
         wanted = [(question, future) for question, future in batch if future.set_running_or_notify_cancel()]
+        started = time.monotonic()
         try:
             answers = self._model.ask([question for question, _ in wanted])
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the rows of the batch are `unknown`
             for _, future in wanted:
                 future.set_exception(LLMError(readable(f"{type(error).__name__}: {error}")))
             return
+        seconds = (time.monotonic() - started) / max(1, len(wanted))  # a question's share of its batch
         for (_, future), answer in zip(wanted, answers, strict=True):
-            future.set_result(answer)
+            future.set_result(replace(answer, seconds=seconds))
 
 
 class TransformersModel:

@@ -18,7 +18,15 @@ from judges.verdict import Verdict
 
 
 class LLMError(Exception):
-    """A question that got no usable answer; the text says why. Becomes an `unknown` verdict."""
+    """A question that got no usable answer; the text says why. Becomes an `unknown` verdict.
+
+    Attributes:
+        calls: requests it took all the same.
+        seconds: how long they took, from the question's turn on.
+    """
+
+    calls = 0
+    seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Answer:
         least: no token that was not reported is likelier than this; 0 when all were looked at.
         calls: requests it took.
         tokens: prompt and completion tokens of those requests.
+        seconds: how long they took, from the question's turn on.
     """
 
     positive: float | None
@@ -56,6 +65,7 @@ class Answer:
     least: float = 0.0
     calls: int = 1
     tokens: int = 0
+    seconds: float = 0.0
 
     @property
     def margin(self) -> float | None:

@@ -58,7 +58,7 @@ def test_a_lasting_failure_is_unknown_after_the_attempts(runtime, server, failur
     verdict = ask(runtime, spec(server, retries=2))
     assert verdict.outcome is Outcome.UNKNOWN
     assert reason in verdict.reason
-    assert len(server.bodies) == 3
+    assert len(server.bodies) == verdict.cost.calls == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
@@ -130,8 +130,10 @@ def test_no_more_requests_at_once_than_allowed_and_waiting_is_not_judging(runtim
     server.script = [[0.2, GOOD]]
     judge = spec(server, timeout=1.0, max_concurrency=3)  # 24 × 0.2 s / 3 = 1.6 s in all
     futures = [runtime.submit(judge, Row("p", f"r{i}")) for i in range(24)]
-    assert {f.result(60).outcome for f in futures} == {Outcome.SATISFIED}
+    verdicts = [f.result(60) for f in futures]
+    assert {v.outcome for v in verdicts} == {Outcome.SATISFIED}
     assert server.most <= 3
+    assert all(0.2 <= v.cost.seconds < 1.0 and v.cost.calls == 1 for v in verdicts)
 
 
 def test_judges_of_one_endpoint_share_its_limit(runtime, server) -> None:
