@@ -7,7 +7,7 @@ strict: `train.steps=true` or `train.steps=1.5` is an error, never a silent conv
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -119,8 +119,11 @@ JudgeEntry = Annotated[JudgeSpec, BeforeValidator(_judge_from_text)]
 class OptimizerSettings(Settings):
     """Settings every stratum optimiser has; each optimiser's file adds its own (`cgpo.optimizers`)."""
 
+    min_generations: ClassVar[int] = 1
+    """Fewest responses per prompt the optimiser can learn from."""
+
     name: str
-    """Name of the optimiser: `crpg`, or one of an installed plugin."""
+    """Name of the optimiser: `crpg`, `codpo`, or one of an installed plugin."""
 
 
 class StratumSettings(Settings):
@@ -159,6 +162,12 @@ class StratumSettings(Settings):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"judge named twice: {', '.join(twice)}; give one of them another name with `as`")
+        fewest = type(self.optimizer).min_generations
+        if self.generations_per_prompt < fewest:
+            raise ValueError(
+                f"`generations_per_prompt` is {self.generations_per_prompt}, but the optimiser {self.optimizer.name} "
+                f"compares responses to one prompt: it needs at least {fewest}"
+            )
         if not self.rewards:
             raise ValueError("`rewards` is empty: name at least one, e.g. rewards: {helpfulness: 1.0}")
         if sum(self.rewards.values()) <= 0:

@@ -94,6 +94,7 @@ def stratum_batch(
     nan = float("nan")
     outcomes = [j.outcome for j in judged]
     order: dict[str, int] = {}
+    texts: dict[str, int] = {}
     prompts = [order.setdefault(j.rollout.request.prompt.id, len(order)) for j in judged]
     ranking = [stratum.ranking(j) for j in judged]
     return StratumBatch(
@@ -105,6 +106,7 @@ def stratum_batch(
         reference_logprob=torch.tensor([float(t.double().sum()) for t in reference_tokens]),
         prompt=torch.tensor(prompts, dtype=torch.long),
         length=torch.tensor([len(t) for t in policy_tokens], dtype=torch.long),
+        text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in judged], dtype=torch.long),
     )
 
 

@@ -40,6 +40,7 @@ class StratumBatch:
         reference_logprob: float [N], the same under π_ref.
         prompt: int [N], which of the step's prompts on this rank a sample belongs to.
         length: int [N], response tokens.
+        text: int [N], equal for samples whose responses are the same text.
     """
 
     satisfied: Tensor
@@ -50,6 +51,7 @@ class StratumBatch:
     reference_logprob: Tensor
     prompt: Tensor
     length: Tensor
+    text: Tensor
 
     @property
     def log_ratio(self) -> Tensor:

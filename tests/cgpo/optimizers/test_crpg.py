@@ -31,6 +31,7 @@ def make_batch(
         reference_logprob=torch.full((n,), -20.0),
         prompt=torch.zeros(n, dtype=torch.long),
         length=torch.full((n,), 5, dtype=torch.long),
+        text=torch.arange(n),
     )
 
 

@@ -1,0 +1,102 @@
+"""CODPO – constrained online DPO (CGPO, arXiv 2409.20370, eqs. 13–15).
+
+    per prompt   a⁺ = highest reward among the feasible responses
+                 a⁻ = lowest reward among the infeasible ones; where there is none, among the others
+    loss = − 1/n Σ_pairs [ log sigmoid(m) + (λ/|a⁺|) · log π_w(a⁺|s) ],    m = β·log_ratio(a⁺) − β·log_ratio(a⁻)
+
+with log_ratio = log π_w(a|s) − log π_ref(a|s) in nats per response, |a| in tokens, and n the stratum's prompts in the
+step with at least one known verdict, on all ranks: a prompt that gives no pair counts in n. As every rollout batch gets
+one backward pass, the gradient at w is all there is to the loss, and it is one constant for each of a pair's two
+responses before ∇ log π_w:
+
+    a⁺:  ( β·sigmoid(−m) + λ/|a⁺| ) / n               a⁻:  − β·sigmoid(−m) / n
+
+What gives no pair: a prompt without a feasible response; one whose infeasible responses all lack a reward; one whose
+pair would be the same text twice. Unknown responses are never chosen and never rejected. Among equal rewards the first
+response counts. The bound on KL is β's: there is no `kl_max`.
+
+Deviations from the paper:
+  - Feasible means *every* judge is satisfied: the paper's prose; its Algorithm 1 prints OR.
+  - The sign of the second term of (15), which is printed so that it would make the chosen response less likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from cgpo.config import OptimizerSettings
+from cgpo.optimizers.base import MaxOverRanks, StratumBatch, StratumOptimizer, SumOverRanks, Surrogate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CodpoSettings(OptimizerSettings):
+    """Settings of CODPO."""
+
+    min_generations: ClassVar[int] = 2
+
+    name: Literal["codpo"] = "codpo"
+    beta: float = Field(default=0.1, gt=0)
+    """β, how strongly the policy is held to the reference: larger is stricter."""
+    likelihood_weight: float = Field(default=1.0, ge=0)
+    """λ, weight of the chosen response's mean log-probability per token."""
+
+
+def pairs(batch: StratumBatch) -> list[tuple[int, int]]:
+    """(a⁺, a⁻) as indices of samples, one for each prompt that has such a pair."""
+    found = []
+    for prompt in dict.fromkeys(batch.prompt.tolist()):
+        own = ((batch.prompt == prompt) & batch.known).nonzero().flatten().tolist()
+        pair = _pair(own, batch.satisfied.tolist(), batch.reward.tolist(), batch.text.tolist())
+        if pair is not None:
+            found.append(pair)
+    return found
+
+
+def _pair(
+    own: Sequence[int], satisfied: Sequence[bool], reward: Sequence[float], text: Sequence[int]
+) -> tuple[int, int] | None:
+    feasible = [i for i in own if satisfied[i]]
+    if not feasible:
+        return None
+    chosen = max(feasible, key=lambda i: reward[i])
+    infeasible = [i for i in own if not satisfied[i]]
+    candidates = [i for i in infeasible or feasible if i != chosen and reward[i] == reward[i]]  # NaN: no reward
+    if not candidates:
+        return None
+    rejected = min(candidates, key=lambda i: reward[i])
+    return None if text[chosen] == text[rejected] else (chosen, rejected)
+
+
+class Codpo(StratumOptimizer[CodpoSettings]):
+    """Constrained online DPO."""
+
+    Settings = CodpoSettings
+
+    def surrogate(self, batch: StratumBatch, all_sum: SumOverRanks, all_max: MaxOverRanks) -> Surrogate:
+        found = pairs(batch)
+        chosen, rejected = [a for a, _ in found], [b for _, b in found]
+        margin = self.settings.beta * (batch.log_ratio[chosen] - batch.log_ratio[rejected])
+        with_known = len(set(batch.prompt[batch.known].tolist()))
+        with_feasible = len(set(batch.prompt[batch.known & batch.satisfied].tolist()))
+        n, feasible, made, margins, right = all_sum(
+            [float(with_known), float(with_feasible), float(len(found)), float(margin.double().sum()),
+             float((margin > 0).sum())]
+        )  # fmt: skip
+        coefficient = batch.policy_logprob.new_zeros(batch.policy_logprob.shape)
+        if n == 0:
+            return Surrogate(coefficient, {})
+        coefficient[chosen], coefficient[rejected] = self._coefficients(margin, batch.length[chosen], n)
+        metrics = {"pair_rate": made / n, "feasible_prompt_rate": feasible / n}
+        if made:
+            metrics |= {"preference_margin": margins / made, "preference_accuracy": right / made}
+        return Surrogate(coefficient, metrics)
+
+    def _coefficients(self, margin: Tensor, chosen_length: Tensor, n: float) -> tuple[Tensor, Tensor]:
+        """[pairs] of the chosen and of the rejected responses: the derivative of −loss by log π_w."""
+        push = self.settings.beta * (-margin).sigmoid() / n
+        return push + self.settings.likelihood_weight / chosen_length / n, -push

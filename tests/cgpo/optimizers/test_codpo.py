@@ -1,0 +1,143 @@
+"""CODPO against numbers worked out by hand, and against autograd on the loss as it is written (eqs. 13–15)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp
+
+import pytest
+import torch
+from torch.nn.functional import logsigmoid
+
+from cgpo.compose import compose
+from cgpo.errors import ConfigError
+from cgpo.optimizers.base import StratumBatch, Surrogate
+from cgpo.optimizers.codpo import Codpo, CodpoSettings, pairs
+
+NAN = float("nan")
+
+
+def make_batch(
+    satisfied: Sequence[bool],
+    reward: Sequence[float],
+    *,
+    log_ratio: Sequence[float] | None = None,
+    known: Sequence[bool] | None = None,
+    prompt: Sequence[int] | None = None,
+    text: Sequence[int] | None = None,
+    length: Sequence[int] | None = None,
+) -> StratumBatch:
+    n = len(satisfied)
+    return StratumBatch(
+        satisfied=torch.tensor(satisfied, dtype=torch.bool),
+        known=torch.tensor([True] * n if known is None else known, dtype=torch.bool),
+        calibrated_reward=torch.full((n,), 0.5),
+        reward=torch.tensor(reward, dtype=torch.float32),
+        policy_logprob=torch.tensor([0.0] * n if log_ratio is None else log_ratio, dtype=torch.float32) - 20,
+        reference_logprob=torch.full((n,), -20.0),
+        prompt=torch.tensor([0] * n if prompt is None else prompt, dtype=torch.long),
+        length=torch.tensor([5] * n if length is None else length, dtype=torch.long),
+        text=torch.arange(n) if text is None else torch.tensor(text),
+    )
+
+
+def surrogate(batch: StratumBatch, **settings: float) -> Surrogate:
+    return Codpo(CodpoSettings(**settings)).surrogate(batch, lambda values: values, lambda value: value)
+
+
+@pytest.mark.parametrize(
+    ("satisfied", "reward", "expected"),
+    [
+        ([True, True, False, False], [1.0, 3.0, 5.0, 2.0], [(1, 3)]),  # best feasible, worst infeasible
+        ([True, False], [-4.0, 9.0], [(0, 1)]),  # a violation is rejected, however high its reward
+        ([False, False], [1.0, 2.0], []),  # nothing feasible
+        ([True, True, True], [2.0, 1.0, 3.0], [(2, 1)]),  # nothing infeasible: the worst of the others
+        ([True, True, True], [2.0, 2.0, 2.0], [(0, 1)]),  # ties: the first, never itself
+        ([True], [2.0], []),  # nobody to compare with
+        ([True, False, False], [1.0, NAN, 4.0], [(0, 2)]),  # a violation without a reward is not chosen
+        ([True, True, False], [1.0, 2.0, NAN], []),  # the only violation has no reward: no pair
+    ],
+)
+def test_which_pair(satisfied: list[bool], reward: list[float], expected: list[tuple[int, int]]) -> None:
+    assert pairs(make_batch(satisfied, reward)) == expected
+
+
+def test_unknown_samples_are_neither_chosen_nor_rejected() -> None:
+    batch = make_batch([True, True, False, False], [1.0, 9.0, -9.0, 0.0], known=[True, False, False, True])
+    assert pairs(batch) == [(0, 3)]
+
+
+def test_a_pair_of_identical_texts_is_skipped() -> None:
+    assert pairs(make_batch([True, True], [1.0, 1.0], text=[7, 7])) == []
+    assert pairs(make_batch([True, True], [1.0, 1.0], text=[7, 8])) == [(0, 1)]
+
+
+def test_golden_numbers() -> None:
+    # β 0.5, λ 2; log-ratios 3 and −1 → m = 2, sigmoid(−2) = 0.1192029; n = 2 prompts, the other has nothing feasible.
+    batch = make_batch([True, False, False], [1.0, 0.0, 0.0], log_ratio=[3, -1, 0], prompt=[0, 0, 1], length=[4, 9, 2])
+    found = surrogate(batch, beta=0.5, likelihood_weight=2.0)
+    push = 0.5 * 0.1192029 / 2
+    torch.testing.assert_close(found.coefficient, torch.tensor([push + 2 / 4 / 2, -push, 0.0]), atol=1e-6, rtol=0)
+    assert found.metrics == {
+        "pair_rate": 0.5,
+        "feasible_prompt_rate": 0.5,
+        "preference_margin": pytest.approx(2.0),
+        "preference_accuracy": 1.0,
+    }
+
+
+def test_the_coefficients_are_the_gradient_of_the_loss_as_written() -> None:
+    torch.manual_seed(0)
+    policy = torch.randn(6, dtype=torch.float64, requires_grad=True)
+    reference = torch.randn(6, dtype=torch.float64)
+    beta, weight = 0.3, 0.7
+    batch = make_batch(
+        [True, False, True, True, True, False], [1.0, 2.0, 0.5, 3.0, 1.0, 4.0], prompt=[0, 0, 0, 1, 1, 1]
+    )
+    batch = StratumBatch(
+        **{**vars(batch), "policy_logprob": policy.detach(), "reference_logprob": reference,
+           "length": torch.tensor([3, 4, 5, 6, 7, 8])}
+    )  # fmt: skip
+    ratio = policy - reference
+    loss = (
+        -sum(
+            logsigmoid(beta * ratio[a] - beta * ratio[b]) + weight / length * policy[a]
+            for a, b, length in ((0, 1, 3), (3, 5, 6))
+        )
+        / 2
+    )
+    loss.backward()
+    found = surrogate(batch, beta=beta, likelihood_weight=weight)
+    torch.testing.assert_close(found.coefficient, -policy.grad, atol=1e-8, rtol=0)
+
+
+def test_n_runs_over_all_ranks_and_an_empty_rank_is_fine() -> None:
+    mine = make_batch([True, False], [1.0, 0.0])
+
+    def two_ranks(values: list[float]) -> list[float]:
+        return [values[0] + 3, *values[1:]]  # the other rank has 3 prompts and no pair
+
+    found = Codpo(CodpoSettings(beta=1.0, likelihood_weight=0.0)).surrogate(mine, two_ranks, lambda value: value)
+    assert found.coefficient.tolist() == pytest.approx([0.5 / 4, -0.5 / 4])
+    empty = surrogate(make_batch([], []))
+    assert empty.coefficient.shape == (0,)
+    assert empty.metrics == {}
+
+
+def test_a_pair_far_apart_is_left_alone() -> None:
+    found = surrogate(make_batch([True, False], [1.0, 0.0], log_ratio=[50, -50]), beta=1.0, likelihood_weight=0.0)
+    assert found.coefficient.abs().max() <= exp(-100) * 1.001
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["strata.math.optimizer.kl_max=5"], "kl_max"),
+        (["strata.math.optimizer.beta=0"], "beta"),
+        (["~strata.math.optimizer.kl_max", "strata.math.generations_per_prompt=1"], "needs at least 2"),
+    ],
+)
+def test_settings_that_cannot_be(overrides: list[str], message: str) -> None:
+    codpo = ["experiment=quickstart", "optimizer@strata.math.optimizer=codpo"]
+    with pytest.raises(ConfigError, match=message):
+        compose([*codpo, *overrides])
