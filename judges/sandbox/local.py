@@ -27,6 +27,7 @@ from judges.verdict import Verdict
 _GRACE_SECONDS = 2.0
 """Time the tests' process has to report once the program's box is gone."""
 _RETRY_SECONDS = 0.1
+_NO_MEMORY = "MemoryError"
 _REPORT_BYTES = 65536
 _OTHER_PROCESSES = 2
 """Processes of bubblewrap itself that a limit on processes counts."""
@@ -168,7 +169,7 @@ class LocalSandbox:
         if cause == "gone":
             reason = self._too_slow() if late else _obituary(box.exit_status(_GRACE_SECONDS), self.options)
         if outcome == "violated":
-            return Verdict.violated(reason)
+            return Verdict.violated(self._with_limit(reason))
         return Verdict.satisfied(reason) if outcome == "satisfied" else Verdict.unknown(reason)
 
     def _stuck_tests(self) -> Verdict:
@@ -192,6 +193,10 @@ class LocalSandbox:
         if self._tests is not None:
             self._tests.close()
             self._tests = None
+
+    def _with_limit(self, reason: str) -> str:
+        """The reason, with the limit behind it where it is a lack of memory."""
+        return f"memory limit {self.options.memory_mib} MiB (memory_mib): {reason}" if _NO_MEMORY in reason else reason
 
     def _too_slow(self) -> str:
         return f"time limit: not done after {self.options.wall_seconds:g} s (wall_seconds)"
@@ -226,7 +231,7 @@ class LocalSandbox:
         """Why one run is wrong; empty when it is right."""
         if status:
             ended = _obituary(128 - status if status < 0 else status, self.options)
-            return error or ended
+            return self._with_limit(error or ended)
         if len(printed) > self.options.output_kib * 1024:
             return f"output limit: more than {self.options.output_kib} KiB printed (output_kib)"
         got, expected = (_comparable(text, by_token) for text in (printed.decode(errors="replace"), case.stdout))
