@@ -37,6 +37,8 @@ GROUP = "cgpo.judges"
 OWN_DISTRIBUTION = "cgpo"
 TIMEOUT_OPTION = "timeout_seconds"
 """An option every judge has: wall time of one verdict in seconds. The constructor never sees it."""
+ENTRY_OPTIONS = frozenset({TIMEOUT_OPTION, "as", "threshold", "abstain_within"})
+"""What every entry of a mixture takes beside its judge's own options (judges/constraint.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +156,20 @@ def _resolve(point: EntryPoint) -> type[Judge]:
     except Exception as error:  # importing a plugin runs foreign code; the user needs to know whose
         raise JudgesError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
     if inspect.isclass(found) and issubclass(found, Judge):
-        return found
-    if callable(found) and not inspect.isclass(found):
-        return judge_class(found)
-    raise JudgesError(f"{where} ({point.value}) is neither a subclass of judges.Judge nor a function")
+        judge = found
+    elif callable(found) and not inspect.isclass(found):
+        judge = judge_class(found)
+    else:
+        raise JudgesError(f"{where} ({point.value}) is neither a subclass of judges.Judge nor a function")
+    try:
+        parameters = inspect.signature(_signature_source(judge)).parameters
+    except ValueError as error:  # some functions written in C say nothing about their parameters
+        raise JudgesError(f"{where}: {error}") from error
+    taken = sorted(ENTRY_OPTIONS & parameters.keys())
+    if taken:
+        # It would never see them: a mixture takes them for its own.
+        raise JudgesError(f"{where} has options named as those of every entry of a mixture: {', '.join(taken)}")
+    return judge
 
 
 def _signature_source(judge: type[Judge]) -> Callable[..., Any]:

@@ -132,6 +132,17 @@ def test_a_broken_plugin_is_listed_and_named(install, code: str, message: str) -
     assert registry.create("math")  # one broken plugin stops no other judge
 
 
+@pytest.mark.parametrize("option", ["threshold", "abstain_within", "timeout_seconds"])
+def test_an_option_that_a_mixture_would_keep_for_itself_is_refused(install, option: str) -> None:
+    package = f"greedy-{option.replace('_', '-')}"
+    install(package, f"def f(row, {option}=1.0): return True", greedy="f")
+    message = f"judge 'greedy' of {package} 1.0 has options named as those of every entry of a mixture: {option}"
+    with pytest.raises(JudgesError) as error:
+        registry.create("greedy")
+    assert str(error.value) == message
+    assert next(info.error for info in registry.describe() if info.name == "greedy") == message
+
+
 def test_another_package_named_judges_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert registry.shadowed() is None
     info = tmp_path / "judges-0.3.dist-info"

@@ -110,23 +110,27 @@ def test_a_phrase_raises_the_log_odds_by_two() -> None:
     assert alone.score == pytest.approx(both.score + 2, abs=0.002)
 
 
-def test_the_score_is_the_margin_to_the_threshold() -> None:
+def test_the_score_is_the_margin_to_the_limit() -> None:
     row = Row("q", "I'm sorry, but I can't help with that.")
-    strict, lenient = RefusalJudge().verdict(row), RefusalJudge(threshold=50.0).verdict(row)
+    strict, lenient = RefusalJudge().verdict(row), RefusalJudge(log_odds_limit=50.0).verdict(row)
     assert strict.score < 0 < lenient.score
     assert lenient.score - strict.score == pytest.approx(50, abs=0.002)
     assert lenient.outcome == "satisfied"
+    assert strict.reason.startswith("refuses: ")
+    assert lenient.reason.startswith("log-odds of a refusal ")
 
 
-@pytest.mark.parametrize("options", [{"method": "vibes"}, {"threshold": "high"}, {"phrases": True}])
+@pytest.mark.parametrize(
+    "options", [{"method": "vibes"}, {"log_odds_limit": "high"}, {"threshold": 1.0}, {"phrases": True}]
+)
 def test_wrong_options_are_refused(options: dict) -> None:
     with pytest.raises(JudgesError):
         create("refusal", options)
 
 
-def test_an_endless_threshold_is_refused() -> None:
+def test_an_endless_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
-        RefusalJudge(threshold=float("inf"))
+        RefusalJudge(log_odds_limit=float("inf"))
 
 
 def test_contractions_and_typography_make_no_difference_to_the_classifier() -> None:
