@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_OUTCOMES = ("satisfied", "violated", "unknown", "not_applicable", "not_judged")
+_SHOWN_REASONS = 3
+
+
 def print_summary(summary: Summary, source: Path, output: Path) -> None:
     """Outcomes and costs by judge; malformed rows as warnings on standard error."""
     from rich.console import Console
@@ -23,6 +27,7 @@ def print_summary(summary: Summary, source: Path, output: Path) -> None:
         print(f"warning: … {summary.malformed_rows} malformed rows in all", file=sys.stderr)
     console = Console(highlight=False, stderr=output == STANDARD)
     _print_outcomes(summary, console)
+    _print_reasons(summary, console)
     _print_costs(summary, console)
     where = "standard output" if output == STANDARD else output
     console.print(f"{summary.rows} rows written to {where}", soft_wrap=True, markup=False)
@@ -35,6 +40,11 @@ def exit_status(summary: Summary, source: Path, max_unknown_rate: float) -> int:
         for name in summary.outcomes
         if summary.unknown_rate(name) > max_unknown_rate
     ]
+    problems += [
+        f"judge {name!r} is unknown on every row that it concerns{_commonest(summary, name)}"
+        for name in summary.outcomes
+        if summary.undecided(name)
+    ]
     if summary.unreadable:
         problems.append(f"{source} was not read to its end: {summary.unreadable}")
     elif summary.malformed_rows == summary.rows:
@@ -46,14 +56,34 @@ def exit_status(summary: Summary, source: Path, max_unknown_rate: float) -> int:
 
 def _print_outcomes(summary: Summary, console: Console) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("judge", "satisfied", "violated", "unknown", "neutral", box=None, pad_edge=False)
+    table = Table("judge", *(outcome.replace("_", " ") for outcome in _OUTCOMES), box=None, pad_edge=False)
     for name, counts in summary.outcomes.items():
-        neutral = counts["not_applicable"] + counts["not_judged"]
-        table.add_row(name, *map(str, (counts["satisfied"], counts["violated"], counts["unknown"], neutral)))
+        table.add_row(Text(name), *(str(counts[outcome]) for outcome in _OUTCOMES))
     rows = summary.satisfied
-    table.add_row("all of them", *map(str, (rows[True], rows[False], rows[None], "")))
+    table.add_row("all of them", *map(str, (rows[True], rows[False], rows[None])))
     console.print(table)
+
+
+def _print_reasons(summary: Summary, console: Console) -> None:
+    """Why judges were unknown: the commonest reasons of each."""
+    for name, reasons in summary.unknown_reasons.items():
+        console.print(f"why {name} was unknown:", markup=False)
+        for reason, count in reasons.most_common(_SHOWN_REASONS):
+            console.print(f"  {count} × {_one_line(reason)}", soft_wrap=True, markup=False)
+        if len(reasons) > _SHOWN_REASONS:
+            shown = sum(count for _, count in reasons.most_common(_SHOWN_REASONS))
+            console.print(f"  {summary.outcomes[name]['unknown'] - shown} × other reasons", markup=False)
+
+
+def _commonest(summary: Summary, judge: str) -> str:
+    reasons = summary.unknown_reasons.get(judge)
+    return f", most often: {_one_line(reasons.most_common(1)[0][0])}" if reasons else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "no reason given"
 
 
 def _print_costs(summary: Summary, console: Console) -> None:

@@ -20,7 +20,7 @@ from typing import IO, Any, Self
 
 from judges.errors import JudgesError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `state.json`."""
 SAVE_SECONDS = 1.0
 """How much work a kill may cost."""

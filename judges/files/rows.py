@@ -12,7 +12,7 @@ from typing import Any
 from judges.errors import JudgesError
 from judges.judge import Message, Row
 from judges.mixture import Mixture
-from judges.verdict import Cost, Judgement, Verdict
+from judges.verdict import Cost, Judgement, Outcome, Verdict
 
 NOTHING_MORE = -1
 """Where a file ends that cannot be read any further (`InputRow.end`)."""
@@ -21,6 +21,8 @@ _IN_FLIGHT_PER_PROCESS = 32
 _IN_FLIGHT_WITH_MODELS = 512
 _IN_FLIGHT_BYTES = 32 * 2**20
 _SHOWN_PROBLEMS = 10
+_KEPT_REASONS = 200
+_REASON_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Summary:
         outcomes: verdicts by judge name and outcome.
         satisfied: rows by their `satisfied` field: True, False, None.
         costs: what the verdicts took, by judge name.
+        unknown_reasons: unknown verdicts by judge name and reason; of many different reasons the first 200, and of a
+            long one the beginning, so that memory stays bounded.
     """
 
     rows: int = 0
@@ -67,6 +71,12 @@ class Summary:
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     satisfied: Counter[bool | None] = field(default_factory=Counter)
     costs: dict[str, Cost] = field(default_factory=dict)
+    unknown_reasons: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def undecided(self, judge: str) -> bool:
+        """Was the judge unknown on every well-formed row that it concerned, and was there one?"""
+        counts = self.outcomes[judge]
+        return not (counts["satisfied"] or counts["violated"]) and counts["unknown"] > self.malformed_rows
 
     def unknown_rate(self, judge: str) -> float:
         """Share of rows on which the judge's verdict is unknown."""
@@ -77,6 +87,8 @@ class Summary:
         self.satisfied[judgement.satisfied] += 1
         for name, verdict in judgement.verdicts.items():
             self.outcomes.setdefault(name, Counter())[verdict.outcome.value] += 1
+            if verdict.outcome is Outcome.UNKNOWN:
+                self._add_reason(name, verdict.reason[:_REASON_CHARS])
             if verdict.cost is not None:
                 self.costs[name] = self.costs.get(name, Cost(verdicts=0)) + verdict.cost
         if source.problem:
@@ -85,6 +97,11 @@ class Summary:
                 self.malformed.append((source.line, source.problem))
         if source.end == NOTHING_MORE:
             self.unreadable = source.problem
+
+    def _add_reason(self, judge: str, reason: str) -> None:
+        reasons = self.unknown_reasons.setdefault(judge, Counter())
+        if reason in reasons or len(reasons) < _KEPT_REASONS:
+            reasons[reason] += 1
 
     def as_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
@@ -97,6 +114,7 @@ class Summary:
             "outcomes": self.outcomes,
             "satisfied": counts,
             "costs": {name: asdict(cost) for name, cost in self.costs.items()},
+            "unknown_reasons": self.unknown_reasons,
         }
 
     @classmethod
@@ -110,6 +128,7 @@ class Summary:
             outcomes={name: Counter(counts) for name, counts in saved["outcomes"].items()},
             satisfied=Counter({json.loads(key): count for key, count in saved["satisfied"].items()}),
             costs={name: Cost(**cost) for name, cost in saved["costs"].items()},
+            unknown_reasons={name: Counter(counts) for name, counts in saved["unknown_reasons"].items()},
         )
 
 

@@ -107,6 +107,40 @@ def test_too_many_unknown_verdicts_are_a_failure(tmp_path: Path, limit: str, sta
     assert len(read(tmp_path / "out.jsonl")) == 2
 
 
+def test_a_judge_that_never_decides_is_a_failure_that_says_why(tmp_path: Path) -> None:
+    rows = [{"prompt": "p", "response": "x", "metadata": {"language": "en"}}, {"prompt": "p", "response": "x"}]
+    source, target = write(tmp_path / "rows.jsonl", [*rows, rows[1], "{broken"]), tmp_path / "out.jsonl"
+    result = judges("run", "--judge", "math,language", "--input", source, "--output", target)
+    assert result.returncode == 1
+    assert "error: judge 'math' is unknown on every row that it concerns, most often: missing metadata" in result.stderr
+    assert "3 × missing metadata: answer" in result.stdout
+    assert len(read(target)) == 4
+
+
+def test_malformed_rows_alone_do_not_make_a_judge_undecided(tmp_path: Path) -> None:
+    """The only row of the language judge is too short to have a language, so it does not concern that."""
+    rows = [{"prompt": "p", "response": "42", "metadata": {"language": "en"}}, "{broken"]
+    source = write(tmp_path / "rows.jsonl", rows)
+    result = judges("run", "--judge", "language", "--input", source, "--output", tmp_path / "out.jsonl")
+    assert result.returncode == 0, result.stderr
+    outcomes = next(line.split() for line in result.stdout.splitlines() if line.startswith("language"))
+    assert outcomes == ["language", "0", "0", "1", "1", "0"]
+
+
+def test_reasons_in_a_summary_survive_a_kill_and_stay_bounded() -> None:
+    from judges.files.rows import InputRow, Summary
+    from judges.verdict import Judgement, Verdict
+
+    summary = Summary()
+    for n in range(1000):
+        reason = "often" if n % 2 == 0 else f"{n} " + 1000 * "x"
+        summary.add(InputRow(n, 1, {}, None), Judgement({"j": Verdict.unknown(reason)}))
+    again = Summary.from_json(json.loads(json.dumps(summary.as_json())))
+    assert again.unknown_reasons == summary.unknown_reasons
+    assert again.unknown_reasons["j"].most_common(1) == [("often", 500)]
+    assert len(json.dumps(again.as_json())) < 60_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
