@@ -13,7 +13,11 @@ class JudgesError(ValueError):
 def unknown_name(what: str, word: str, allowed: Iterable[str], where: str = "") -> str:
     """A message for a name that does not exist: what, where, the nearest match and the allowed values."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     at = f" {where}" if where else ""
-    meant = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown {what} {word!r}{at}.{meant} Allowed: {', '.join(names) or '(none)'}"
+    return f"unknown {what} {word!r}{at}.{did_you_mean(word, names)} Allowed: {', '.join(names) or '(none)'}"
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """A question, with a space before it, for the nearest of the allowed values; empty where none is near."""
+    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judges.commands.arguments import judge_names, natural
-from judges.errors import JudgesError, unknown_name
+from judges.errors import JudgesError, did_you_mean, unknown_name
 
 if TYPE_CHECKING:
-    from judges.files.comparison import Comparison, Rater, Result
+    from judges.files.comparison import Comparison, LabelReader, Rater, Result
 
 _EPILOG = """Compares all judges that both files have, and the rows' "satisfied"; or those of --judge. Rows belong
 together by their order, or by the field --key; their prompts and responses must be equal where both files have them.
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     rater_a, rater_b = _raters(args)
     result = compare(rater_a, rater_b, args.key, args.show)
-    _check_found(args, result)
+    _check_found(args, result, rater_b)
     if args.json:
         print(json.dumps(_as_json(args, result), ensure_ascii=False, indent=1))
     else:
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _raters(args: argparse.Namespace) -> tuple[Rater, Rater]:
     """Raises JudgesError where the arguments do not say what to compare."""
-    from judges.files.comparison import Rater, label_reader, verdicts_reader
+    from judges.files.comparison import LabelReader, Rater, verdicts_reader
 
     judges = judge_names(args.judge) if args.judge else None
     if args.judge_b and (judges is None or len(judges) != 1):
@@ -69,17 +70,21 @@ def _raters(args: argparse.Namespace) -> tuple[Rater, Rater]:
     own = {name: name for name in judges} if judges else None
     if args.label_key:
         positive = [value.strip() for value in args.positive.split(",")] if args.positive else []
-        return Rater(args.a, verdicts_reader(own)), Rater(b, label_reader(args.label_key, positive))
+        return Rater(args.a, verdicts_reader(own)), Rater(b, LabelReader(args.label_key, positive))
     if args.judge_b and judges:
         shown = f"{judges[0]} / {args.judge_b}"
         return Rater(args.a, verdicts_reader({judges[0]: shown})), Rater(b, verdicts_reader({args.judge_b: shown}))
     return Rater(args.a, verdicts_reader(own)), Rater(b, verdicts_reader(own))
 
 
-def _check_found(args: argparse.Namespace, result: Result) -> None:
+def _check_found(args: argparse.Namespace, result: Result, rater_b: Rater) -> None:
     """Raises JudgesError when there was nothing to compare."""
+    from judges.files.comparison import LabelReader
+
     if not result.rows:
         raise JudgesError(f"no rows of {args.a} and {args.b or args.a} belong together")
+    if isinstance(rater_b.read, LabelReader):
+        _check_labels(rater_b.path, rater_b.read)
     found = [name for name, comparison in result.comparisons.items() if _in_both(comparison)]
     if args.judge_b:
         if not found:
@@ -89,7 +94,25 @@ def _check_found(args: argparse.Namespace, result: Result) -> None:
             if name not in found:
                 raise JudgesError(unknown_name("judge", name, _judges(args), "(with verdicts in both, or a label)"))
     elif args.label_key and not found:
-        raise JudgesError(f"no row has a label in `{args.label_key}`")
+        raise JudgesError("no row with a label has verdicts")
+
+
+def _check_labels(path: Path, labels: LabelReader) -> None:
+    """Raises JudgesError when there is no label or no positive one; warns of positive values that do not occur."""
+    from judges.files.comparison import fields_of
+
+    if not labels.found and not labels.others:
+        fields = fields_of(path)
+        hint = f".{did_you_mean(labels.key, fields)} Its fields: {', '.join(fields)}"
+        raise JudgesError(f"no row of {path} has a label in `{labels.key}`{'' if labels.key in fields else hint}")
+    occurring = [*sorted(labels.found), *labels.others]
+    for value in labels.positive:
+        if value in labels.found:
+            continue
+        problem = f"--positive: no label in `{labels.key}` is {value!r}.{did_you_mean(value, occurring)}"
+        if not labels.found:
+            raise JudgesError(f"{problem} Labels: {', '.join(occurring)}")
+        print(f"warning: {problem}", file=sys.stderr)
 
 
 def _judges(args: argparse.Namespace) -> set[str]:

@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from judges.errors import JudgesError, unknown_name
+from judges.errors import JudgesError, did_you_mean, unknown_name
 from judges.files import open_source
 from judges.files.kappa import MISSING, NEUTRAL, SATISFIED, UNKNOWN, VIOLATED, Agreement
 
@@ -31,6 +31,8 @@ _ANSWERS = {
     "not_judged": NEUTRAL,
 }
 _NO_LABEL = object()
+_KEPT_LABELS = 20
+_LOOKED_AT_FOR_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +105,40 @@ def verdicts_reader(names: Mapping[str, str] | None) -> Read:
     return read
 
 
-def label_reader(key: str, positive: Sequence[str]) -> Read:
+class LabelReader:
     """Reads a label, under the name "": satisfied if it is among `positive`, violated otherwise; null is no label.
 
     Args:
         key: the field, with dots into objects: `metadata.label`.
         positive: values as text or JSON; none: the label must be true or false, or `satisfied` or `violated`.
+
+    Attributes:
+        found: the positive values that were read.
+        others: the first different ones of the other values that were read.
     """
 
-    def read(content: Mapping[str, Any]) -> dict[str, Said]:
-        value = field_of(content, key)
+    def __init__(self, key: str, positive: Sequence[str]) -> None:
+        self.key = key
+        self.positive = positive
+        self.found: set[str] = set()
+        self.others: dict[str, None] = {}
+
+    def __call__(self, content: Mapping[str, Any]) -> dict[str, Said]:
+        value = field_of(content, self.key)
         if value is _NO_LABEL or value is None:
             return {"": Said(MISSING)}
         text = value if isinstance(value, str) else json.dumps(value)
-        if positive:
-            return {"": Said(SATISFIED if text in positive else VIOLATED, text)}
-        if text not in ("true", "false", SATISFIED, VIOLATED):
+        if not self.positive and text not in ("true", "false", SATISFIED, VIOLATED):
             raise JudgesError(
-                f"the label `{key}` is {text!r}, which is neither true nor false; say with --positive which values "
-                "mean satisfied"
+                f"the label `{self.key}` is {text!r}, which is neither true nor false; say with --positive which "
+                "values mean satisfied"
             )
-        return {"": Said(SATISFIED if text in ("true", SATISFIED) else VIOLATED, text)}
-
-    return read
+        if text in (self.positive or ("true", SATISFIED)):
+            self.found.add(text)
+            return {"": Said(SATISFIED, text)}
+        if len(self.others) < _KEPT_LABELS:
+            self.others[text] = None
+        return {"": Said(VIOLATED, text)}
 
 
 def field_of(content: Mapping[str, Any], key: str) -> Any:
@@ -138,6 +151,22 @@ def field_of(content: Mapping[str, Any], key: str) -> Any:
             return _NO_LABEL
         value = value[part]
     return value
+
+
+def fields_of(path: Path) -> list[str]:
+    """Dotted paths of the fields in the first rows of a file, verdicts apart."""
+    found: dict[str, None] = {}
+    for row in islice(open_source(path).rows(), _LOOKED_AT_FOR_FIELDS):
+        found |= dict.fromkeys(_paths({name: value for name, value in row.content.items() if name != "verdicts"}))
+    return list(found)
+
+
+def _paths(content: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    for name, value in content.items():
+        yield f"{before}{name}"
+        inner = _json(value) if isinstance(value, str) and value.startswith("{") else value
+        if isinstance(inner, Mapping):
+            yield from _paths(inner, f"{before}{name}.")
 
 
 def compare(a: Rater, b: Rater, key: str | None, show: int) -> Result:
@@ -242,7 +271,9 @@ def _rows(rater: Rater) -> Iterator[_Row]:
 def _key(rater: Rater, row: _Row, key: str) -> str:
     value = field_of(row.content, key)
     if value is _NO_LABEL or value is None:
-        raise JudgesError(f"{rater.path} line {row.line}: no `{key}` to match it by")
+        raise JudgesError(
+            f"{rater.path} line {row.line}: no `{key}` to match it by.{did_you_mean(key, fields_of(rater.path))}"
+        )
     return json.dumps(value, sort_keys=True)
 
 

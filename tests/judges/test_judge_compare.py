@@ -113,6 +113,22 @@ def test_another_judge_in_the_other_file_or_the_same(tmp_path: Path, capsys: pyt
     assert compared(capsys, both, "--judge", "x", "--judge-b", "y")["comparisons"]["x / y"]["agreements"] == 2
 
 
+def test_positive_values_that_do_not_occur(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them: an error, for every label would count as violated; one of several: a warning."""
+    a = judged(tmp_path / "a.jsonl", "j", "sv", label=lambda n: ["full_compliance", "refusal"][n])
+    message = refused(capsys, a, "--label-key", "label", "--positive", "full-compliance")
+    assert "no label in `label` is 'full-compliance'. Did you mean 'full_compliance'?" in message
+    assert "Labels: full_compliance, refusal" in message
+    assert cli.main(["compare", str(a), "--label-key", "label", "--positive", "full_compliance,refusl"]) == 0
+    assert "warning: --positive: no label in `label` is 'refusl'. Did you mean 'refusal'?" in capsys.readouterr().err
+
+
+def test_a_mistyped_key_has_a_nearest_match(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = judged(tmp_path / "a.jsonl", "j", "s", metadata=lambda n: {"id": n})
+    b = judged(tmp_path / "b.jsonl", "j", "s", metadata=lambda n: {"id": n})
+    assert "Did you mean 'metadata.id'?" in refused(capsys, a, b, "--key", "metadata.idd")
+
+
 def test_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = ["good", "bad", "good", None]
     a = judged(tmp_path / "a.jsonl", "j", "ssvs", metadata=lambda n: {"label": labels[n]})
@@ -120,7 +136,9 @@ def test_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (one["decided"], one["agreements"]) == (3, 1)
     assert one["confusion"]["satisfied"]["missing"] == 1
     assert "the label `metadata.label` is 'good'" in refused(capsys, a, "--label-key", "metadata.label")
-    assert "no row has a label" in refused(capsys, a, "--label-key", "metadata.lable")
+    for judge in ([], ["--judge", "j"]):
+        message = refused(capsys, a, "--label-key", "metadata.lable", *judge)
+        assert "has a label in `metadata.lable`. Did you mean 'metadata.label'? Its fields: prompt, " in message
     b = judged(tmp_path / "b.jsonl", "j", "sv", label=lambda n: n == 0)
     assert compared(capsys, b, "--label-key", "label")["comparisons"]["j"]["agreements"] == 2
     c = judged(tmp_path / "c.jsonl", "j", "sv", label=lambda n: n)
