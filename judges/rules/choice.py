@@ -1,10 +1,11 @@
 """Multiple choice: which letter does the response settle on, and is it the right one?
 
 Looked for in this order, and the first kind that is found decides: the response is one letter, or the text of one
-choice; `\\boxed{B}`; a statement ("the answer is (B)", "Answer: B", "I choose option B"); a line that begins with a
-letter and a bracket, point or colon (`B) text`), or is a letter; a letter in brackets or in bold; a letter alone in the
-last sentence ("so it must be B."). Different letters of the kind that decides are several answers: violated. Without
-any, the response has not chosen: violated.
+choice; `\\boxed{B}`; a statement ("the answer is (B)", "Answer: B", "I choose option B"); a statement in the words of a
+choice ("the answer is the Pacific Ocean"); a line that begins with a letter and a bracket, point or colon (`B) text`),
+or is a letter; a letter in brackets or in bold; a letter alone in the last sentence ("so it must be B."). Denied
+letters ("not (B)", "B is wrong", "neither A nor B") do not count. Different letters of the kind that decides are
+several answers: violated. Without any, the response has not chosen: violated.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from judges.judge import Judge, Row
-from judges.rules.answers import denied, visible
+from judges.rules.answers import visible
 from judges.verdict import Outcome, Verdict
 
 MAX_LETTERS = 26
@@ -31,8 +32,26 @@ _NOT_A_WORD = r"(?=\s*(?:$|[.,;:!?()\[\]\n\"'/&]|(?:because|since|as|or|and|is|w
 
 _DOUBTS = r"(?:no,?\s+)?(?:or|wait|maybe|perhaps|possibly|actually|rather|instead|alternatively|correction)"
 _NO_LIST = r"(?![ \t]*(?:(?i:or|and)\b|[,/&]))"
-_NOT_WRONG = r"(?![)\]]?\s+(?:is|was|are|would be|cannot|can't|isn't)\s*(?:not|wrong|incorrect|false|be)\b)"
 _IN_A_LIST = r"(?=\s*(?:$|[,;:/&]|(?:or|and)\b))"
+_NEW_CLAUSE = r"\b(?:so|but|hence|thus|therefore|it|must)\b"
+_DENIED_BEFORE = re.compile(
+    rf"(?:\b(?:not|cannot|never|false|wrong|incorrect)|n['’]t)\b(?:(?!{_NEW_CLAUSE})[^.!?\n,;:]){{0,30}}$"
+    rf"|\b(?:neither|nor|none\s+of)\b(?:(?!{_NEW_CLAUSE})[^.!?\n;:]){{0,50}}$",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"\**[)\]\"']?\**\s+(?:(?:is|was|are|would\s+be|seems|looks)\s+(?:\w+ly\s+)?"
+    r"(?:not|wrong|incorrect|false|out|excluded|eliminated|ruled\s+out|neither)\b"
+    r"|(?:(?:is|was|ca|wo|would|could|does)n['’]t|cannot|(?:can|could|would|does|will)\s+not)\b)",
+    re.IGNORECASE,
+)
+_DENIAL_CHARS = 70
+_ARTICLE = re.compile(r"(?:the|an?)\s+(?=\S)", re.IGNORECASE)
+_LONGEST_CHOICE = 200
+_SAID_IN_WORDS = re.compile(
+    r"(?i:\b(?:answer|choice|solution)\b[^.!?:=\n]{0,40}?(?:\b(?:is|be)\b|[:=])|\b(?:choose|chose|pick|select|go\s+with)\b)"
+    r"(?P<said>[^\n;!?]{1,300}?)(?=\.(?:\s|$)|[\n;!?]|$)"
+)
 
 
 class ChoiceJudge(Judge):
@@ -46,10 +65,12 @@ class ChoiceJudge(Judge):
     """
 
     requires = frozenset({"answer"})
+    version = "2"
     examples = (
         (Row("Pick one.", "A is too small. The answer is (B).", {"answer": "B"}), Outcome.SATISFIED),
         (Row("Pick one.", "B", {"answer": "two", "choices": ["one", "two"]}), Outcome.SATISFIED),
         (Row("Pick one.", "The answer is B or C.", {"answer": "B"}), Outcome.VIOLATED),
+        (Row("Pick one.", "The answer is neither A nor B.", {"answer": "B"}), Outcome.VIOLATED),
         (Row("Pick one.", "The answer is hard to tell.", {"answer": "B"}), Outcome.VIOLATED),
         (Row("Pick one.", "B", {"answer": "Q"}), Outcome.UNKNOWN),
     )
@@ -118,12 +139,13 @@ def _settled(response: str, choices: Mapping[str, str]) -> tuple[str, set[str]]:
         ("the whole response", [alone[1].upper()] if alone else _by_text(whole, choices)),
         ("boxed", [_in_box(content, choices) for content in _BOX.findall(_unwrapped(text))]),
         ("stated", _stated(plain, some)),
+        ("stated in words", _stated_in_words(plain, choices)),
         (
             "at the beginning of a line",
-            re.findall(rf"(?m)^[ \t>#-]*[(\[]?([{some}])(?:[)\].:][ \t\n]{_NO_LIST}|[)\].:]?$)", plain),
+            _undenied(rf"(?m)^[ \t>#-]*[(\[]?([{some}])(?:[)\].:][ \t\n]{_NO_LIST}|[)\].:]?$)", plain),
         ),
-        ("in brackets", re.findall(rf"[(\[]([{some}])[)\]]", plain)),
-        ("in bold", re.findall(rf"\*\*\s*[(\[]?([{some}])[)\].:]{{0,2}}\s*\*\*", text)),
+        ("in brackets", _undenied(rf"[(\[]([{some}])[)\]]", plain)),
+        ("in bold", _undenied(rf"\*\*\s*[(\[]?([{some}])[)\].:]{{0,2}}\s*\*\*", text)),
         ("in the last sentence", _in_last_sentence(plain, some)),
     )
     for kind, letters in kinds:
@@ -137,7 +159,7 @@ def _stated(plain: str, some: str) -> list[str]:
     is_word = set(some) & set("AI")
     sure = "".join(sorted(set(some) - is_word))
     bare = "|".join([rf"[{sure}](?!\w)" if sure else "", *(rf"{letter}(?!\w){_NOT_A_WORD}" for letter in is_word)])
-    letter = rf"(?:[(\[\"']\s*[{some}]\s*[)\]\"']|{bare.strip('|')})"
+    letter = rf"(?:[(\[\"']\s*[{some}{some.lower()}]\s*[)\]\"']|{bare.strip('|')})"
     letter_alone = rf"[(\[]?[{some}][)\]]?"
     named = rf"(?i:the\s+)?(?:(?i:option|choice|answer|letter)\s*:?\s*)?(?P<first>{letter})"
     joined = r"(?:\s*(?:[,/&]|\b(?i:or|and)\b))+\s*(?:(?i:maybe|perhaps|possibly|also|option|choice)\s+){0,2}"
@@ -148,15 +170,52 @@ def _stated(plain: str, some: str) -> list[str]:
         rf"(?<!\w)(?P<first>{letter_alone})(?P<more>\s+is\s+(?:the\s+)?(?i:correct|right|best|true)\b)",
     )
     matches = [match for statement in statements for match in re.finditer(statement, plain)]
-    sure_ones = [match for match in matches if not denied(plain[max(0, match.start() - 60) : match.start()])]
+    sure_ones = [match for match in matches if not _denied(plain, match.start("first"), match.end("first"))]
     if not sure_ones:
         return []
     # "The answer is B. Or C" and "… no wait, C" take back what was stated before.
     doubt = rf"(?:^|[.,;:!?(\n–—-]\s*)(?i:{_DOUBTS})\b[\s,.:(\[]{{1,4}}(?i:(?:maybe|it\s+is|it's|option)\s+)?{letter}"
     doubts = re.finditer(doubt, plain[min(match.start("first") for match in sure_ones) :])
-    only = re.compile(rf"(?<!\w)[{some}](?!\w)")
+    only = re.compile(rf"(?<!\w)[{some}](?!\w)|(?<=[(\[\"'])[{some.lower()}](?=[)\]\"'])")
     said = [match["first"] + match["more"] for match in sure_ones] + [match[0] for match in doubts]
-    return [found for text in said for found in only.findall(text)]
+    return [found.upper() for text in said for found in only.findall(text)]
+
+
+def _stated_in_words(plain: str, choices: Mapping[str, str]) -> list[str]:
+    """The choices whose texts stand, as whole words, in statements such as "the answer is the Pacific Ocean"."""
+    texts = {_folded(_plain(text)): letter for letter, text in choices.items() if text}
+    usable = sorted((text for text in texts if 0 < len(text) <= _LONGEST_CHOICE), key=len, reverse=True)
+    if not usable:
+        return []
+    one_of = "|".join(r"\s+".join(map(re.escape, text.split())) for text in usable)  # the longest is tried first
+    words = re.compile(rf"(?<![\w.+−-])(?:{one_of})(?![\w-]|[.,/]\w)", re.IGNORECASE)
+    found = [
+        word
+        for statement in _SAID_IN_WORDS.finditer(plain)
+        for word in words.finditer(plain, statement.start("said"), statement.end("said"))
+        if not _denied(plain, word.start(), word.end())
+    ]
+    if found:
+        doubt = (
+            rf"(?:^|[.,;:!?(\n–—-]\s*){_DOUBTS}\b[\s,.:]{{1,4}}(?:(?:maybe|it\s+is|it's|the)\s+){{0,2}}{words.pattern}"
+        )
+        found += [
+            word
+            for match in re.finditer(doubt, plain[found[0].end() :], re.IGNORECASE)
+            if (word := words.search(match[0]))
+        ]
+    return [texts[_folded(word[0])] for word in found if _folded(word[0]) in texts]
+
+
+def _undenied(pattern: str, text: str) -> list[str]:
+    """The first group of the pattern's matches, without those that the words around them deny."""
+    return [match[1] for match in re.finditer(pattern, text) if not _denied(text, match.start(), match.end(1))]
+
+
+def _denied(text: str, start: int, end: int) -> bool:
+    """Whether what stands there is denied: "neither A nor B", "certainly not (B)", "B is wrong"."""
+    before = text[max(0, start - _DENIAL_CHARS) : start]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(text, end))
 
 
 def _in_box(content: str, choices: Mapping[str, str]) -> str:
@@ -169,12 +228,10 @@ def _in_last_sentence(plain: str, some: str) -> list[str]:
     last = re.split(r"[.!?]\s|\n", plain.strip().rstrip(".!?"))[-1]
     sure, words = "".join(sorted(set(some) - set("AI"))), "".join(sorted(set(some) & set("AI")))
     letter = "|".join(
-        pattern
-        for given, pattern in ((sure, rf"[{sure}](?![\w'’-]){_NOT_WRONG}"), (words, rf"[{words}]{_IN_A_LIST}"))
-        if given
+        pattern for given, pattern in ((sure, rf"[{sure}](?![\w'’-])"), (words, rf"[{words}]{_IN_A_LIST}")) if given
     )
     found = re.finditer(rf"(?<![\w'’-])(?:{letter})", last)
-    return [match[0] for match in found if not denied(last[max(0, match.start() - 60) : match.start()])]
+    return [match[0] for match in found if not _denied(last, match.start(), match.end())]
 
 
 def _by_text(whole: str, choices: Mapping[str, str]) -> list[str]:
@@ -182,7 +239,9 @@ def _by_text(whole: str, choices: Mapping[str, str]) -> list[str]:
     if len(whole) > 2000:
         return []
     folded = _folded(whole)
-    return [letter for letter, text in choices.items() if text and _folded(text) == folded]
+    same = [letter for letter, text in choices.items() if text and _folded(text) == folded]
+    bare = _ARTICLE.sub("", folded, count=1) if _ARTICLE.match(folded) else folded
+    return same or [letter for letter, text in choices.items() if text and _ARTICLE.sub("", _folded(text), 1) == bare]
 
 
 def _unwrapped(text: str) -> str:

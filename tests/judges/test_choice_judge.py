@@ -52,6 +52,12 @@ def judged(response: str, answer: object = "B", **metadata: object) -> Verdict:
         "The answer is B. A dog would not do that.",
         "The answer is B. C is too large, and A or D would not fit.",
         "A or C? No: the answer is B.",
+        "The answer is (b).",
+        "Answer: [b]",
+        "Since A is not large enough so it is B",
+        "(A) is wrong, so (B).",
+        "It is not hard: the answer is B.",
+        "Neither A nor C fits, so it must be (B).",
     ],
 )
 def test_responses_that_choose_b(response: str) -> None:
@@ -89,6 +95,17 @@ def test_responses_that_choose_b(response: str) -> None:
         "B is wrong",
         "The answer is none of A, B, C.",
         "A dog barks.",
+        "The answer is neither A nor B.",
+        "It is neither A, B nor C.",
+        "It is certainly not (B).",
+        "**B** is wrong.",
+        "(B) is clearly not it.",
+        "B) is wrong",
+        "I cannot say B",
+        "The answer cannot be B.",
+        "I do not think that the answer is B.",
+        "The answer is none of A, or B.",
+        "The answer is (b) or (c).",
     ],
 )
 def test_no_choice_several_and_wrong_ones_are_violated(response: str) -> None:
@@ -118,6 +135,38 @@ def test_choices_of_the_row() -> None:
     assert judged("The answer is G.", "G", choices={"F": "x", "G": "y"}).outcome == "satisfied"
     # The text of a choice wins over its letter: here "B" is the text of choice A.
     assert judged("The answer is A.", "B", choices=["B", "A"]).outcome == "satisfied"
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ("The Pacific.", "satisfied"),
+        ("The answer is Pacific", "satisfied"),
+        ("The answer is the **Pacific** Ocean.", "satisfied"),
+        ("Answer: the Pacific, since it is so wide.", "satisfied"),
+        ("I choose the Pacific.", "satisfied"),
+        ("The answer is not the Atlantic. The answer is the Pacific.", "satisfied"),
+        ("The answer is the South Pacific Ridge", "violated"),
+        ("The answer is the Atlantic.", "violated"),
+        ("The answer is the Pacific or the Atlantic.", "violated"),
+        ("The answer is not the Pacific.", "violated"),
+        ("The answer is neither the Atlantic nor the Pacific.", "violated"),
+        ("The answer is the Pacific. No wait, the Atlantic.", "violated"),
+        ("The answer is Transpacific.", "violated"),
+        ("The Pacific and the Atlantic.", "violated"),
+    ],
+)
+def test_a_choice_stated_in_words(response: str, outcome: str) -> None:
+    choices = ["Atlantic", "Pacific", "South Pacific Ridge"]
+    verdict = judged(response, "Pacific", choices=choices)
+    assert verdict.outcome == outcome, verdict.reason
+
+
+def test_numbers_as_choices_are_whole_numbers() -> None:
+    choices = ["3", "13", "3.5", "-3"]
+    for said in choices:
+        verdict = judged(f"The answer is {said}.", "3", choices=choices)
+        assert verdict.outcome == ("satisfied" if said == "3" else "violated"), said
 
 
 @pytest.mark.parametrize("answer", ["Q", "", None, True, ["B"], "AB"])
