@@ -3,7 +3,7 @@
 It holds `rows` (one line a judged row, in order) and `state.json`, which says of which job the rows are, how many bytes
 of them are whole and how far the input was read. The state is replaced as a whole after the rows are on the disk: what
 stands behind the bytes it names was written shortly before a kill, is cut off and judged again. The folder is locked
-while a process works in it and gone when the output is there.
+while a process works in it and gone when the output is there. A folder of that name with other files is left alone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SAVE_SECONDS = 1.0
 """How much work a kill may cost."""
 
 _ROWS, _STATE, _NEW_STATE, _LOCK, _FINISHED = "rows", "state.json", "state.json.new", "lock", "finished"
+_NAMES = frozenset({_ROWS, _STATE, _NEW_STATE, _LOCK, _FINISHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,9 @@ class Partial:
 
     def _state(self) -> dict[str, Any] | None:
         """What was saved, or None where there is nothing to go on with."""
-        path, rows = self.folder / _STATE, self.folder / _ROWS
+        path, rows, finished = self.folder / _STATE, self.folder / _ROWS, self.folder / _FINISHED
+        if path.exists() and finished.exists() and not rows.exists():
+            finished.replace(rows)  # killed after the rows were renamed and before they were the output
         if not path.exists() or not rows.exists():  # nothing was saved, or the output was made and only that remains
             self.start_anew()
             return None
@@ -210,8 +213,12 @@ def _regular(path: Path) -> Path:
         target = path.resolve()  # through symbolic links, which stay as they are
     except RuntimeError as error:  # before Python 3.13, what a loop of links raises
         raise JudgesError(f"{path}: {error}") from error
-    if not target.parent.is_dir():
-        raise JudgesError(f"{path}: there is no folder {target.parent}")
+    # resolve() takes `missing/..` for nothing; the system does not, and only it knows which file is meant.
+    for folder in (path.parent, target.parent):
+        if not folder.is_dir():
+            raise JudgesError(f"{path}: there is no folder {folder}")
+    if target.exists() and not path.exists():  # a symbolic link with such a `missing/..`
+        raise JudgesError(f"{path}: is a symbolic link through a folder that does not exist")
     if target.exists() and not target.is_file():
         raise JudgesError(f"{path}: is not a regular file")
     return target
@@ -223,6 +230,11 @@ def _locked(folder: Path, output: Path) -> IO[str]:
         if folder.exists() and not folder.is_dir():
             raise JudgesError(f"{output}: the work in progress needs the name {folder}, which is taken by a file")
         folder.mkdir(exist_ok=True)
+        if not _ours(folder):
+            raise JudgesError(
+                f"{output}: the work in progress needs the name {folder}, which is a folder with other files; "
+                "move it away or choose another output"
+            )
         path = folder / _LOCK
         try:
             file = path.open("a+")
@@ -242,6 +254,15 @@ def _locked(folder: Path, output: Path) -> IO[str]:
                 file.flush()
                 return file
         file.close()  # it was the lock of a run that has just finished
+
+
+def _ours(folder: Path) -> bool:
+    """Whether the folder is empty or a work in progress: the lock is the first file made in it and the last removed."""
+    try:
+        names = set(os.listdir(folder))
+    except FileNotFoundError:  # another process has just finished and removed it
+        return True
+    return not names or (_LOCK in names and (_STATE in names or names <= _NAMES))
 
 
 def _show(value: Any) -> str:

@@ -385,3 +385,52 @@ def test_a_state_that_outlived_its_rows_is_nothing_to_go_on_with(tmp_path: Path)
     with Partial(tmp_path / "out") as work:
         assert work.start({}) is None
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("output", ["missing/../rows.jsonl", "rows.jsonl/../rows.jsonl", "link.jsonl"])
+def test_the_input_is_not_overwritten_by_way_of_a_folder_that_does_not_exist(here: Here, output: str) -> None:
+    here.rows(3)
+    (here.folder / "link.jsonl").symlink_to("missing/../rows.jsonl")
+    before = (here.folder / "rows.jsonl").read_bytes()
+    done = here.run(output)
+    assert done.returncode != 0
+    assert "folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (here.folder / "rows.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_a_folder_that_only_has_the_name_of_the_work_in_progress_is_left_alone(here: Here, fresh: list[str]) -> None:
+    here.rows(3)
+    theirs = here.folder / "out.jsonl.partial" / "rows"
+    theirs.parent.mkdir()
+    theirs.write_text("mine")
+    done = here.run("out.jsonl", *fresh)
+    assert done.returncode != 0
+    assert "out.jsonl.partial" in done.stderr
+    assert theirs.read_text() == "mine"
+    assert [path.name for path in theirs.parent.iterdir()] == ["rows"]
+
+
+def test_a_kill_before_the_output_is_in_place_loses_no_row(tmp_path: Path) -> None:
+    from judges.files.partial import Partial, Progress
+
+    class KilledError(Exception):
+        pass
+
+    def kill(rows: Path, target: Path) -> None:
+        rows.replace(target)
+        raise KilledError
+
+    output = tmp_path / "out"
+    with Partial(output) as work:
+        work.start({"judge": "a"})
+        work.write(b"1\n")
+        work.reached(lambda: Progress(1, 2, {"rows": 1}))
+        with pytest.raises(KilledError):
+            work.finish(kill)
+    assert not output.exists()
+    with Partial(output) as work:
+        assert work.start({"judge": "a"}) == Progress(1, 2, {"rows": 1})
+        work.finish(lambda rows, target: rows.replace(target))
+    assert output.read_bytes() == b"1\n"
