@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,12 @@ from judges.verdict import Cost, Outcome, Verdict
 
 SCHEMA = 1
 _APPLICATION_ID = 0x43475043  # "CGPC": tells our files from other databases
-_WAIT_SECONDS = 30.0
-"""How long to wait for another process that writes."""
+_OPEN_SECONDS = 30.0
+"""How long to wait for another process when the file is opened."""
+_WAIT_SECONDS = 1.0
+"""How long a verdict may wait for another process that writes; judges wait with it."""
+_PACKAGE = Path(__file__).resolve().parent
+_KEPT = frozenset({Outcome.SATISFIED, Outcome.VIOLATED, Outcome.NOT_APPLICABLE})
 
 
 class VerdictCache:
@@ -49,8 +55,9 @@ class VerdictCache:
         self._broken = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=_WAIT_SECONDS, check_same_thread=False, isolation_level=None)
+            self._database = sqlite3.connect(path, timeout=_OPEN_SECONDS, check_same_thread=False, isolation_level=None)
             self._open()
+            self._database.execute(f"PRAGMA busy_timeout = {int(_WAIT_SECONDS * 1000)}")
         except (sqlite3.Error, OSError) as error:
             raise JudgesError(f"verdict cache {path}: {error}; delete it, or name another file") from error
 
@@ -59,12 +66,11 @@ class VerdictCache:
         found = self._execute("SELECT outcome, reason, score FROM verdicts WHERE key = ?", (key,))
         if not found:
             return None
-        outcome, reason, score = found[0]
-        return Verdict(Outcome(outcome), reason, score, Cost(cached=1))
+        return _verdict(*found[0])
 
     def put(self, key: str, verdict: Verdict) -> None:
         """Keeps a verdict that is not unknown."""
-        if verdict.outcome is not Outcome.UNKNOWN:
+        if verdict.outcome in _KEPT:
             values = (key, verdict.outcome.value, verdict.reason, verdict.score, int(time.time()))
             self._execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", values)
 
@@ -105,9 +111,20 @@ class VerdictCache:
             try:
                 return self._database.execute(statement, values).fetchall()
             except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                    return []  # another process writes for long: this one verdict is not kept, or asked for again
                 self._broken = True
                 print(f"warning: verdict cache {self.path}: {error}; going on without it", file=sys.stderr)
                 return []
+
+
+def _verdict(outcome: Any, reason: Any, score: Any) -> Verdict | None:
+    """What is kept in a row; None when the row was damaged, which is then as if it were not there."""
+    if outcome not in _KEPT or not isinstance(reason, str):
+        return None
+    if score is not None and not (isinstance(score, float) and math.isfinite(score)):
+        return None
+    return Verdict(Outcome(outcome), reason, score, Cost(cached=1))
 
 
 def judge_identity(spec: JudgeSpec, judge: type[Judge]) -> str:
@@ -134,11 +151,25 @@ def verdict_key(identity: str, row: Row) -> str | None:
 
 
 def _source_hash(judge: type[Judge]) -> str:
-    """So that an edited judge is another judge even where nobody raised its version."""
+    """So that an edited judge is another judge even where nobody raised its version.
+
+    Of our own judges the whole package counts, because what decides lies in many files; of others' the judge's file.
+    """
     function = judge.__dict__.get("function")
     origin = function.__func__ if isinstance(function, staticmethod) else judge
     try:
         path = inspect.getsourcefile(origin)
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
+        if path is None:
+            return ""
+        own = Path(path).resolve().is_relative_to(_PACKAGE)
+        return _package_hash() if own else hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
     except (TypeError, OSError):  # made at run time, or installed without source: the version has to do
         return ""
+
+
+@cache
+def _package_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -25,6 +25,9 @@ from judges.llm.settings import LLMSettings
 _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_SECONDS = 30.0
 _SHOWN_CHARS = 300
+_MOST_BYTES = {"logprobs": 2**20, "prompt_logprobs": 2**24}
+"""Longest reply by `llm.scoring`: a few kilobytes are usual, and some hundred a token of the prompt where it has them."""
+_MOST_TOKENS = 10**9
 _PAUSE_SECONDS = 10.0
 """How long an endpoint that is down is left alone before a request tries again."""
 
@@ -133,8 +136,10 @@ class Endpoint:
             await self._rate.turn()
         sent.calls += 1
         try:
-            async with self._connected().post(self._address, json=body) as response:
-                status, text, retry_after = response.status, await response.read(), _retry_after(response)
+            # A redirect would hand prompt and response to another server, whose answer would count.
+            async with self._connected().post(self._address, json=body, allow_redirects=False) as response:
+                status, retry_after = response.status, _retry_after(response)
+                text = await _bounded(response, _MOST_BYTES[self._settings.scoring])
         except (aiohttp.ClientError, TimeoutError) as error:
             failures.append(f"{type(error).__name__}: {error}".rstrip(": "))
             raise _TemporaryError(f"{failures[-1]} ({self._settings.base_url})") from error
@@ -268,7 +273,7 @@ class _Choice(BaseModel):
 
 
 class _Usage(BaseModel):
-    total_tokens: int = Field(default=0, ge=0)
+    total_tokens: int = Field(default=0, ge=0, le=_MOST_TOKENS)
 
 
 class _Reply(BaseModel):
@@ -333,6 +338,18 @@ def _malformed(error: ValidationError, reply: Any) -> str:
     first = error.errors(include_url=False)[0]
     at = ".".join(map(str, first["loc"]))
     return readable(f"malformed reply ({at}: {first['msg']}): {json.dumps(reply)[:_SHOWN_CHARS]}")
+
+
+async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, unpacked. Raises LLMError when it is longer than any reply to a question."""
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(65536):
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            response.close()
+            raise LLMError(f"the endpoint's reply is longer than {most // 2**20} MiB")
+    return b"".join(parts)
 
 
 def _said(status: int, text: bytes) -> str:

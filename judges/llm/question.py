@@ -94,15 +94,20 @@ def answer_of(tokens: Iterable[tuple[str, float]], question: Question, *, comple
         tokens: text and log-probability of the likeliest next tokens.
         question: what was asked.
         complete: whether `tokens` is the whole vocabulary.
+
+    Raises:
+        LLMError: together they are likelier than 1.
     """
     sums: dict[bool, float] = {}
     least = 1.0
-    for text, logprob in tokens:
+    for text, logprob in dict(tokens).items():  # a token that is reported twice is one token
         probability = math.exp(logprob)
         least = min(least, probability)
         side = side_of(text, question.positive, question.negative)
         if side is not None:
             sums[side] = sums.get(side, 0.0) + probability
+    if sum(sums.values()) > 1.001:
+        raise LLMError(f"the probabilities of both answers add up to {sum(sums.values()):.4g}")
     if complete:
         return Answer(sums.get(True, 0.0), sums.get(False, 0.0))
     return Answer(sums.get(True), sums.get(False), least)

@@ -19,10 +19,12 @@ from judges.judge import Message
 
 _MARKER = re.compile(r"\{\{(\w+)\}\}")
 _SPECIAL = re.compile(
-    r"<[|｜](?=[^<>\s]{1,80}[|｜]>)"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>
-    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|BOS|EOS|PAD|UNK|MASK|think|tool_call|tool_response)>)"
-    r"|<(?=(?:start_of|end_of)_[a-z_]{1,20}>|unused\d{1,4}>|extra_id_\d{1,4}>|reserved_\d{1,6}>)"
-    r"|<(?=</?SYS>>)|\[(?=/?[A-Z][A-Z_]{1,30}\])",  # <<SYS>>, [INST], [/INST], [TOOL_CALLS]
+    r"<[|｜](?=[^<>\s]{1,80}[|｜]?>)"  # <|im_end|>, <|eot_id|>, <｜end▁of▁sentence｜>, <|turn>
+    r"|<(?=[^<>\s|]{1,40}\|>)|\[\|(?=[^\[\]\s]{1,40}\|\])"  # <turn|>, [|endofturn|]
+    r"|<(?=/?(?:s|bos|eos|pad|unk|mask|cls|sep|sop|eop|BOS|EOS|PAD|UNK|MASK|think|tool_call|tool_response)>)"
+    r"|<(?=(?:start_of|end_of)_[a-z_]{1,20}>|unused\d{1,4}>|extra_id_\d{1,4}>|reserved_\d{1,6}>|[A-Z]{2,12}_TOKEN>)"
+    r"|<(?=SPECIAL_\d{1,5}>|[a-z]{2,10}:[a-z_]{1,20}>)"  # <SPECIAL_11>, <seed:eos>
+    r"|<(?=</?SYS>>)|\[(?=/?[A-Z][A-Z_]{1,30}(?:_\d{1,5})?\])|\[(?=g?MASK\])|\[(?=e~\[)",  # <<SYS>>, [INST], [gMASK]
 )
 
 

@@ -249,3 +249,43 @@ def test_a_judge_that_cannot_open_is_unknown_for_every_row(install) -> None:
 def test_an_unknown_judge_is_an_unknown_verdict() -> None:
     with JudgeRuntime(1) as runtime:
         assert "Did you mean 'math'" in runtime.submit(JudgeSpec("mth"), Row("p", "r")).result().reason
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "outcome = 'weird'",
+        "outcome = 'unknown'",
+        "outcome = 'not_judged'",
+        "reason = x'ff'",
+        "score = 'abc'",
+        "score = 1e999",
+    ],
+)
+def test_a_damaged_row_is_as_if_it_were_not_there(counting, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "cache.sqlite"
+    with JudgeRuntime(1, cache=path) as runtime:
+        runtime.submit(counting, Row("p", "r")).result()
+    with sqlite3.connect(path) as database:
+        database.execute(f"UPDATE verdicts SET {damage}")
+    with JudgeRuntime(1, cache=path) as runtime:
+        verdict = runtime.submit(counting, Row("p", "r")).result()
+    assert verdict == Verdict.satisfied("said", 0.5)
+    assert verdict.cost.cached == 0
+    assert calls(tmp_path / "log") == 2
+
+
+def test_a_cache_that_another_process_holds_for_long_is_done_without(counting, tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    with JudgeRuntime(1, cache=path) as runtime:
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        assert runtime.submit(counting, Row("p", "r")).result().outcome is Outcome.SATISFIED
+        holder.execute("ROLLBACK")
+        holder.close()
+        runtime.submit(counting, Row("p", "other")).result()
+    with VerdictCache(path) as cache:  # it went on with the cache afterwards
+        identity = judge_identity(counting, load("counting"))
+        key = verdict_key(identity, Row("p", "other"))
+        assert key is not None
+        assert cache.get(key) == Verdict.satisfied("said", 0.5)

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 
 Reply = Any
 """A JSON object to send; bytes to send as they are; a status code; a number of seconds to wait, as a float; a tuple of
-(status, headers); `HANG_UP` to close the connection."""
+(status or bytes, headers); `HANG_UP` to close the connection."""
 HANG_UP = "hang up"
 
 
@@ -80,8 +81,9 @@ def server() -> Iterator[ScriptedServer]:
                 scripted._now += 1
                 scripted.most = max(scripted.most, scripted._now)
             try:
-                for reply in scripted.next_reply(body):
-                    self.send(reply)
+                with suppress(ConnectionError):  # a client that has had enough
+                    for reply in scripted.next_reply(body):
+                        self.send(reply)
             finally:
                 with scripted._lock:
                     scripted._now -= 1
@@ -94,7 +96,10 @@ def server() -> Iterator[ScriptedServer]:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            status, extra = reply if isinstance(reply, tuple) else (reply if isinstance(reply, int) else 200, {})
+            extra: dict[str, str] = {}
+            if isinstance(reply, tuple):
+                reply, extra = reply
+            status = reply if isinstance(reply, int) else 200
             text = reply if isinstance(reply, bytes) else json.dumps(reply if isinstance(reply, dict) else {}).encode()
             self.send_response(status)
             for name, value in extra.items():

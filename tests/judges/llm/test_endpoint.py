@@ -94,6 +94,9 @@ def without(*path: Any) -> dict[str, Any]:
         (without("choices", 0, "logprobs", "content", 0, "top_logprobs"), "malformed reply"),
         (likeliest(("Hm", -0.1), ("Ah", -3.0)), "neither 'No' nor 'Yes'"),
         (likeliest(("No", 0.7), ("Yes", -3.0)), "malformed reply"),
+        (likeliest(("No", -0.1), (" No", -0.1), ("Yes", -3.0)), "add up to 1.859"),
+        (likeliest(("No", -0.1), ("Yes", -3.0), total=10**4200), "malformed reply"),
+        (b"[" + b"1," * 2**20 + b"1]", "longer than 1 MiB"),
         (b'{"choices": [{"logprobs": {"content": [{"token": "No", "logprob": NaN, "top_logprobs": []}]}}]}', "malfo"),
     ],
 )  # fmt: skip
@@ -201,3 +204,25 @@ def test_a_refused_row_does_not_count_as_down(runtime, server) -> None:
     verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(6)]]
     assert len(server.bodies) == 6
     assert all("HTTP 400" in v.reason for v in verdicts)
+
+
+def test_a_packed_reply_is_bounded_as_it_is_unpacked(runtime, server) -> None:
+    import gzip
+
+    server.script = [(gzip.compress(b" " * (50 * 2**20)), {"Content-Encoding": "gzip"})]
+    verdict = ask(runtime, spec(server))
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "longer than 1 MiB" in verdict.reason
+
+
+def test_a_redirect_is_not_followed(runtime, server) -> None:
+    server.script = [(307, {"Location": f"{server.url}/elsewhere"}), GOOD]
+    verdict = ask(runtime, spec(server))
+    assert verdict.outcome is Outcome.UNKNOWN
+    assert "HTTP 307" in verdict.reason
+    assert len(server.bodies) == 1
+
+
+def test_a_token_that_is_reported_twice_counts_once(runtime, server) -> None:
+    server.script = [likeliest(("No", -0.5), ("No", -0.5), ("No", -0.5), ("Yes", -1.2))]
+    assert ask(runtime, spec(server)).score == pytest.approx(0.606531 - 0.301194, abs=1e-5)

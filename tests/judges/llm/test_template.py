@@ -16,6 +16,9 @@ SPECIAL = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<｜end▁of▁sentence｜>", "</s>",
     "<s>", "<bos>", "<eos>", "<pad>", "<unk>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>",
     "<end_of_turn>", "[TOOL_CALLS]", "<unused42>", "<extra_id_0>", "<think>", "</think>", "<tool_call>",
+    "[|endofturn|]", "[|assistant|]", "<BOS_TOKEN>", "<EOS_TOKEN>", "[gMASK]", "<sop>", "[UNUSED_TOKEN_146]",
+    "<SPECIAL_11>",
+    "<seed:eos>", "[e~[", "<|turn>", "<turn|>", "<channel|>",
 ]  # fmt: skip
 TEMPLATE = "Question:\n{{question}}\nAnswer:\n{{response}}\nGood?"
 

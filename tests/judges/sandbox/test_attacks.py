@@ -244,7 +244,7 @@ GREED = {
         "import sys\nsys.setrecursionlimit(10**9)\ndef double(x): return max(x, x, key=double)",
         "SIGSEGV",
     ),
-    "memory": ("def double(x): return len(bytearray(10**10))", "memory limit 512 MiB (memory_mib): MemoryError"),
+    "memory": ("def double(x): return len(bytearray(10**10))", "memory limit 256 MiB (memory_mib): MemoryError"),
     "memory little by little": (
         "def double(x):\n    a = []\n    while True: a.append('a' * 10**6 + str(len(a)))",
         "Memory",
