@@ -26,7 +26,7 @@ _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_SECONDS = 30.0
 _SHOWN_CHARS = 300
 _MOST_BYTES = {"logprobs": 2**20, "prompt_logprobs": 2**24}
-"""Longest reply by `llm.scoring`: a few kilobytes are usual, and some hundred a token of the prompt where it has them."""
+"""Longest reply by `llm.scoring`: a few kilobytes are usual, and some hundred bytes a token of a prompt."""
 _MOST_TOKENS = 10**9
 _PAUSE_SECONDS = 10.0
 """How long an endpoint that is down is left alone before a request tries again."""
