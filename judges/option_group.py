@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from judges.errors import unknown_name
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOf:
+    """Marks a parameter that takes plain data as a group of options: `Annotated[dict[str, Any], GroupOf(Model)]`."""
+
+    model: type[BaseModel]
 
 
 class OptionGroup(BaseModel):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from judges.errors import JudgesError, unknown_name
+from judges.errors import JudgesError, did_you_mean, unknown_name
 
 
 def bind(function: Callable[..., Any], given: Mapping[str, Any], owner: str, what: str = "option") -> dict[str, Any]:
@@ -37,6 +40,98 @@ def bind(function: Callable[..., Any], given: Mapping[str, Any], owner: str, wha
     return {name: _convert(function, name, value, f"{owner}, {what} {name!r}") for name, value in given.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option in words.
+
+    Attributes:
+        name: its name.
+        type: the values it takes.
+        default: its default as JSON; `required` where there is none.
+        about: what it means; empty where only the docstring of its owner says so.
+        group: for a group of options: these.
+    """
+
+    name: str
+    type: str
+    default: str
+    about: str = ""
+    group: list[Option] = field(default_factory=list)
+
+
+def described(function: Callable[..., Any]) -> list[Option]:
+    """The options that `bind` takes for this function."""
+    hints = _hints(function)
+    return [
+        Option(
+            name,
+            _type_text(hints.get(name, Any)),
+            "required" if parameter.default is parameter.empty else _default_text(parameter.default),
+            group=_group(hints.get(name, Any)),
+        )
+        for name, parameter in _parameters(function)[0].items()
+    ]
+
+
+def _group(hint: Any) -> list[Option]:
+    """The fields of the group of options that a parameter takes, if it does."""
+    from pydantic import BaseModel
+
+    from judges.option_group import GroupOf
+
+    parts = (hint, *get_args(hint))
+    model = next((part.model for part in parts if isinstance(part, GroupOf)), None) or next(
+        (part for part in parts if inspect.isclass(part) and issubclass(part, BaseModel)), None
+    )
+    if model is None:
+        return []
+    return [
+        Option(
+            name,
+            _type_text(info.annotation, info.metadata),
+            "required" if info.is_required() else _default_text(info.get_default(call_default_factory=True)),
+            " ".join((info.description or "").split()),
+        )
+        for name, info in model.model_fields.items()
+    ]
+
+
+_TYPE_NAMES: dict[Any, str] = {
+    str: "text", int: "whole number", float: "number", bool: "true | false", NoneType: "null", Any: "anything",
+}  # fmt: skip
+_LIMITS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+
+
+def _type_text(hint: Any, metadata: Sequence[Any] = ()) -> str:
+    """A type in the words of JSON."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _type_text(parts[0], parts[1:])
+    limits = [f"{sign} {getattr(m, name)}" for m in metadata for name, sign in _LIMITS if _limit(m, name) is not None]
+    if origin is Literal:
+        text = " | ".join(map(str, parts))
+    elif origin in (Union, UnionType):
+        return " | ".join(_type_text(part, () if part is NoneType else metadata) for part in parts)
+    elif hint in _TYPE_NAMES:
+        text = _TYPE_NAMES[hint]
+    elif origin in (list, tuple, set, frozenset):
+        text = f"list of {_type_text(parts[0])}"
+    else:
+        text = "mapping" if origin is dict or hint is dict or inspect.isclass(hint) else str(hint)
+    return f"{text} {', '.join(limits)}" if limits else text
+
+
+def _limit(constraint: Any, name: str) -> Any:
+    return getattr(constraint, name, None)
+
+
+def _default_text(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=list)
+    except TypeError:
+        return repr(value)
+
+
 @lru_cache(maxsize=512)
 def _parameters(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """The named parameters after the first, and whether any further keyword is taken."""
@@ -52,16 +147,20 @@ def _adapter(function: Callable[..., Any], name: str) -> Any:
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError
 
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError):  # annotations that exist only for a type checker
-        return None
+    hints = _hints(function)
     if name not in hints:
         return None
     try:
         return TypeAdapter(hints[name])
     except PydanticUserError:  # a class pydantic knows nothing about
         return None
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # annotations that exist only for a type checker
+        return {}
 
 
 def _convert(function: Callable[..., Any], name: str, value: Any, where: str) -> Any:
@@ -79,5 +178,7 @@ def _convert(function: Callable[..., Any], name: str, value: Any, where: str) ->
 
 def _problem(item: Mapping[str, Any]) -> str:
     at = ".".join(str(part) for part in item["loc"])
-    text = str(item["msg"])
+    text = str(item["msg"]).removeprefix("Value error, ")  # pydantic's name for a ValueError of ours
+    if item["type"] == "literal_error" and isinstance(item["input"], str):
+        text += did_you_mean(item["input"], re.findall(r"'([^']*)'", item["ctx"]["expected"])).replace(" Did", ". Did")
     return f"{text} (at {at})" if at else text

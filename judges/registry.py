@@ -30,6 +30,7 @@ __all__ = [
     "names",
     "origin",
     "shadowed",
+    "signature",
     "timeout",
 ]
 
@@ -95,8 +96,15 @@ def create(spec: JudgeSpec | str, options: Mapping[str, Any] | None = None) -> J
     checked = bind(_signature_source(found), given, f"judge {spec.name!r}")
     try:
         return found(**checked)
+    except ValueError as error:  # how a judge refuses its options; the text is for the user
+        raise JudgesError(f"judge {spec.name!r} cannot be created: {error}") from error
     except Exception as error:  # a judge's own constructor may raise anything; the user needs to know whose it was
         raise JudgesError(f"judge {spec.name!r} cannot be created: {type(error).__name__}: {error}") from error
+
+
+def signature(name: str) -> Callable[..., Any]:
+    """The function whose parameters, after the first, are the options of the judge of that name. Raises as `load`."""
+    return _signature_source(load(name))
 
 
 def check(spec: JudgeSpec) -> None:

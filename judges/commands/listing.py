@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from judges import registry
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _WIDTH_OF_FILES = 200
+_EPILOG = """examples:
+  {prog}
+  {prog} math
+  {prog} my_judges.py:polite"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none of its own."""
-    parser.epilog = f"example:\n  {parser.prog}"
+    """The arguments of `judge list`."""
+    parser.epilog = _EPILOG.format(prog=parser.prog)
+    help_text = "show all of this judge: what it decides, its metadata and options; FILE.py:FUNCTION is one in a file"
+    parser.add_argument("judge", metavar="NAME", nargs="?", help=help_text)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints all judges as a table."""
+    """Prints all judges as a table, or one with everything."""
     from rich.console import Console
+
+    from judges.commands.describing import print_judge
+    from judges.commands.files import judge_files
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_FILES)
+    if args.judge is None:
+        _print_all(console)
+        return 0
+    with judge_files([args.judge]) as (name,):
+        print_judge(name, console)
+    return 0
+
+
+def _print_all(console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -29,8 +55,4 @@ def run(args: argparse.Namespace) -> int:
             needs += f" (only where the row has {', '.join(info.applies_only_with)})"
         about = f"cannot be used: {info.error}" if info.error else info.summary
         table.add_row(*map(Text, (info.name, info.kind or "–", needs, info.distribution, about)))
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _WIDTH_OF_FILES)
     console.print(table)
-    return 0

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from judges.errors import JudgesError
 from judges.judge import Expense, Judge, Row
+from judges.option_group import GroupOf
 from judges.rules.blocks import PYTHON_TAGS, Block, fenced_blocks
 from judges.sandbox import Case, Sandbox, SandboxOptions, available, connect
 from judges.verdict import Outcome, Verdict
@@ -69,7 +70,7 @@ class CodeJudge(Judge):
         self,
         block: Literal["first_python", "last_python", "first", "last", "only"] = "first_python",
         output: Literal["lines", "words"] = "lines",
-        sandbox: dict[str, Any] | None = None,
+        sandbox: Annotated[dict[str, Any] | None, GroupOf(SandboxOptions)] = None,
     ) -> None:
         self.block = block
         self.by_token = output == "words"

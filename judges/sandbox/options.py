@@ -13,7 +13,9 @@ from judges.errors import JudgesError, unknown_name
 class SandboxOptions(BaseModel):
     """Where untrusted programs run, and how much of the machine one of them may take."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     backend: Literal["bubblewrap", "http"] = "bubblewrap"
     """`bubblewrap`: boxes on this machine; `http`: a server started by `python -m judges.sandbox.serve`."""

@@ -204,6 +204,67 @@ def test_list_shows_name_kind_metadata_and_origin() -> None:
     assert "instruction_id_list, kwargs" in lines["instruction_following"]
 
 
+def cells(output: str, option: str) -> list[str]:
+    """The line of an option in the tables of `judge list NAME`."""
+    line = next(line for line in output.splitlines() if line.startswith(f"{option} "))
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+@pytest.mark.parametrize(
+    ("judge", "said", "options"),
+    [
+        (
+            "math",
+            ["Final answer equal to metadata `answer`", "metadata it needs: answer"],
+            [["format", "phrase | boxed | last_number", '"phrase"'], ["phrase", "text", '"The final answer is"']],
+        ),
+        (
+            "safety",
+            ["metadata it needs: none", "options llm.…, as safety.llm.KEY=VALUE:"],
+            [
+                ["model", "text", "required", "The name under which the endpoint serves it; for the other back ends"],
+                ["requests_per_second", "number > 0 | null", "null", "Requests started per second at most."],
+                ["max_batch", "whole number ≥ 1", "32", "Questions computed side by side by the back ends"],
+            ],
+        ),
+        (
+            "code",
+            ["metadata it needs: stdin_stdout or unit_tests", "options sandbox.…, as code.sandbox.KEY=VALUE:"],
+            [
+                ["output", "lines | words", '"lines"'],
+                ["wall_seconds", "number > 0, ≤ 3600", "10.0", "Wall time of one verdict: all tests of one response"],
+            ],
+        ),
+    ],
+)
+def test_list_of_one_judge_shows_all_that_its_user_must_know(
+    judge: str, said: list[str], options: list[list[str]]
+) -> None:
+    result = judges("list", judge)
+    assert result.returncode == 0, result.stderr
+    for text in said:
+        assert text in result.stdout
+    for expected in options:
+        found = cells(result.stdout, expected[0])
+        assert found[:3] == expected[:3]
+        assert " ".join(found[3:]).startswith(" ".join(expected[3:]))
+    for option in ("as", "threshold", "abstain_within", "timeout_seconds"):
+        assert cells(result.stdout, option)[0] == option
+
+
+def test_list_of_a_judge_in_a_file_and_of_none(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text('def short(row, words: int = 3, hints: "list[str] | None" = None):\n    """Few words."""\n')
+    found = judges("list", f"{file}:short")
+    assert found.returncode == 0, found.stderr
+    assert "Few words." in found.stdout
+    assert cells(found.stdout, "words") == ["words", "whole number", "3"]
+    assert cells(found.stdout, "hints") == ["hints", "list of text | null", "null"]
+    wrong = judges("list", "mth")
+    assert wrong.returncode == 2
+    assert "Did you mean 'math'?" in wrong.stderr
+
+
 def test_check_of_a_plugin_finds_what_breaks_the_contract(install) -> None:
     code = """
         import os, random
