@@ -47,7 +47,10 @@ _RULE_CHARACTERS = frozenset("-=_*~#.·…—–+|/\\ ")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One measure: how far it is towards its limit (above 1 is a loop), and what was seen."""
+    """One measure: how far it is towards its limit (above 1 is a loop), and what was seen.
+
+    The limit of a count lies half way between the most that may be and the least that is a loop.
+    """
 
     ratio: float
     seen: str
@@ -92,8 +95,8 @@ class RepetitionJudge(Judge):
             _same_sentence(text, len(words), self.share),
         )
         worst = max(findings, key=lambda finding: finding.ratio)
-        score = round(1 - worst.ratio, 4)
-        return Verdict.of(score > 0, worst.seen if score <= 0 else "no loop", score)
+        score = round(1 - worst.ratio, 4) + 0.0  # no minus zero
+        return Verdict.of(score >= 0, "no loop" if score >= 0 else worst.seen, score)
 
 
 def _characters(text: str, limit: int) -> Finding:
@@ -101,8 +104,8 @@ def _characters(text: str, limit: int) -> Finding:
     for match in _CHARACTER_RUN.finditer(text):
         allowed = limit * (_RULE_FACTOR if match[1] in _RULE_CHARACTERS else 1)
         length = match.end() - match.start()
-        if length / (allowed + 1) > worst.ratio:
-            worst = Finding(length / (allowed + 1), f"{match[1]!r} {length} times in a row")
+        if length / (allowed + 0.5) > worst.ratio:
+            worst = Finding(length / (allowed + 0.5), f"{match[1]!r} {length} times in a row")
     return worst
 
 
@@ -117,9 +120,10 @@ def _in_a_row(words: Sequence[str], times: int) -> Finding:
             if same > best:
                 best, end = same, position + 1
         repeated = best // unit + 1 if best >= unit else 1
-        if repeated > 1 and repeated / limit > worst.ratio:
+        ratio = repeated / (limit - 0.5)
+        if repeated > 1 and ratio > worst.ratio:
             phrase = _phrase(words[end - unit : end])
-            worst = Finding(repeated / limit, f"{phrase} {repeated} times in a row")
+            worst = Finding(ratio, f"{phrase} {repeated} times in a row")
     return worst
 
 
@@ -130,7 +134,7 @@ def _to_the_end(words: Sequence[str]) -> Finding:
     for unit, overlap in enumerate(_overlaps(backwards)):
         length = unit + overlap
         if unit > _LONGEST_UNIT and length >= _END_WORDS and length // unit >= 2:
-            ratio = length // unit / _END_TIMES
+            ratio = length // unit / (_END_TIMES - 0.5)
             if ratio > worst.ratio:
                 seen = f"ends in {length // unit} repetitions of {_phrase(backwards[unit - 1 :: -1])}"
                 worst = Finding(ratio, seen)

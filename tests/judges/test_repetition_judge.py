@@ -49,7 +49,7 @@ def test_loops_are_violated(response: str) -> None:
     verdict = judged(response)
     assert verdict.outcome == "violated"
     assert verdict.score is not None
-    assert verdict.score <= 0
+    assert verdict.score < 0
     assert verdict.reason
 
 
@@ -93,6 +93,21 @@ def test_a_song_with_a_chorus_is_satisfied() -> None:
 def test_the_reason_names_what_is_repeated_and_how_often() -> None:
     assert judged(OPENING + "I love this town so much. " * 7).reason == "'i love this town so much' 7 times in a row"
     assert judged("a" + "!" * 60).reason == "'!' 60 times in a row"
+
+
+@pytest.mark.parametrize(
+    ("most_allowed", "least_loop"),
+    [
+        (OPENING + "We like it here now. " * 3, OPENING + "We like it here now. " * 4),
+        ("a" + "!" * 25, "a" + "!" * 26),
+    ],
+)
+def test_at_the_limit_score_and_verdict_agree(most_allowed: str, least_loop: str) -> None:
+    allowed, loop = judged(most_allowed), judged(least_loop)
+    assert (allowed.outcome, loop.outcome) == ("satisfied", "violated")
+    assert allowed.score is not None
+    assert loop.score is not None
+    assert loop.score < 0 < allowed.score
 
 
 def test_the_limits_are_options() -> None:
