@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from judges.errors import JudgesError
+from judges.errors import JudgesError, did_you_mean
 from judges.spec import JudgeSpec
+
+_LABELLED = re.compile(r"(?P<label>[^=:/\\]+)=(?P<name>.*)")
 
 
 def add_option_argument(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +22,7 @@ def add_option_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME.KEY=VALUE",
         help="option of a judge, as JSON or plain text, e.g. safety.llm.model=NAME; may be repeated; every judge has "
-        "timeout_seconds, threshold and abstain_within",
+        "as, timeout_seconds, threshold and abstain_within; `judge list NAME` shows the others",
     )
 
 
@@ -65,6 +68,44 @@ def judge_names(given: Iterable[str]) -> list[str]:
     return names
 
 
+def judge_entries(given: Iterable[str]) -> list[tuple[str, str]]:
+    """Label and judge of each entry of `--judge [LABEL=]NAME[,…]`; without a label it is empty.
+
+    Raises:
+        JudgesError: an empty name, or a label or a judge without one that is named twice.
+    """
+    entries: list[tuple[str, str]] = []
+    for text in given:
+        for entry in (part.strip() for part in text.split(",")):
+            match = _LABELLED.fullmatch(entry)
+            label, name = (match["label"], match["name"]) if match else ("", entry)
+            if not name:
+                raise JudgesError(f"--judge: an empty name in {text!r}")
+            shown = label or name
+            if shown in (other_label or other for other_label, other in entries):
+                raise JudgesError(
+                    f"--judge: {shown!r} is named twice. Give one of them a name of its own: "
+                    f"--judge {shown},NEW={name} --option NEW.KEY=VALUE"
+                )
+            entries.append((label, name))
+    return entries
+
+
+def labelled_specs(labels: Iterable[str], names: Iterable[str], options: Iterable[str]) -> list[JudgeSpec]:
+    """The judges with the options of `--option`; a label that is not empty is the name of the verdicts.
+
+    Raises:
+        JudgesError: as `judge_specs`; or a label is that of another judge.
+    """
+    pairs = [(label or name, name, {"as": label} if label else {}) for label, name in zip(labels, names, strict=True)]
+    given = judge_specs([shown for shown, *_ in pairs], options)
+    if len(given) < len(pairs):
+        raise JudgesError(f"--judge: two of these have the same name: {', '.join(shown for shown, *_ in pairs)}")
+    return [
+        JudgeSpec(name, {**labelled, **spec.options}) for (_, name, labelled), spec in zip(pairs, given, strict=True)
+    ]
+
+
 def judge_specs(names: Iterable[str], options: Iterable[str]) -> list[JudgeSpec]:
     """The judges with the options of `--option`.
 
@@ -78,7 +119,8 @@ def judge_specs(names: Iterable[str], options: Iterable[str]) -> list[JudgeSpec]
         if not (equals and dot and name and key):
             raise JudgesError(f"--option {option!r}: write it as NAME.KEY=VALUE, e.g. math.format=boxed")
         if name not in chosen:
-            raise JudgesError(f"--option {option!r}: the judge {name!r} is not among {', '.join(chosen)}")
+            near = did_you_mean(name, chosen)
+            raise JudgesError(f"--option {option!r}: the judge {name!r} is not among {', '.join(chosen)}.{near}")
         _set(chosen[name], key.split("."), _value(value), option)
     return [JudgeSpec(name, given) for name, given in chosen.items()]
 

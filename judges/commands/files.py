@@ -61,9 +61,11 @@ def _registered(name: str, folder: Path) -> str:
         raise JudgesError(f"{match['path']}: {error.strerror}") from error
     module = f"_judge_file_{hashlib.sha256(f'{path}:{attribute}:{version}'.encode()).hexdigest()[:12]}"
     loader = _LOADER.format(folder=str(path.parent), module=f"{module}_source", path=str(path), attribute=attribute)
-    (folder / f"{module}.py").write_text(loader)
     info = folder / f"{module}-0.dist-info"
+    if info.exists():  # asked twice, with different options
+        return attribute
     info.mkdir()
+    (folder / f"{module}.py").write_text(loader)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {path.name}\nVersion: {version}\n")
     (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{attribute} = {module}:{attribute}\n")
     return attribute

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from judges.commands.arguments import add_option_argument, judge_names, judge_specs, positive, rate
+from judges.commands.arguments import add_option_argument, judge_entries, labelled_specs, positive, rate
 from judges.errors import JudgesError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ examples:
   {prog} --judge math --input rows.jsonl --output judged.jsonl
   {prog} --judge math,refusal --option math.format=boxed --max-unknown-rate 0.05 \\
       --input rows.parquet --output judged.parquet
+  {prog} --judge math,boxed=math --option boxed.format=boxed --input rows.jsonl --output judged.jsonl
   {prog} --judge my_judges.py:polite --input rows.jsonl --output judged.jsonl"""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -45,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--judge",
         required=True,
         action="append",
-        metavar="NAME[,NAME…]",
-        help="the judges; all must be satisfied; may be repeated; FILE.py:FUNCTION is one that is not installed",
+        metavar="[LABEL=]NAME[,…]",
+        help="the judges; all must be satisfied; may be repeated; FILE.py:FUNCTION is one that is not installed; LABEL "
+        "names its verdicts, and its options, where one judge is asked twice",
     )
     parser.add_argument("--input", required=True, type=Path, metavar="ROWS.jsonl", help="rows to judge")
     parser.add_argument("--output", required=True, type=Path, metavar="OUT.jsonl", help="where the judged rows go")
@@ -74,8 +76,9 @@ def run(args: argparse.Namespace) -> int:
     from judges.files import STANDARD, open_source
 
     _refuse_same_file(args)
-    with judge_files(judge_names(args.judge)) as names, _stoppable():
-        specs = judge_specs(names, args.option)
+    entries = judge_entries(args.judge)
+    with judge_files(name for _, name in entries) as names, _stoppable():
+        specs = labelled_specs((label for label, _ in entries), names, args.option)
         with open_mixture(args, specs) as (mixture, in_flight):
             source = open_source(args.input)
             if args.output == STANDARD:

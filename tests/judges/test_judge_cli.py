@@ -145,10 +145,15 @@ def test_reasons_in_a_summary_survive_a_kill_and_stay_bounded() -> None:
     ("arguments", "message"),
     [
         (["--judge", "mth"], "unknown judge 'mth'. Did you mean 'math'? Allowed: "),
-        (["--judge", "math,math"], "'math' is named twice"),
+        (["--judge", "math,math"], "'math' is named twice. Give one of them a name of its own: --judge math,NEW=math"),
         (["--judge", "math,"], "an empty name"),
         (["--judge", "math", "--option", "format=boxed"], "write it as NAME.KEY=VALUE"),
         (["--judge", "math", "--option", "refusal.x=1"], "'refusal' is not among math"),
+        (["--judge", "math", "--option", "mat.format=boxed"], "'mat' is not among math. Did you mean 'math'?"),
+        (["--judge", "math", "--option", "math.format=lastnumber"], "Did you mean 'last_number'?"),
+        (["--judge", "a=math,a=refusal"], "'a' is named twice"),
+        (["--judge", "math,math=refusal"], "'math' is named twice"),
+        (["--judge", "a="], "an empty name"),
         (["--judge", "math", "--option", "math.fromat=boxed"], "Did you mean 'format'?"),
         (["--judge", "math", "--option", "math.format=bxed"], "'phrase', 'boxed' or 'last_number'"),
         (["--judge", "math", "--workers", "0"], "whole number of at least 1"),
@@ -174,6 +179,23 @@ def test_options_reach_the_judge(tmp_path: Path) -> None:
     result = judges("run", "--judge", "math", *options, "--input", source, "--output", tmp_path / "out.jsonl")
     assert result.returncode == 0, result.stderr
     assert read(tmp_path / "out.jsonl")[0]["satisfied"] is True
+
+
+def test_one_judge_twice_with_different_options(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("def short(row, words: int = 3):\n    return len(row.response.split()) <= words\n")
+    source = write(tmp_path / "rows.jsonl", [{**MATH, "response": r"So it is \boxed{42}."}])
+    judge = f"math,boxed=math,long={file}:short,{file}:short"
+    options = ("--option", "boxed.format=boxed", "--option", "long.words=9")
+    result = judges("run", "--judge", judge, *options, "--input", source, "--output", tmp_path / "out.jsonl")
+    assert result.returncode == 0, result.stderr
+    verdicts = read(tmp_path / "out.jsonl")[0]["verdicts"]
+    assert {name: verdict["verdict"] for name, verdict in verdicts.items()} == {
+        "math": "violated",
+        "boxed": "satisfied",
+        "long": "satisfied",
+        "short": "violated",
+    }
 
 
 def test_the_output_may_not_be_the_input_and_links_stay(tmp_path: Path) -> None:
