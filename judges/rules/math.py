@@ -39,6 +39,19 @@ _RELATION = re.compile(
     r"[<>≤≥≈≠~∈]|\\(?:[lg]eq?s?|neq?|approx|sim|equiv|in|ni|subset|subseteq|to|rightarrow|Rightarrow|implies|iff)\b"
 )
 
+_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_JOINED = re.compile(
+    r"\s*[,;]?\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|(?<![A-Za-z\\])(?:or|and)(?![A-Za-z]))\s*|\s*[,;]\s*"
+)
+_NAMED_ITEM = re.compile(r"([A-Za-z](?:_\{?\w\}?)?)\s*=(?!=)\s*")
+_MEMBER = re.compile(r"[A-Za-z]\s*(?:∈|\\in(?![A-Za-z]))\s*(?=[(\[\\])")
+_SIGNS = {
+    **dict(zip(range(0xFF10, 0xFF1A), "0123456789", strict=True)),
+    **str.maketrans("，．－＋％／（）", ",.-+%/()"),
+    ord("∞"): r"\infty ",
+}
+"""Full-width digits and signs, as Chinese and Japanese texts have them."""
+
 _EMPHASIS = ("**", "__", "*", "_")
 _MARKS = (("$", "$"), (r"\(", r"\)"), ("`", "`"), *((mark, mark) for mark in _EMPHASIS))
 
@@ -56,7 +69,7 @@ class MathJudge(Judge):
     """
 
     requires = frozenset({"answer"})
-    version = "2"
+    version = "3"
     examples = (
         (Row("17 + 25?", "17 + 25 = 42. The final answer is 42.", {"answer": "42"}), Outcome.SATISFIED),
         (Row("17 + 25?", "The final answer is 43.", {"answer": "42"}), Outcome.VIOLATED),
@@ -84,7 +97,7 @@ class MathJudge(Judge):
             right = any(_equal(reference, found) for found in _elsewhere(row.response))
             prefix = "right answer in the wrong format: " if right else ""
             return Verdict.violated(prefix + answer.problem)
-        text = _plain(answer.text)
+        text = _fitted(reference, _plain(answer.text.translate(_SIGNS).strip()))
         problem = _shape_problem(reference, text)
         if problem:
             return Verdict.violated(f"{problem}: {text}")
@@ -101,12 +114,40 @@ def _reference(answer: Any) -> str | Verdict:
     """The reference answer as text; or `unknown` when it cannot be read as mathematics."""
     if isinstance(answer, bool) or not isinstance(answer, (str, int, float)):
         return Verdict.unknown(f"metadata `answer` must be text or a number, not {type(answer).__name__}")
-    text = _unassigned(bare(visible(str(answer))))
+    text = _unassigned(bare(visible(str(answer)).translate(_SIGNS)))
+    if read_number(text) is None and not _choice(text):
+        text = _MEMBER.sub("", text, count=1) if _MEMBER.match(text) else text
+        text = _listed(text) or text
     if not text or len(text) > 5 * MAX_ANSWER_CHARS:
         return Verdict.unknown("metadata `answer` is empty" if not text else "metadata `answer` is too long")
     if read_number(text) is None and not _choice(text) and (_words(text) or not _parsed(text)):
-        return Verdict.unknown(f"the reference answer cannot be read as mathematics: {text}")
+        hint = " (for answers in words there is the judge exact_match)" if _words(text) else ""
+        return Verdict.unknown(f"the reference answer cannot be read as mathematics{hint}: {text}")
     return text
+
+
+def _fitted(reference: str, answer: str) -> str:
+    """The answer in the reference's form: `12 and 13` where that is a list, `x \\in [1,2)` where it is no number."""
+    if read_number(reference) is not None or _choice(reference):
+        return answer
+    if _MEMBER.match(answer):
+        answer = _MEMBER.sub("", answer, count=1)
+    return (_listed(answer) or answer) if _listed(reference) else answer
+
+
+def _listed(text: str) -> str:
+    r"""A plain list of two or more, `2 and 3` or `x=2, x=3`, as `2, 3`; empty when `text` is none.
+
+    What has brackets in it is left alone: there, a comma may mean a pair or an interval.
+    """
+    inner = text[2:-2] if text.startswith(r"\{") and text.endswith(r"\}") else text
+    items = [item.strip().strip("$").strip() for item in _JOINED.split(_THOUSANDS.sub("", inner))]
+    if len(items) < 2 or not all(items) or re.search(r"[()\[\]]|\\[{}]", inner):
+        return ""
+    names = [match[1] if (match := _NAMED_ITEM.match(item)) else "" for item in items]
+    if names[0] and set(names) <= {names[0], ""}:
+        items = [_NAMED_ITEM.sub("", item, count=1) for item in items]
+    return ", ".join(items)
 
 
 def _shape_problem(reference: str, answer: str) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
 
+from judges.rules.units import disagree, known_unit
+
 _LONGEST = 200
 _MAX_EXPONENT = 300
 
@@ -24,15 +26,19 @@ class Number:
         percent: it was written with a percent sign.
         ratio: it was written as a fraction.
         reduced: no fraction, or one in lowest terms (`1/2`, `3 1/2`): not `3/6`, `84/2`, `3 7/2`.
+        unit: the unit that was written with it, as judges/rules/units.py knows it.
     """
 
     value: Fraction
     percent: bool = False
     ratio: bool = False
     reduced: bool = True
+    unit: tuple[str, str, str] = ("", "", "")
 
     def equals(self, other: Number) -> bool:
-        """Equal in value; where only one has a percent sign, 50 % equals both 50 and 0.5."""
+        """Equal in value and not in different units; where only one has a percent sign, 50 % equals 50 and 0.5."""
+        if disagree(self.unit, other.unit):
+            return False
         if self.percent == other.percent:
             return self.value == other.value
         percent, plain = (self, other) if self.percent else (other, self)
@@ -45,13 +51,14 @@ _SPACED = r"[0-9]{1,3}(?:[ '’][0-9]{3})+(?![0-9])"
 _SIGNED = r"[+-]?\s*[0-9]+"
 _NUMBER = re.compile(
     rf"""
-    (?P<sign>[+-])?\s*(?:[$€£¥]\s*)?(?P<late_sign>-)?
+    (?P<sign>[+-])?\s*(?:(?P<currency>[$€£¥])\s*)?(?P<late_sign>-)?
     (?:
         (?P<whole>{_DIGITS})?\s*\\frac\s*(?:\{{\s*(?P<top>{_SIGNED})\s*\}}\s*\{{\s*(?P<bottom>{_SIGNED})\s*\}}
                                           |(?P<top_digit>[0-9])\s*(?P<bottom_digit>[0-9]))
         | (?:(?P<whole_text>{_DIGITS})\s+)?(?P<top_text>{_DIGITS})\s*/\s*(?P<bottom_text>{_DIGITS})
         | (?P<before_period>[0-9]*\.[0-9]*)\\(?:overline|bar)\s*
           (?:\{{\s*(?P<period>[0-9]+)\s*\}}|(?P<period_digit>[0-9]))
+        | (?<![0-9])10\s*\^\s*(?:(?P<power_of_ten>[0-9]{{1,2}})|\{{\s*(?P<braced_power_of_ten>-?[0-9]{{1,2}})\s*\}})
         | (?P<decimal>(?:{_SPACED}|{_DIGITS})?(?:\.[0-9]+)?)
           (?:[eE](?P<exponent>[+-]?[0-9]{{1,3}})|\s*[×x*]\s*10\s*\^\s*\{{?\s*(?P<power>-?[0-9]{{1,3}})\s*\}}?)?
     )
@@ -75,7 +82,7 @@ _NOT_UNITS = frozenset(_NOT_UNIT_WORDS.split())
 _REWRITES = (
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}"), r" \1"),
-    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\{,\}|,\\!"), ","),
     (re.compile(r"\\[,!;: ]|\\quad|~|[\u00a0\u2009\u202f]"), " "),
     (re.compile(r"\\([%$])"), r"\1"),
     (re.compile(r"\\(?:times|cdot)"), "×"),
@@ -100,11 +107,12 @@ def read_number(text: str) -> Number | None:
         return None
     if part["sign"] and part["late_sign"]:
         return None
-    number = _ratio(part) or _repeating(part) or _decimal(part)
+    number = _ratio(part) or _repeating(part) or _power_of_ten(part) or _decimal(part)
     if number is None:
         return None
     negative = "-" in (part["sign"], part["late_sign"])
-    return replace(number, value=-number.value if negative else number.value, percent=percent)
+    unit = known_unit("" if percent else rest or part["currency"] or "")
+    return replace(number, value=-number.value if negative else number.value, percent=percent, unit=unit)
 
 
 def _ratio(part: dict[str, str | None]) -> Number | None:
@@ -127,6 +135,11 @@ def _repeating(part: dict[str, str | None]) -> Number | None:
     whole, fixed = before.split(".")
     repeated = Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed))
     return Number(Fraction(f"{whole or 0}.{fixed or 0}") + repeated)
+
+
+def _power_of_ten(part: dict[str, str | None]) -> Number | None:
+    power = part["power_of_ten"] or part["braced_power_of_ten"]
+    return Number(Fraction(10) ** int(power)) if power else None
 
 
 def _decimal(part: dict[str, str | None]) -> Number | None:

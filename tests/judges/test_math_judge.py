@@ -238,10 +238,22 @@ def test_boxed_format(response: str, outcome: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "outcome"), [("it is 42 apples", "satisfied"), ("42, no 43", "violated"), ("none", "violated")]
+    ("response", "outcome"),
+    [
+        ("it is 42 apples", "satisfied"),
+        ("42, no 43", "violated"),
+        ("none", "violated"),
+        pytest.param("4" * 1_000_000, "violated", id="a-long-number"),
+    ],
 )
 def test_last_number_format(response: str, outcome: str) -> None:
     assert judged(response, "42", "last_number").outcome == outcome
+
+
+def test_a_last_number_that_is_too_long_is_not_read() -> None:
+    verdict = judged("4" * 1_000_000, "x^2", "last_number")
+    assert verdict.outcome == "violated"
+    assert len(verdict.reason) < 200
 
 
 def test_another_phrase() -> None:
@@ -355,6 +367,69 @@ def test_a_plain_box_is_right(response: str) -> None:
 def test_further_ways_to_write_the_right_answer(said: str, answer: str) -> None:
     verdict = judged(f"The final answer is {said}", answer)
     assert verdict.outcome == "satisfied", verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("∞", r"\infty"),
+        ("-∞", r"-\infty"),
+        (r"3,\!000", "3000"),
+        ("12 and 13", "12, 13"),
+        ("13, 12", "12 and 13"),
+        ("1,000 and 2,000", "1000, 2000"),
+        ("x=2 or x=3", "2,3"),
+        ("2, 3", "x=2 or x=3"),
+        (r"$x = 2$ \text{or} $x = 3$", "2,3"),
+        (r"x \in (-\infty, 3]", r"(-\infty,3]"),
+        (r"(-\infty,3]", r"x \in (-\infty, 3]"),
+        ("10^3", "1000"),
+        ("10^{-2}", "0.01"),
+        ("１２", "12"),
+        ("5 kilometers", "5 km"),
+        ("5 km/h", "5 kilometres per hour"),
+        ("$5", "5 dollars"),
+        ("5 square feet", r"5 \text{ft}^2"),
+        ("20 °C", "20 degrees Celsius"),
+        ("5", "5 km"),
+        ("5 km", "5"),
+        ("5 pears", "5 apples"),
+    ],
+)
+def test_lists_intervals_powers_of_ten_and_units(said: str, answer: str) -> None:
+    verdict = judged(f"The final answer is {said}", answer)
+    assert verdict.outcome == "satisfied", verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("5 miles", "5 km"),
+        ("5 dollars", "5 cents"),
+        ("£5", "$5"),
+        ("5 cm", r"5 \text{cm}^2"),
+        ("5 km/h", "5 km/s"),
+        ("12, 14", "12, 13"),
+        ("12, 13, 14", "12, 13"),
+        ("12 and 12 and 13", "12, 13"),
+        ("12", "12, 13"),
+        ("12 or 13", "12"),
+        ("x=2 and y=3", "2, 3"),
+        ("12 or 13", "(12,13)"),
+        (r"x \in (-\infty, 4]", r"(-\infty,3]"),
+        (r"x \in \{2\}", "2"),
+        ("2^{10}", "1024"),
+        ("10^3 + 0", "1000"),
+        (r"\infty", r"-\infty"),
+    ],
+)
+def test_lists_and_units_open_no_door(said: str, answer: str) -> None:
+    verdict = judged(f"The final answer is {said}", answer)
+    assert verdict.outcome == "violated", verdict.reason
+
+
+def test_an_answer_in_words_points_to_the_judge_for_words() -> None:
+    assert "exact_match" in judged("The final answer is Tuesday.", "Tuesday").reason
 
 
 @pytest.mark.parametrize(
