@@ -102,7 +102,11 @@ def in_box(response: str) -> Answer:
 def last_number(response: str) -> Answer:
     """The last number anywhere in the response: the lenient format, for baselines and foreign data."""
     found = re.findall(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?", visible(response))
-    return Answer(found[-1]) if found else Answer(problem="the response contains no number")
+    if not found:
+        return Answer(problem="the response contains no number")
+    if len(found[-1]) > MAX_ANSWER_CHARS:
+        return Answer(problem=f"the last number is longer than {MAX_ANSWER_CHARS} characters")
+    return Answer(found[-1])
 
 
 def denied(before: str) -> bool:

@@ -28,6 +28,7 @@ _IDEOGRAPH = r"[\p{Han}\p{Hiragana}\p{Katakana}ー]"
 _LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--{_IDEOGRAPH}]"
 _WORD = regex.compile(rf"{_IDEOGRAPH}|{_LETTER}++(?:['’\-‐‑.,]{_LETTER}++)*+", regex.V1)
 _CHARACTER = regex.compile(r"\X")
+_FLAG = regex.compile(r"\p{RI}\p{RI}")
 
 
 class LengthJudge(Judge):
@@ -83,7 +84,7 @@ def count_words(text: str) -> int:
 
 def count_characters(text: str) -> int:
     """How many characters a reader sees."""
-    text = text.strip()
+    text = _FLAG.sub("x", text.strip())  # in a long run of flags, `\X` counts from the run's start for every one
     return len(text) if text.isascii() and "\r" not in text else sum(1 for _ in _CHARACTER.finditer(text))
 
 

@@ -107,6 +107,10 @@ def test_what_only_looks_like_it_is_satisfied(rule: str, response: str) -> None:
     assert verdict.outcome == "satisfied", verdict.reason
 
 
+def test_a_line_of_white_space_is_searched_for_tables_in_linear_time() -> None:
+    assert judged("tables", " " * 200_000 + "x").outcome == "satisfied"
+
+
 def test_every_rule_has_a_case_on_either_side() -> None:
     assert {rule for rule, _ in BROKEN} == set(get_args(Rule)) == {rule for rule, _ in KEPT}
 
