@@ -1,9 +1,9 @@
 """Exact match: is the answer one of the accepted texts, whatever its case, punctuation, articles and white space?
 
 The normalisation is that of the SQuAD evaluation (Rajpurkar et al. 2016) with three differences, because there `-3.5`
-and `35` become equal: a sign before a number and a point, comma, colon or slash between digits stay; hyphens and
-slashes between words become a space (`twenty-one` is `twenty one`); an answer that is an article alone is kept.
-Characters are compared after Unicode NFKC.
+and `35` become equal: mathematical symbols, signs before a number, what stands between digits, `!` and `%` after them
+stay; hyphens and slashes between words become a space (`twenty-one` is `twenty one`); an answer that is an article
+alone is kept. Characters are compared after Unicode NFKC, with `²` as `^2`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ Normalise = Callable[[str], str]
 MAX_CHARS = 10_000
 """An answer that is longer is a text, and no candidate for an exact match."""
 
-_NUMBER_SIGN = re.compile(r"(?<=[0-9])[.,:/](?=[0-9])|(?<![\w-])[-−](?=[.]?[0-9])")
+_OPERATOR = re.compile(
+    r"(?<=[0-9])[^\w\s]+(?=[0-9])"  # 3.5, 10:30, 2*3, 2(3
+    r"|(?<=[0-9)] )[-−–*/](?= [0-9(])"  # 5 - 3
+    r"|(?<=[\w)])[*](?=[\w(])"  # a*b
+    r"|(?<![\w-])[-−–](?=[.]?[0-9])|(?<![\w.-])[.](?=[0-9])"  # -5, .5
+    r"|(?<=[0-9])!+(?!\w)|[%‰]"  # 5!, 5%
+)
+"""Punctuation that says something about a number. What Unicode counts as symbols, such as `+<=>~^|`, stays anyway."""
+_DASHES = str.maketrans("−–", "--")
+_SUPERSCRIPTS = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _BETWEEN_WORDS = re.compile(r"(?<=\w)[-‐‑–—/](?=\w)")
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
 
@@ -36,7 +45,7 @@ class ExactMatchJudge(Judge):
         where: what is compared: the whole `response`, what follows the last `phrase`, or the `last_line`.
         phrase: the words before the answer, for `where: phrase`. A colon or `is` must be part of it.
         ignore_case: small and capital letters are the same.
-        ignore_punctuation: punctuation does not count, except a sign before a number and separators between digits.
+        ignore_punctuation: punctuation does not count, except mathematical symbols and what belongs to a number.
         ignore_articles: the words a, an and the do not count.
     """
 
@@ -83,7 +92,7 @@ class ExactMatchJudge(Judge):
 
     def normalised(self, text: str) -> str:
         """`text` as it is compared."""
-        text = unicodedata.normalize("NFKC", visible(text))
+        text = unicodedata.normalize("NFKC", _raised(visible(text)))
         text = text.casefold() if self.ignore_case else text
         text = _without_punctuation(text) if self.ignore_punctuation else text
         if self.ignore_articles:
@@ -135,13 +144,23 @@ def _first_sentence(line: str) -> str:
     return re.split(r"(?<=[.!?])\s", line[:MAX_CHARS], maxsplit=1)[0]
 
 
+def _raised(text: str) -> str:
+    """`text` with `²` as `^2`, because NFKC makes it `2`."""
+    return _SUPERSCRIPTS.sub(r"^\g<0>", text)
+
+
 def _without_punctuation(text: str) -> str:
-    kept = {match.start() for match in _NUMBER_SIGN.finditer(text)}
-    text = "".join(" " if i not in kept and _BETWEEN_WORDS.match(text, i) else c for i, c in enumerate(text))
-    return "".join(
-        ("-" if c == "−" else c) if i in kept or c == " " or not _is_punctuation(c) else "" for i, c in enumerate(text)
-    )
+    pieces, end = [], 0
+    for match in _OPERATOR.finditer(text):
+        pieces += [_without_all_punctuation(text, end, match.start()), match[0].translate(_DASHES)]
+        end = match.end()
+    return "".join([*pieces, _without_all_punctuation(text, end, len(text))])
+
+
+def _without_all_punctuation(text: str, start: int, end: int) -> str:
+    spaced = (" " if _BETWEEN_WORDS.match(text, i) else text[i] for i in range(start, end))
+    return "".join("-" if c == "−" else c for c in spaced if not _is_punctuation(c))
 
 
 def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character).startswith("P") or character in "`^~<>|=−"
+    return unicodedata.category(character).startswith("P") or character == "`"
