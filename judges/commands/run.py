@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,11 +22,12 @@ from judges.errors import JudgesError
 if TYPE_CHECKING:
     from judges.files import Source
     from judges.files.partial import Partial, Progress
-    from judges.files.rows import InputRow, Summary
+    from judges.files.rows import Fields, InputRow, Summary
     from judges.mixture import Mixture
     from judges.spec import JudgeSpec
 
-_EPILOG = """A row of the input: {{"prompt": text or messages, "response": text, "metadata": {{…}}}}.
+_EPILOG = """A row of the input: {{"prompt": text or messages, "response": text or messages, "metadata": {{…}}}}.
+Other names: --prompt-key, --response-key, --metadata-key.
 The output has the same rows in the same order, with "verdicts" and "satisfied" added.
 Files are Parquet when their name ends in .parquet, otherwise JSON Lines, compressed when it ends in .gz; "-" is
 standard input or output. The same command started again after a kill goes on where it stopped.
@@ -35,6 +37,7 @@ examples:
   {prog} --judge math,refusal --option math.format=boxed --max-unknown-rate 0.05 \\
       --input rows.parquet --output judged.parquet
   {prog} --judge math,boxed=math --option boxed.format=boxed --input rows.jsonl --output judged.jsonl
+  {prog} --judge math --response-key completion --metadata-key answer --input rows.jsonl --output judged.jsonl
   {prog} --judge my_judges.py:polite --input rows.jsonl --output judged.jsonl"""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -65,6 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--early-stop", action="store_true", help="do not ask costly judges where a cheaper one found a violation"
     )
     parser.add_argument("--cache", type=Path, metavar="FILE", help="keep verdicts of costly judges for the next time")
+    parser.add_argument("--prompt-key", default="prompt", metavar="FIELD", help="field of the prompt (default: prompt)")
+    parser.add_argument("--no-prompt", action="store_true", help="rows may have no prompt; it is then empty")
+    parser.add_argument(
+        "--response-key", default="response", metavar="FIELD", help="field of the response (default: response)"
+    )
+    parser.add_argument(
+        "--metadata-key",
+        action="append",
+        default=[],
+        metavar="KEY[=FIELD][,…]",
+        help="field that is metadata KEY, besides those in `metadata`; with dots into objects; may be repeated",
+    )
     parser.add_argument("--strict", action="store_true", help="stop at the first malformed row, write nothing")
     parser.add_argument("--fresh", action="store_true", help="drop what a stopped command has judged, start anew")
 
@@ -80,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     with judge_files(name for _, name in entries) as names, _stoppable():
         specs = labelled_specs((label for label, _ in entries), names, args.option)
         with open_mixture(args, specs) as (mixture, in_flight):
-            source = open_source(args.input)
+            source = open_source(args.input, _fields(args))
             if args.output == STANDARD:
                 summary = _stream(args, source, mixture, in_flight)
             else:
@@ -209,8 +224,22 @@ def _job(args: argparse.Namespace, specs: Sequence[JudgeSpec], mixture: Mixture)
         "the input's time of change": stat and stat.st_mtime_ns,
         "judges": [spec.as_config() for spec in specs],
         "early stop": args.early_stop,
+        "fields": asdict(_fields(args)),
         "version of the judges": hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16],
     }
+
+
+def _fields(args: argparse.Namespace) -> Fields:
+    """Where rows have what is judged."""
+    from judges.files.rows import Fields
+
+    beside: dict[str, str] = {}
+    for entry in (part.strip() for text in args.metadata_key for part in text.split(",")):
+        key, equals, path = entry.partition("=")
+        if not key or (equals and not path):
+            raise JudgesError(f"--metadata-key {entry!r}: write it as KEY or KEY=FIELD, e.g. answer=solution.value")
+        beside[key] = path or key
+    return Fields(args.prompt_key, args.response_key, beside, args.no_prompt)
 
 
 def _refuse_same_file(args: argparse.Namespace) -> None:

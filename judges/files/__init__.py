@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from judges.files.jsonl import JsonlSource
-from judges.files.rows import InputRow, output_line
+from judges.files.rows import USUAL_FIELDS, Fields, InputRow, output_line
 from judges.verdict import Judgement
 
 __all__ = ["STANDARD", "Sink", "Source", "open_sink", "open_source"]
@@ -39,8 +39,8 @@ class Sink(Protocol):
         """Makes the output from the complete spool file, which may be used up. `target` is on the same disk."""
 
 
-def open_source(path: Path) -> Source:
-    """The rows of a file, or of standard input.
+def open_source(path: Path, fields: Fields = USUAL_FIELDS) -> Source:
+    """The rows of a file, or of standard input; `fields` says where they have what is judged.
 
     Raises:
         JudgesError: the file is no such file, or what reads it is not installed.
@@ -49,8 +49,8 @@ def open_source(path: Path) -> Source:
     if path.suffix == ".parquet":
         from judges.files.parquet import ParquetSource
 
-        return ParquetSource(path)
-    return JsonlSource(None if path == STANDARD else path)
+        return ParquetSource(path, fields)
+    return JsonlSource(None if path == STANDARD else path, fields)
 
 
 def open_sink(path: Path, source: Path) -> Sink:

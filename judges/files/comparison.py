@@ -19,6 +19,7 @@ from typing import Any
 from judges.errors import JudgesError, did_you_mean, unknown_name
 from judges.files import open_source
 from judges.files.kappa import MISSING, NEUTRAL, SATISFIED, UNKNOWN, VIOLATED, Agreement
+from judges.files.rows import field_of
 
 ALL = "all of them"
 """The name under which the `satisfied` field of whole rows is compared."""
@@ -30,7 +31,6 @@ _ANSWERS = {
     "not_applicable": NEUTRAL,
     "not_judged": NEUTRAL,
 }
-_NO_LABEL = object()
 _KEPT_LABELS = 20
 _LOOKED_AT_FOR_FIELDS = 100
 
@@ -125,7 +125,7 @@ class LabelReader:
 
     def __call__(self, content: Mapping[str, Any]) -> dict[str, Said]:
         value = field_of(content, self.key)
-        if value is _NO_LABEL or value is None:
+        if value is None:
             return {"": Said(MISSING)}
         text = value if isinstance(value, str) else json.dumps(value)
         if not self.positive and text not in ("true", "false", SATISFIED, VIOLATED):
@@ -139,18 +139,6 @@ class LabelReader:
         if len(self.others) < _KEPT_LABELS:
             self.others[text] = None
         return {"": Said(VIOLATED, text)}
-
-
-def field_of(content: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted path, or a marker that is equal to nothing else."""
-    value: Any = content
-    for part in key.split("."):
-        if isinstance(value, str) and value.startswith("{"):  # an object in a Parquet file
-            value = _json(value)
-        if not isinstance(value, Mapping) or part not in value:
-            return _NO_LABEL
-        value = value[part]
-    return value
 
 
 def fields_of(path: Path) -> list[str]:
@@ -270,7 +258,7 @@ def _rows(rater: Rater) -> Iterator[_Row]:
 
 def _key(rater: Rater, row: _Row, key: str) -> str:
     value = field_of(row.content, key)
-    if value is _NO_LABEL or value is None:
+    if value is None:
         raise JudgesError(
             f"{rater.path} line {row.line}: no `{key}` to match it by.{did_you_mean(key, fields_of(rater.path))}"
         )

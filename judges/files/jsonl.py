@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from judges.errors import JudgesError
-from judges.files.rows import NOTHING_MORE, InputRow, json_type, row_of
+from judges.files.rows import NOTHING_MORE, USUAL_FIELDS, Fields, InputRow, json_type, row_of
 
 MAX_LINE_BYTES = 32 * 2**20
 """A longer line is malformed and never in memory as a whole."""
@@ -28,10 +28,12 @@ class JsonlSource:
 
     Args:
         path: the file; None is standard input. A name that ends in `.gz` is decompressed on the way.
+        fields: where its rows have what is judged.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, fields: Fields = USUAL_FIELDS) -> None:
         self._path = path
+        self._fields = fields
         self._compressed = path is not None and path.suffix == ".gz"
 
     @property
@@ -46,7 +48,7 @@ class JsonlSource:
         with self._opened() as (file, on_disk):
             if end:
                 file.seek(end)
-            for row in read_rows(file, line, end):
+            for row in read_rows(file, line, end, self._fields):
                 yield row if on_disk is None else _with_progress(row, on_disk.tell())
 
     @contextmanager
@@ -62,13 +64,14 @@ class JsonlSource:
                 yield text, on_disk  # type: ignore[misc]
 
 
-def read_rows(file: IO[bytes], line: int = 0, end: int = 0) -> Iterator[InputRow]:
+def read_rows(file: IO[bytes], line: int = 0, end: int = 0, fields: Fields = USUAL_FIELDS) -> Iterator[InputRow]:
     """The rows of a JSON Lines file; blank lines are passed over, malformed ones come with their problem.
 
     Compressed data that cannot be read come as a malformed row that says so, and as the last one.
 
     Args:
         file: stands after line number `line`, at byte `end` of the text.
+        fields: where rows have what is judged.
     """
     while True:
         line += 1
@@ -83,7 +86,7 @@ def read_rows(file: IO[bytes], line: int = 0, end: int = 0) -> Iterator[InputRow
             return
         end += length
         if text.strip():
-            yield _input_row(line, text, end)
+            yield _input_row(line, text, end, fields)
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
@@ -111,11 +114,26 @@ def parse_object(line: bytes) -> dict[str, Any]:
     return found
 
 
-def _input_row(number: int, line: bytes, end: int) -> InputRow:
+def metadata_object(metadata: Any) -> Any:
+    """The object of metadata that are text with a JSON object; any other value as it is.
+
+    Raises:
+        JudgesError: text with something else.
+    """
+    if not isinstance(metadata, str):
+        return metadata
+    try:
+        return parse_object(metadata.encode("utf-8", "surrogatepass"))
+    except JudgesError as error:
+        raise JudgesError(f"`metadata` must be an object, or text with one: {error}") from None
+
+
+def _input_row(number: int, line: bytes, end: int, fields: Fields) -> InputRow:
     content: dict[str, Any] = {"raw": line[: 4 * _RAW_CHARS].decode("utf-8", "replace").strip()[:_RAW_CHARS]}
     try:
         content = parse_object(line)
-        return InputRow(number, len(line), content, row_of(content), "", end, end)
+        row = row_of({**content, "metadata": metadata_object(content.get("metadata"))}, fields)
+        return InputRow(number, len(line), content, row, "", end, end)
     except JudgesError as error:
         return InputRow(number, len(line), content, None, str(error), end, end)
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from judges.errors import JudgesError
-from judges.files.jsonl import parse_object
-from judges.files.rows import InputRow, added, json_line, output_line, row_of
+from judges.files.jsonl import metadata_object
+from judges.files.rows import USUAL_FIELDS, Fields, InputRow, added, json_line, output_line, row_of
 from judges.judge import Row
 from judges.verdict import Judgement
 
@@ -50,8 +50,9 @@ class ParquetSource:
         JudgesError: the file is no Parquet file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fields: Fields = USUAL_FIELDS) -> None:
         self._path = path
+        self._fields = fields
         self._file = _opened(path)
 
     @property
@@ -65,7 +66,7 @@ class ParquetSource:
         for batch in _batches(self._file, self._path, end):
             first = end if number == 0 else number
             for number, content in enumerate(batch.to_pylist(), start=first + 1):
-                yield _input_row(number, content)
+                yield _input_row(number, content, self._fields)
 
 
 class ParquetSink:
@@ -142,15 +143,15 @@ def _group_batches(file: pq.ParquetFile, path: Path, group: int, skip: int) -> I
         raise JudgesError(f"{path}: row group {group} cannot be read: {error}") from error
 
 
-def _input_row(number: int, found: dict[str, Any]) -> InputRow:
+def _input_row(number: int, found: dict[str, Any], fields: Fields) -> InputRow:
     content = {name: _plain(value) for name, value in found.items()}
     size = sum(len(value) for value in content.values() if isinstance(value, str))
     try:
         if isinstance(found.get("metadata"), str):
-            content["metadata"] = parse_object(found["metadata"].encode("utf-8", "surrogatepass"))
+            content["metadata"] = metadata_object(found["metadata"])
         elif isinstance(found.get("metadata"), list):  # a map's entries
             content["metadata"] = {str(key): _plain(value) for key, value in found["metadata"]}
-        row: Row | None = row_of(_without_nulls(content))
+        row: Row | None = row_of(_without_nulls(content), fields)
         problem = ""
     except JudgesError as error:
         row, problem = None, str(error)

@@ -48,6 +48,26 @@ class InputRow:
     done: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Where a row has what is judged.
+
+    Attributes:
+        prompt: the field of the prompt, text or messages.
+        response: the field of the response: text, or messages of which the assistant's last one counts.
+        metadata: metadata key → dotted path of a field that becomes metadata, besides those in `metadata`.
+        without_prompt: a row without a prompt is one with an empty prompt.
+    """
+
+    prompt: str = "prompt"
+    response: str = "response"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    without_prompt: bool = False
+
+
+USUAL_FIELDS = Fields()
+
+
 @dataclass(slots=True)
 class Summary:
     """What came of a file.
@@ -181,21 +201,43 @@ def json_line(content: Mapping[str, Any]) -> bytes:
         return json.dumps(content).encode("ascii") + b"\n"
 
 
-def row_of(found: Mapping[str, Any]) -> Row:
+def row_of(found: Mapping[str, Any], fields: Fields = USUAL_FIELDS) -> Row:
     """What is judged of a row that was read.
 
     Raises:
         JudgesError: a field is missing or of the wrong type.
     """
-    for key in ("prompt", "response"):
-        if found.get(key) is None:
-            raise JudgesError(f"no `{key}`")
-    if not isinstance(found["response"], str):
-        raise JudgesError(f"`response` must be text, not {json_type(found['response'])}")
+    prompt, response = found.get(fields.prompt), found.get(fields.response)
+    if prompt is None and not fields.without_prompt:
+        raise JudgesError(f"no `{fields.prompt}`")
+    if response is None:
+        raise JudgesError(f"no `{fields.response}`")
     metadata = found.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         raise JudgesError(f"`metadata` must be an object, not {json_type(metadata)}")
-    return Row(_prompt(found["prompt"]), found["response"], metadata or {})
+    beside = {key: field_of(found, path) for key, path in fields.metadata.items()}
+    given = {key: value for key, value in beside.items() if value is not None}
+    prompt = "" if prompt is None else _prompt(prompt, fields.prompt)
+    return Row(prompt, _response(response, fields.response), {**(metadata or {}), **given})
+
+
+def field_of(content: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, through objects that are given as JSON text too; None where there is none."""
+    value: Any = content
+    for part in path.split("."):
+        if isinstance(value, str) and value.startswith("{"):
+            value = _parsed(value)
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def json_type(value: Any) -> str:
@@ -216,12 +258,28 @@ def _submitted(source: InputRow, mixture: Mixture) -> Future[Judgement]:
     return malformed
 
 
-def _prompt(prompt: Any) -> str | tuple[Message, ...]:
+def _prompt(prompt: Any, name: str) -> str | tuple[Message, ...]:
     if isinstance(prompt, str):
         return prompt
     if not isinstance(prompt, list) or not prompt:
-        raise JudgesError(f"`prompt` must be text or a list of messages, not {json_type(prompt)}")
-    for number, message in enumerate(prompt, start=1):
+        raise JudgesError(f"`{name}` must be text or a list of messages, not {json_type(prompt)}")
+    return _messages(prompt, name)
+
+
+def _response(response: Any, name: str) -> str:
+    """The text of a response; of messages that of the assistant's last one."""
+    if isinstance(response, str):
+        return response
+    if not isinstance(response, list):
+        raise JudgesError(f"`{name}` must be text, not {json_type(response)}")
+    said = [message["content"] for message in _messages(response, name) if message["role"] == "assistant"]
+    if not said:
+        raise JudgesError(f"`{name}` has no message of the role assistant")
+    return str(said[-1])
+
+
+def _messages(messages: list[Any], name: str) -> tuple[Message, ...]:
+    for number, message in enumerate(messages, start=1):
         if not isinstance(message, dict) or not all(isinstance(message.get(k), str) for k in ("role", "content")):
-            raise JudgesError(f'message {number} of `prompt` must be {{"role": text, "content": text}}')
-    return tuple(prompt)
+            raise JudgesError(f'message {number} of `{name}` must be {{"role": text, "content": text}}')
+    return tuple(messages)

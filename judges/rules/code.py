@@ -6,13 +6,15 @@ The tests are metadata of the row:
 
 - `unit_tests`: Python source with asserts, a text or a list of texts that share a namespace; `test…()` functions and
   unittest classes are run; `check(candidate)` is called with the function that the metadata `entry_point` names.
-- `stdin_stdout`: `{"inputs": […], "outputs": […]}`, or a list of `{"stdin" or "input": …, "stdout" or "output": …}`.
+- `stdin_stdout`: `{"inputs": […], "outputs": […]}`, or a list of `{"stdin" or "input": …, "stdout" or "output": …}`;
+  also as JSON text.
 
 The program runs in a box (`judges.sandbox`), the tests in another one; docs/judges/code.md says what that guarantees.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -153,6 +155,13 @@ def _unit_tests(metadata: Mapping[str, Any]) -> list[str] | Verdict:
 def _cases(metadata: Mapping[str, Any]) -> list[Case] | Verdict:
     """The cases of `stdin_stdout`; none when there are none."""
     given = metadata.get("stdin_stdout")
+    if isinstance(given, str) and given.strip():
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError):
+            return Verdict.unknown("metadata `stdin_stdout` is text, but not JSON")
+    if given and not isinstance(given, (Mapping, list, tuple)):
+        return Verdict.unknown("metadata `stdin_stdout` must be an object or a list of cases")
     if isinstance(given, Mapping):
         inputs, outputs = given.get("inputs"), given.get("outputs")
         if "fn_name" in given or not _lists_of_one_length(inputs, outputs):

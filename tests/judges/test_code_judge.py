@@ -250,3 +250,15 @@ def test_canonical_solutions_pass_and_mutants_fail(judge: Judge, rows: Any) -> N
         )
         for mutant in (nothing, other):
             assert verdict(judge, fenced(mutant), metadata).outcome is Outcome.VIOLATED, name
+
+
+def test_cases_as_json_text(judge: Judge) -> None:
+    """As data sets in the manner of APPS have them."""
+    cases = {"inputs": ["1\n2\n", "1\n-3\n"], "outputs": ["4\n", "-6\n"]}
+    assert verdict(judge, DOUBLE, {"stdin_stdout": json.dumps(cases)}).outcome is Outcome.SATISFIED
+    cases["outputs"][1] = "6\n"
+    assert verdict(judge, DOUBLE, {"stdin_stdout": json.dumps(cases)}).outcome is Outcome.VIOLATED
+    for text, problem in (("{broken", "not JSON"), ("3", "an object or a list of cases")):
+        found = verdict(judge, DOUBLE, {"stdin_stdout": text})
+        assert found.outcome is Outcome.UNKNOWN
+        assert problem in found.reason

@@ -198,6 +198,45 @@ def test_one_judge_twice_with_different_options(tmp_path: Path) -> None:
     }
 
 
+def test_rows_as_other_programs_write_them(tmp_path: Path) -> None:
+    said = [{"role": "assistant", "content": "The final answer is 1."}, {"role": "user", "content": "Sure?"}]
+    last = {"role": "assistant", "content": "The final answer is 42."}
+    rows = [
+        {"completion": [*said, last], "answer": "42"},
+        {"question": None, "completion": last["content"], "answer": "42", "metadata": {"answer": "41"}},
+        {"completion": said, "metadata": '{"answer": "1"}'},
+        {"completion": said[1:], "answer": "42"},
+        {"completion": said, "metadata": "[1]"},
+        {"response": "The final answer is 42.", "answer": "42"},
+    ]
+    source, target = write(tmp_path / "rows.jsonl", rows), tmp_path / "out.jsonl"
+    keys = ("--prompt-key", "question", "--response-key", "completion", "--metadata-key", "answer")
+    result = judges("run", "--judge", "math", *keys, "--no-prompt", "--input", source, "--output", target)
+    assert result.returncode == 0, result.stderr
+    judged = read(target)
+    assert [row["satisfied"] for row in judged] == [True, True, True, None, None, None]
+    assert [row["verdicts"]["math"]["reason"] for row in judged[3:]] == [
+        "malformed row: `completion` has no message of the role assistant",
+        "malformed row: `metadata` must be an object, or text with one: not a JSON object but a list",
+        "malformed row: no `completion`",
+    ]
+    assert [{key: row[key] for key in given} for row, given in zip(judged, rows, strict=True)] == rows
+    again = judges("run", "--judge", "math", *keys, "--input", source, "--output", tmp_path / "strict.jsonl")
+    assert again.returncode == 1
+    assert "rows.jsonl line 1: no `question`" in again.stderr
+
+
+def test_metadata_from_inside_an_object(tmp_path: Path) -> None:
+    row = {"prompt": "17 + 25?", "response": "The final answer is 42.", "reward_model": {"ground_truth": "42"}}
+    source, target = write(tmp_path / "rows.jsonl", [row]), tmp_path / "out.jsonl"
+    arguments = ("run", "--judge", "math", "--input", source, "--output", target, "--metadata-key")
+    assert judges(*arguments, "answer=reward_model.ground_truth").returncode == 0
+    assert read(target)[0]["satisfied"] is True
+    wrong = judges(*arguments, "answer=")
+    assert wrong.returncode == 2
+    assert "write it as KEY or KEY=FIELD" in wrong.stderr
+
+
 def test_the_output_may_not_be_the_input_and_links_stay(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", [{**MATH, "response": "The final answer is 42."}])
     before = source.read_text()
