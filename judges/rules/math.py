@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from judges.judge import Judge, Row
 from judges.rules.answers import MAX_ANSWER_CHARS, Answer, after_phrase, bare, in_box, last_number, visible
+from judges.rules.complexity import too_complex
 from judges.rules.numbers import Number, is_unit, read_number
 from judges.verdict import Outcome, Verdict
 
@@ -54,9 +55,6 @@ _SIGNS = {
 
 _EMPHASIS = ("**", "__", "*", "_")
 _MARKS = (("$", "$"), (r"\(", r"\)"), ("`", "`"), *((mark, mark) for mark in _EMPHASIS))
-
-_TOWER = re.compile(r"\^\s*(?:\{[^{}]*\^|\{?\s*-?[0-9]{4,})|\^[^\s{]\^")
-"""Powers of powers and exponents of four digits: computing them could take for ever."""
 
 
 class MathJudge(Judge):
@@ -94,7 +92,9 @@ class MathJudge(Judge):
             return Verdict.violated("empty response")
         answer = self._find(row.response)
         if answer.problem:
-            right = any(_equal(reference, found) for found in _elsewhere(row.response))
+            right = any(
+                not _shape_problem(reference, found) and _equal(reference, found) for found in _elsewhere(row.response)
+            )
             prefix = "right answer in the wrong format: " if right else ""
             return Verdict.violated(prefix + answer.problem)
         text = _fitted(reference, _plain(answer.text.translate(_SIGNS).strip()))
@@ -160,8 +160,8 @@ def _shape_problem(reference: str, answer: str) -> str:
     given = _unassigned(answer)
     if "$" in given or r"\boxed" in given:
         return "more than one formula"
-    if _TOWER.search(given) and not _TOWER.search(reference):
-        return "an exponent too large to compare"
+    if not _same_text(reference, given) and too_complex(given, reference):
+        return "too complex to compare"
     if _words(given):
         return "the final answer has words in it"
     for pattern, problem in ((_SEPARATOR, "more than one answer"), (_RELATION, "a relation instead of an answer")):
@@ -188,10 +188,16 @@ def _equal(reference: str, answer: str) -> bool:
     choice = _choice(reference)
     if choice:
         return _choice(answer) == choice
+    if _same_text(reference, answer):
+        return True
     from math_verify import verify
 
     # Its own timeouts use signal.alarm; here the worker process is ended instead.
     return any(verify(a, b, timeout_seconds=None) for a in _parsed(reference) for b in _parsed(answer))
+
+
+def _same_text(a: str, b: str) -> bool:
+    return "".join(a.split()) == "".join(b.split())
 
 
 @lru_cache(maxsize=1024)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import log10
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from judges import Row, Verdict
+from judges.rules.complexity import Size, size
 from judges.rules.math import Format, MathJudge
 from judges.rules.numbers import read_number
 
@@ -464,3 +466,63 @@ def test_an_answer_in_words_points_to_the_judge_for_words() -> None:
 def test_the_further_ways_open_no_door(said: str, answer: str) -> None:
     verdict = judged(f"The final answer is {said}", answer)
     assert verdict.outcome == "violated", verdict.reason
+
+
+COSTLY = [
+    "9!!!!!!!",
+    "999999999!",
+    r"\left(10^{9}\right)!",
+    r"\binom{10^{9}}{10^{8}}",
+    "((9^{999})^{999})^{999}",
+    "1E99999999",
+    "(a+b+c+d+e)^{99}",
+    "(x+1)^{999}(x-1)^{998}",
+    r"\frac{x^{999}-1}{x-1}(x+1)^{999}",
+    r"\prod_{k=1}^{1000000} k^2",
+    "9**9**9**9",
+    "(" * 90 + "x" + ")" * 90,
+]
+
+
+@pytest.mark.parametrize("said", COSTLY)
+@pytest.mark.parametrize("reference", ["x^2", r"2\sqrt{3}"])
+def test_an_answer_far_more_complex_than_its_reference_is_violated_without_computing_it(
+    said: str, reference: str
+) -> None:
+    assert judged(f"The final answer is {said}", reference).outcome == "violated"
+    assert judged(rf"\boxed{{{said}}}", reference).outcome == "violated"  # in the wrong place
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("10^{2024}", "10^{2024}"),
+        ("2^{999999999}", "2^{999999999}"),
+        ("x^{3} + 3x^{2} + 3x + 1", "(x+1)^3"),
+        ("(x+1)^{12}", "(1+x)^{12}"),
+        (r"\frac{99}{100}x^{99}", r"x^{99}\cdot\frac{99}{100}"),
+        (r"x^{\frac{99}{100}}", "x^{99/100}"),
+        ("e^{x^2}", r"e^{x\cdot x}"),
+        ("(-2)^{1000}", "2^{1000}"),
+        ("120x", "5!x"),
+        ("5!x", "120x"),
+    ],
+)
+def test_large_and_high_powers_of_usual_size_are_compared(said: str, answer: str) -> None:
+    verdict = judged(f"The final answer is {said}", answer)
+    assert verdict.outcome == "satisfied", verdict.reason
+
+
+def test_the_bounds_of_a_formula() -> None:
+    assert size("(x+1)^{12}") == Size(terms=13, degree=12, digits=pytest.approx(12 * log10(2)))
+    assert size("-x^2y") == Size(terms=1, degree=3, digits=0)
+    assert size(r"\frac{x+y}{x-1}").terms == 4
+    assert size("2^{10^{2}}").digits == pytest.approx(100 * log10(2))
+
+
+@given(st.text(alphabet=r"0123456789x+-^!/*(){}[]\\frac binom sqrt_eE.", max_size=200))
+def test_bounds_are_found_for_any_text(text: str) -> None:
+    found = size(text)
+    assert found.terms >= 1
+    assert found.degree >= 0
+    assert found.digits >= 0
