@@ -28,35 +28,18 @@ from judges.sandbox.inside.codec import (
 MODULE_NAME = "tests"
 MAX_DEPTH = 50
 
-PREDICATES = frozenset(
-    [
-        "startswith",
-        "endswith",
-        "isalnum",
-        "isalpha",
-        "isascii",
-        "isdecimal",
-        "isdigit",
-        "isidentifier",
-        "islower",
-        "isnumeric",
-        "isprintable",
-        "isspace",
-        "istitle",
-        "isupper",
-        "issubset",
-        "issuperset",
-        "isdisjoint",
-        "is_integer",
-        "union",
-        "intersection",
-        "difference",
-        "symmetric_difference",
-        "match",
-        "compare",
-    ]
+_PLAIN_TYPES = (str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex, range)
+_KEPT_METHODS = frozenset(
+    ["add", "append", "clear", "discard", "extend", "get", "insert", "pop", "remove", "reverse", "sort", "update"]
 )
-"""Methods of plain data that would hand an expected value to an object of the candidate, which could then agree."""
+METHODS_OF_DATA = (
+    frozenset(name for kind in _PLAIN_TYPES for name in dir(kind) if not name.startswith("_"))
+    | {"match", "fullmatch", "compare"}
+) - _KEPT_METHODS
+"""Methods of plain data that would hand an expected value to an object of the candidate, which could then agree.
+
+Not those that change a container, which say nothing, and those that look up a key, which is what `[]` does.
+"""
 
 state = mmap.mmap(-1, 1)
 """Shared with the forked process: 1 while it waits for the candidate, 0 while the tests themselves run."""
@@ -73,6 +56,7 @@ class Remote:
         expected: whether the tests made it by calling a name that starts with a capital, so that an object is what
             they want. Only then may its operators see plain data of the tests: an object that is given where a
             number or a text is wanted must not learn what it is compared with.
+        makes_expected: whether the tests wrote its name, with a capital, so that calling it makes such an object.
     """
 
     __slots__ = ("__weakref__", "_expected", "_kind", "_makes_expected", "_number", "_session")
@@ -82,13 +66,13 @@ class Remote:
     _number: int
     _session: Session
 
-    def __init__(self, session: Session, number: int, kind: str, expected: bool = False) -> None:
+    def __init__(self, session: Session, number: int, kind: str, expected: bool, makes_expected: bool) -> None:
         put = object.__setattr__
         put(self, "_session", session)
         put(self, "_number", number)
         put(self, "_kind", kind)
         put(self, "_expected", expected)
-        put(self, "_makes_expected", False)
+        put(self, "_makes_expected", makes_expected)
 
     def _do(self, operation: str, *operands: Any) -> Any:
         return self._session.request("op", operation, (self, *operands))
@@ -109,9 +93,22 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__name__", "__doc__", "__dict__", "__annotations__"):
             raise AttributeError(name)
-        if name in PREDICATES and not self._expected and self._kind == "object":
-            raise TypeError(f"an object of the code where the tests want plain data (method {name!r})")
-        return self._session.request("get", self, name)
+        found = self._session.request("get", self, name)
+        wanted = self._expected or (self._makes_expected and self._kind == "class")
+        if wanted or name not in METHODS_OF_DATA or not callable(found):
+            return found
+        return self._without_data(name, found)
+
+    def _without_data(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that must not see plain data of the tests; other handles it may see."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not all(isinstance(value, Remote) for value in (*args, *kwargs.values())):
+                kind = "a class or function" if self._kind in ("class", "function") else "an object"
+                self._session.violated(f"{kind} of the code where the tests want plain data (method {name!r})")
+            return method(*args, **kwargs)
+
+        return call
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._session.request("set", self, name, value)
@@ -265,7 +262,7 @@ class Session:
         self.depth = 0
         self.given: list[Any] = []
         self.given_numbers: dict[int, int] = {}
-        self.remotes: WeakValueDictionary[tuple[int, bool], Remote] = WeakValueDictionary()
+        self.remotes: WeakValueDictionary[tuple[int, bool, bool], Remote] = WeakValueDictionary()
         self.mirrors: dict[tuple[str, str], type[Exception]] = {}
         self.mirror_numbers: dict[type, int] = {}
 
@@ -354,7 +351,13 @@ class Session:
 
     def as_expected(self, value: Any) -> Any:
         """A handle as one that the tests want to be an object."""
-        return self.remote(value._number, value._kind, True) if isinstance(value, Remote) else value
+        return self.remote(value._number, value._kind, expected=True) if isinstance(value, Remote) else value
+
+    def named(self, name: str, value: Any) -> Any:
+        """A candidate's value under a name that the tests wrote; a capital says that calling it makes an object."""
+        if isinstance(value, Remote) and name[:1].isupper():
+            return self.remote(value._number, value._kind, makes_expected=True)
+        return value
 
     # -- values ----------------------------------------------------------------------------------------------------
 
@@ -385,7 +388,7 @@ class Session:
                 raise CodecError("a reference to nothing")
             return self.given[reference.number]
         kind, _, rest = reference.kind.partition(":")
-        remote = self.remote(reference.number, kind, False)
+        remote = self.remote(reference.number, kind)
         if kind == "generator":
             return _generator(remote)
         if kind == "coroutine":
@@ -397,10 +400,12 @@ class Session:
             return mirror
         return remote
 
-    def remote(self, number: int, kind: str, expected: bool) -> Remote:
-        found = self.remotes.get((number, expected))
+    def remote(self, number: int, kind: str, expected: bool = False, makes_expected: bool = False) -> Remote:
+        """The handle; what the tests may do with it depends on how they came by it, not on which object it is."""
+        key = (number, expected, makes_expected)
+        found = self.remotes.get(key)
         if found is None:
-            found = self.remotes[number, expected] = Remote(self, number, kind, expected)
+            found = self.remotes[key] = Remote(self, number, kind, expected, makes_expected)
         return found
 
     def mirror(self, name: str, base: str) -> type[Exception]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import array
 import ast
+import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -37,13 +39,6 @@ class _CountAsserts(ast.NodeTransformer):
         self.tests.append(node.test)
         call = ast.Call(ast.Name(_ASSERT, ast.Load()), [node.test, ast.Constant(len(self.tests) - 1)], [])
         return ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node))
-
-
-def _named(name: str, value: Any) -> Any:
-    """The candidate's value for a name that the tests wrote; a capital says that calling it makes an object."""
-    if isinstance(value, Remote) and name[:1].isupper():
-        object.__setattr__(value, "_makes_expected", True)
-    return value
 
 
 class Tests:
@@ -85,7 +80,9 @@ class Tests:
             self.session.unknown("no assertion ran in the tests")
         if not self.session.used:
             self.session.unknown("the tests do not use the code")
-        self.session.finish("satisfied", f"{self.session.checks} assertions hold")
+        self.session.finish(
+            "satisfied", "1 assertion holds" if self.session.checks == 1 else f"{self.session.checks} assertions hold"
+        )
 
     def compiled(self) -> tuple[list[Any], names.Names]:
         try:
@@ -98,6 +95,8 @@ class Tests:
     def load(self, source: str, needed: names.Names) -> frozenset[str]:
         """Has the candidate's module run; puts proxies where the tests look. Returns what it does not define."""
         head = self.entry_point.partition(".")[0].removesuffix("()")
+        if needed.ambiguous and not head:
+            self.session.unknown("the tests use nothing but built-ins; metadata `entry_point` must name what they test")
         wanted = needed.of_candidate(head)
         try:
             answer = self.session.request("load", source, sorted(wanted))
@@ -105,17 +104,24 @@ class Tests:
             self.session.violated(f"the code fails when it is run: {type(error).__name__}: {error}")
         self.session.used = False
         values, public, module = self.session_values(answer)
+        self.namespace |= _modules(needed.modules)
         for name, value in values.items():
             if name in wanted and (name not in needed.builtin or not needed.checks):  # `check` gets it as an argument
-                self.namespace[name] = _named(name, value)
+                self.namespace[name] = self.session.named(name, value)
             self.session.used = self.session.used or not isinstance(value, (Remote, type))
         # `import *` brings only names that the tests leave open, or a candidate could replace their `abs` or `math`.
         offered = [name for name in public if name in needed.free]
-        sys.modules["solution"] = shims.solution(lambda name: _named(name, getattr(module, name)), offered)
+        sys.modules["solution"] = shims.solution(lambda name: self.attribute(module, name), offered)
         sys.modules["pytest"] = shims.pytest(self.count)
         if self.entry_point:
             self.namespace.setdefault("candidate", self.entry(head, values))
         return frozenset(wanted - values.keys())
+
+    def attribute(self, module: Remote, name: str) -> Any:
+        """What `solution.name` is."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.session.named(name, self.session.request("get", module, name))
 
     def session_values(self, answer: Any) -> tuple[dict[str, Any], list[str], Any]:
         if type(answer) is not tuple or len(answer) != 3 or type(answer[0]) is not dict or type(answer[1]) is not list:
@@ -128,7 +134,7 @@ class Tests:
         """The object `entry_point` names: `f`, `Solution().f` or `Class.f`."""
         if head not in values:
             self.session.violated(f"the code does not define {head!r}")
-        target = values[head]
+        target = self.session.named(head, values[head])
         try:
             for n, part in enumerate(self.entry_point.split(".")):
                 target = target if n == 0 else getattr(target, part.removesuffix("()"))
@@ -177,6 +183,15 @@ class Tests:
                 line = trace.tb_lineno
             trace = trace.tb_next
         return f"{type(error).__name__}: {text_of(error)} (line {line} of the tests)"
+
+
+def _modules(wanted: frozenset[str]) -> dict[str, Any]:
+    """Modules that the tests use without importing them."""
+    found = {}
+    for name in wanted:
+        with contextlib.suppress(ImportError):  # the tests then say which name they miss
+            found[name] = importlib.import_module(name)
+    return found
 
 
 def _source(node: ast.expr) -> str:

@@ -271,6 +271,46 @@ GOOD = {
         "    def __exit__(s, *e): s.open = False",
         "with Door() as d:\n    assert d.open\nassert not d.open",
     ),
+    "methods named like those of plain data, of objects that the tests made": (
+        """
+        class Text:
+            def __init__(self, t): self.t = t
+            def count(self, part): return self.t.count(part)
+            def replace(self, a, b): return Text(self.t.replace(a, b))
+            @staticmethod
+            def index(t, part): return t.index(part)
+        """,
+        """
+        t = Text("aab")
+        assert t.count("a") == 2 and t.replace("a", "c").t == "ccb"
+        assert Text.index("abc", "c") == 2
+        import solution
+        assert solution.Text("xx").count("x") == 2
+        """,
+    ),
+    "containers from a function, filled and asked by key": (
+        """
+        class Box:
+            def __init__(self): self.items = {}
+            def update(self, other): self.items.update(other)
+            def get(self, key): return self.items.get(key)
+            def union(self, other): return {*self.items, *other.items}
+            def count(self): return len(self.items)
+        def make(): return Box()
+        """,
+        """
+        b = make()
+        b.update({"a": 1})
+        assert b.get("a") == 1 and b.get("b") is None and b.count() == 1
+        assert b.union(make()) == {"a"}
+        """,
+    ),
+    "a function from a function": ("def adder(n): return lambda x: x + n", "assert adder(2)(3) == 5"),
+    "modules that the tests forget to import": (
+        "import math\ndef area(r): return math.pi * r * r",
+        "assert math.isclose(area(1), 3.14159265, rel_tol=1e-6)",
+    ),
+    "a function called like a module": ("def bisect(a, x): return a.index(x)", "assert bisect([1, 2], 2) == 1"),
     "constants": ("LIMIT = 7\nNAMES = ['a']", "assert LIMIT == 7\nassert NAMES == ['a']"),
     "a name like a built-in, when nothing else is tested": ("def sum(a, b): return a + b", "assert sum(2, 3) == 5"),
     "the main guard": (
@@ -308,6 +348,13 @@ def test_check_is_called_with_the_entry_point(sandbox: LocalSandbox, program: st
     tests = "def check(candidate):\n    assert candidate(1) == {}"
     assert run(sandbox, program, tests.format(2), entry_point=entry_point).outcome is Outcome.SATISFIED
     assert run(sandbox, program, tests.format(3), entry_point=entry_point).outcome is Outcome.VIOLATED
+
+
+def test_a_method_like_one_of_plain_data_as_entry_point(sandbox: LocalSandbox) -> None:
+    program = "class Solution:\n    def count(self, s, part): return s.count(part)"
+    tests = "def check(candidate):\n    assert candidate('aab', 'a') == 2"
+    assert run(sandbox, program, tests, entry_point="Solution().count").outcome is Outcome.SATISFIED
+    assert run(sandbox, program, tests.replace("2", "3"), entry_point="Solution().count").outcome is Outcome.VIOLATED
 
 
 def test_a_name_like_a_builtin_as_entry_point(sandbox: LocalSandbox) -> None:
@@ -367,6 +414,21 @@ VIOLATED = {
         "import math\nassert math.isclose(f(), 2.0)",
         "isclose",
     ),
+    "modules of the code do not replace those that the tests forget to import": (
+        "class math:\n    isclose = staticmethod(lambda *a, **k: True)\ndef area(r): return 0",
+        "assert math.isclose(area(1), 3.14159, rel_tol=1e-3)",
+        "isclose",
+    ),
+    "a class that the tests name is no result": (
+        "class Solution:\n    startswith = staticmethod(lambda *a: True)\n    def greet(self, n): return Solution",
+        "assert Solution().greet('Bob').startswith('Hello, Bob')",
+        "plain data",
+    ),
+    "an object that the tests made is no result": (
+        "class Solution:\n    def startswith(self, *a): return True\n    def greet(self, n): return self",
+        "assert Solution().greet('Bob').startswith('Hello, Bob')",
+        "plain data",
+    ),
 }
 
 
@@ -410,6 +472,12 @@ def f(*args): return Agrees()
         "assert 2 < f() < 4",
         "assert f().startswith('abc')",
         "assert f().issubset({1})",
+        "assert f().count('<b>') == True",
+        "assert f().find('Hello') != -1",
+        "assert f().index(5) == True",
+        "assert f().removeprefix('abc') == True",
+        "assert f().strip('abc') == True",
+        "assert f().format('a')",
         "assert f().union({1}) == {1}",
         "assert f() % 2 == 0",
         "assert [f()] == [3]",
@@ -429,6 +497,39 @@ def test_an_object_that_agrees_to_everything_passes_nothing(sandbox: LocalSandbo
     as_class = AGREEING.replace("class Agrees", "class f").replace("def f(*args): return Agrees()", "")
     as_class = as_class.replace("def __sub__", "def __init__(self, *a): pass\n    def __sub__", 1)
     assert run(sandbox, as_class, test).outcome is Outcome.VIOLATED
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "class R:\n    startswith = staticmethod(lambda *a: True)\ndef f(n): return R",
+        "class R:\n    startswith = bool\ndef f(n): return R()",
+        "def f(n):\n    def g(): pass\n    g.startswith = lambda *a: True\n    return g",
+        "import types\nm = types.ModuleType('m')\nm.startswith = lambda *a: True\ndef f(n): return m",
+    ],
+)
+def test_whatever_agrees_instead_of_a_text_is_violated(sandbox: LocalSandbox, program: str) -> None:
+    test = "assert f('Bob').startswith('Hello, Bob')"
+    verdict = run(sandbox, program, test)
+    assert verdict.outcome is Outcome.VIOLATED, verdict
+    assert "where the tests want plain data (method 'startswith')" in verdict.reason
+    assert run(sandbox, "def f(n): return 'Hello, ' + n", test).outcome is Outcome.SATISFIED
+
+
+def test_of_several_built_ins_none_is_the_codes(sandbox: LocalSandbox) -> None:
+    """Depends on the tests alone; a program cannot choose which of them is tested."""
+    tests = "assert abs(sum([1.5, 2.5]) - 4.0) < 1e-6"
+    for program in (
+        "def abs(x): return 0\ndef sum(x): return 0",
+        "def abs(x): return 0",
+        "def sum(x): return x[0] + x[1]",
+    ):
+        verdict = run(sandbox, program, tests)
+        assert verdict.outcome is Outcome.UNKNOWN, verdict
+        assert "entry_point" in verdict.reason
+    assert run(sandbox, "def sum(x): return x[0] + x[1]", tests, entry_point="sum").outcome is Outcome.SATISFIED
+    wrong = run(sandbox, "def abs(x): return 0\ndef sum(x): return 0", tests, entry_point="sum")
+    assert wrong.outcome is Outcome.VIOLATED
 
 
 # tests whose fault it is, part of the reason
