@@ -1,6 +1,7 @@
 """A seccomp filter for the boxes: system calls that plain programs do not need and that reach around the limits.
 
-Memory that no resource limit counts (memfd, System V shared memory and message queues), other processes' memory,
+Memory that no resource limit counts (memfd, System V shared memory and message queues, attributes of files, rings for
+asynchronous input and output), other processes' memory,
 new namespaces, sockets, and the parts of the kernel in which most of its holes were found. They fail with EPERM, so a
 program sees an ordinary error. The filter is classic BPF (linux/filter.h), made here because it is thirty lines.
 """
@@ -32,17 +33,18 @@ _SINCE_2019 = {  # one table for all architectures
     "process_madvise": 440,
     "mount_setattr": 442,
     "memfd_secret": 447,
+    "setxattrat": 463,
 }
-# In the order: add_key bpf chroot fanotify_init kcmp keyctl kexec_load memfd_create mount mq_open msgget msgsnd
+# In the order: add_key bpf chroot fanotify_init fsetxattr io_setup io_submit lsetxattr setxattr kcmp keyctl kexec_load memfd_create mount mq_open msgget msgsnd
 # name_to_handle_at open_by_handle_at perf_event_open personality pivot_root process_vm_readv process_vm_writev ptrace
 # request_key semget setns shmat shmget socket swapon umount2 unshare userfaultfd
 _X86_64 = (
-    *(248, 321, 161, 300, 312, 250, 246, 319, 165, 240, 68, 69),
+    *(248, 321, 161, 300, 190, 206, 209, 189, 188, 312, 250, 246, 319, 165, 240, 68, 69),
     *(303, 304, 298, 135, 155, 310, 311, 101),
     *(249, 64, 308, 30, 29, 41, 167, 166, 272, 323),
 )
 _AARCH64 = (
-    *(217, 280, 51, 262, 272, 219, 104, 279, 40, 180, 186, 189),
+    *(217, 280, 51, 262, 7, 0, 2, 6, 5, 272, 219, 104, 279, 40, 180, 186, 189),
     *(264, 265, 241, 92, 41, 270, 271, 117),
     *(218, 190, 268, 196, 194, 198, 224, 39, 97, 282),
 )

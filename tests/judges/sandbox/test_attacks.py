@@ -342,6 +342,15 @@ NOTHING_THERE = {
             if ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0: found.append("shmget")
             try: found.append(os.memfd_create("x"))
             except OSError: pass
+            open("x", "w").close()
+            try:
+                os.setxattr("x", "user.a", b"a" * 60000)
+                found.append("setxattr")
+            except OSError as error:
+                if error.errno != 1: found.append(error.errno)  # refused, not just not supported
+            number = {"x86_64": 206, "aarch64": 0}.get(os.uname().machine)
+            if number is not None and ctypes.CDLL(None).syscall(number, 500, ctypes.byref(ctypes.c_ulong(0))) == 0:
+                found.append("io_setup")
             return found
     """,
     "new namespaces": """
