@@ -39,9 +39,10 @@ class _Parser(argparse.ArgumentParser):
     """Says the nearest match for a misspelt command."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        if "invalid choice" in message:
-            word = message.split("'")[1]
-            close = nearest(word, COMMANDS)
+        before, found, choices = message.partition(" (choose from ")
+        if found:
+            word = before.rpartition("invalid choice: ")[2].strip("'")
+            close = nearest(word, choices.rstrip(")").replace("'", "").split(", "))
             message += f". Did you mean {close!r}?" if close else ""
         super().error(message)
 

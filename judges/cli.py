@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import NoReturn
 
 from judges.commands import check, compare, listing
 from judges.commands import run as run_command
-from judges.errors import JudgesError
+from judges.errors import JudgesError, did_you_mean
 
 INTERRUPTED = 130
 """Exit status after SIGINT or SIGTERM, as shells have it for the first."""
@@ -27,6 +28,17 @@ _COMMANDS = {
     "compare": (compare, "compare verdicts with labels or with those of another judge"),
     "check": (check, "run the public contract tests on a judge, a plugin's too"),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Says the nearest match for a misspelt command."""
+
+    def error(self, message: str) -> NoReturn:
+        before, found, choices = message.partition("(choose from ")
+        if found:
+            given = before.rstrip().rpartition("invalid choice: ")[2].strip("'")
+            message += did_you_mean(given, choices.rstrip(")").replace("'", "").split(", "))
+        super().error(message)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +72,6 @@ def run(args: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The program `python -m judges`."""
-    parser = argparse.ArgumentParser(prog="python -m judges", description="The mixture of judges.")
+    parser = Parser(prog="python -m judges", description="The mixture of judges.")
     add_arguments(parser)
     return run(parser.parse_args(arguments))

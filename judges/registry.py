@@ -97,7 +97,8 @@ def create(spec: JudgeSpec | str, options: Mapping[str, Any] | None = None) -> J
     try:
         return found(**checked)
     except ValueError as error:  # how a judge refuses its options; the text is for the user
-        raise JudgesError(f"judge {spec.name!r} cannot be created: {error}") from error
+        text, owner = str(error), f"judge {spec.name!r}"
+        raise JudgesError(text if text.startswith(owner) else f"{owner} cannot be created: {text}") from error
     except Exception as error:  # a judge's own constructor may raise anything; the user needs to know whose it was
         raise JudgesError(f"judge {spec.name!r} cannot be created: {type(error).__name__}: {error}") from error
 
@@ -161,6 +162,8 @@ def _resolve(point: EntryPoint) -> type[Judge]:
     where = f"judge {point.name!r} of {_origin(point)}"
     try:
         found = point.load()
+    except JudgesError as error:
+        raise JudgesError(f"{where} cannot be used: {error}") from error
     except Exception as error:  # importing a plugin runs foreign code; the user needs to know whose
         raise JudgesError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
     if inspect.isclass(found) and issubclass(found, Judge):

@@ -25,6 +25,10 @@ _spec = _util.spec_from_file_location({module!r}, {path!r})
 _module = _util.module_from_spec(_spec)
 _sys.modules[{module!r}] = _module
 _spec.loader.exec_module(_module)
+if not hasattr(_module, {attribute!r}):
+    from judges.errors import JudgesError as _Error, did_you_mean as _did_you_mean
+    _own = [name for name, value in vars(_module).items() if getattr(value, "__module__", None) == {module!r}]
+    raise _Error({shown!r} + " has no function or class {attribute!r}." + _did_you_mean({attribute!r}, _own))
 {attribute} = _module.{attribute}
 """
 
@@ -50,6 +54,8 @@ def judge_files(names: Iterable[str]) -> Iterator[list[str]]:
 
 def _registered(name: str, folder: Path) -> str:
     match = _FILE.fullmatch(name)
+    if match is None and name.endswith(".py"):
+        raise JudgesError(f"{name!r} is a file: name the function or class in it too, {name}:FUNCTION")
     if match is None:
         return name
     path, attribute = Path(match["path"]).resolve(), match["attribute"]
@@ -60,7 +66,9 @@ def _registered(name: str, folder: Path) -> str:
     except OSError as error:
         raise JudgesError(f"{match['path']}: {error.strerror}") from error
     module = f"_judge_file_{hashlib.sha256(f'{path}:{attribute}:{version}'.encode()).hexdigest()[:12]}"
-    loader = _LOADER.format(folder=str(path.parent), module=f"{module}_source", path=str(path), attribute=attribute)
+    loader = _LOADER.format(
+        folder=str(path.parent), module=f"{module}_source", path=str(path), attribute=attribute, shown=match["path"]
+    )
     info = folder / f"{module}-0.dist-info"
     if info.exists():  # asked twice, with different options
         return attribute

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from judges.errors import JudgesError
@@ -140,7 +141,13 @@ def _refuse_without_isolation(options: SandboxOptions) -> None:
     if reason is not None:
         raise JudgesError(f"the code judge does not run here: {reason}")
     if options.unsafe_subprocess:
-        _log.warning(_UNSAFE)
+        _warn_of_no_isolation()
+
+
+@lru_cache(maxsize=1)
+def _warn_of_no_isolation() -> None:
+    """Once a process: judges are made several times, to be checked before they are asked."""
+    _log.warning(_UNSAFE)
 
 
 def _unit_tests(metadata: Mapping[str, Any]) -> list[str] | Verdict:

@@ -37,7 +37,7 @@ _DENSE_WEIGHT = 3
 
 
 class LanguageJudge(Judge):
-    """The response is in the wanted language (py3langid, 138 languages).
+    """The response is in the wanted language (py3langid, 139 languages).
 
     Args:
         language: code (ISO 639-1, such as `en`; a region is ignored). Default: the row's metadata `language`.

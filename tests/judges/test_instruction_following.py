@@ -206,7 +206,7 @@ def test_tabular_copies_with_nulls_and_decimal_counts_are_read() -> None:
         (
             ["language:response_language"],
             [{"language": "eng"}],
-            "unknown language (ISO 639-1 code) 'eng'. Did you mean",
+            "unknown language 'eng'. Did you mean 'en'?",
         ),
         (["keywords:existence"], [{"keywords": "sun"}], "valid array"),
     ],

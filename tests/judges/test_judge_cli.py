@@ -198,6 +198,31 @@ def test_one_judge_twice_with_different_options(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("judge", "options", "message"),
+    [
+        ("own.py:polit", [], "own.py has no function or class 'polit'. Did you mean 'polite'?"),
+        ("own.py", [], "own.py' is a file: name the function or class in it too"),
+        ("code", ["--option", "code.sandbox.wall_seconds=-3"], "error: judge 'code', option 'sandbox': wall_seconds: "),
+        ("math", ["--option", 'math.phrase=""'], "error: judge 'math' cannot be created: `phrase` is empty"),
+        ("safety", ["--option", "safety.llm.modle=x"], "option 'llm': unknown option 'modle'. Did you mean 'model'?"),
+    ],
+)
+def test_messages_are_in_the_words_of_the_user(tmp_path: Path, judge: str, options: list[str], message: str) -> None:
+    (tmp_path / "own.py").write_text("def polite(row):\n    return True\n")
+    result = judges("check", judge.replace("own.py", f"{tmp_path}/own.py"), *options)
+    assert result.returncode == 2
+    assert message in result.stderr
+    for internal in ("_judge_file_", "AttributeError", "JudgesError", "ValueError", "Value error"):
+        assert internal not in result.stderr
+
+
+def test_a_misspelt_command_has_a_nearest_match() -> None:
+    result = judges("rum")
+    assert result.returncode == 2
+    assert "Did you mean 'run'?" in result.stderr
+
+
 def test_rows_as_other_programs_write_them(tmp_path: Path) -> None:
     said = [{"role": "assistant", "content": "The final answer is 1."}, {"role": "user", "content": "Sure?"}]
     last = {"role": "assistant", "content": "The final answer is 42."}

@@ -114,6 +114,8 @@ def test_metadata_that_names_no_language_is_unknown(language: Any, reason: str) 
     ("options", "message"),
     [
         ({"language": "eng"}, "Did you mean 'en'?"),
+        ({"language": "deu"}, "unknown language 'deu'. Did you mean 'de'? Allowed: "),
+        ({"language": "French"}, "Did you mean 'fr'?"),
         ({"max_other": 1.5}, "less than or equal to 1"),
         ({"min_letters": 0}, "greater than or equal to 1"),
         ({"langauge": "en"}, "Did you mean 'language'?"),
