@@ -11,6 +11,12 @@ import pytest
 InstallPlugin = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def few_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract's checks in this process try no further seeds, which take 8 s a judge."""
+    monkeypatch.setattr("judges.contract.checks._SEEDS_SECONDS", 0.0)
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallPlugin:
     """`install("pkg", "code", name="attribute", …)`: a distribution with one module and its judges' entry points."""

@@ -190,6 +190,19 @@ def test_what_breaks_the_contract_is_found_and_explained(install, attribute: str
     assert explanation in found[check]
 
 
+def test_an_order_that_matters_only_now_and_then_is_found(install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 32 orders of eight letters about four begin with a certain one, of the first four perhaps none."""
+    monkeypatch.setattr("judges.contract.checks._SEEDS_SECONDS", 300.0)
+    code = """
+        def seldom(row):
+            return list(set("abcdefgh"))[0] == "a"
+    """
+    install("seldom-judge", code, seldom="seldom")
+    results = {result.name: result for result in check_judge(JudgeSpec("seldom"))}
+    assert not results["same in every process"].passed
+    assert results["deterministic"].passed
+
+
 def test_hostile_texts_are_tried(install) -> None:
     found = failed(install, "Chokes")
     assert "lone surrogate: raised: UnicodeEncodeError" in found["hostile texts"]
