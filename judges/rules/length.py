@@ -62,8 +62,8 @@ class LengthJudge(Judge):
             self.requires_any = frozenset({"min_length", "max_length"})
 
     def judge(self, row: Row) -> Verdict:
-        minimum = row.metadata.get("min_length", self.minimum)
-        maximum = row.metadata.get("max_length", self.maximum)
+        minimum = _whole(row.metadata.get("min_length", self.minimum))
+        maximum = _whole(row.metadata.get("max_length", self.maximum))
         problem = _limits_problem(minimum, maximum)
         if problem:
             return Verdict.unknown(problem)
@@ -74,7 +74,8 @@ class LengthJudge(Judge):
         allowed = " and ".join(
             f"{word} {limit}" for word, limit in (("at least", minimum), ("at most", maximum)) if limit is not None
         )
-        return Verdict.of(margin >= 0, f"{count} {self.unit}, {allowed} allowed", float(margin))
+        counted = f"1 {self.unit.removesuffix('s')}" if count == 1 else f"{count} {self.unit}"
+        return Verdict.of(margin >= 0, f"{counted}, {allowed} allowed", float(margin))
 
 
 def count_words(text: str) -> int:
@@ -106,6 +107,11 @@ COUNTERS: dict[str, Callable[[str], int]] = {
     "lines": count_lines,
     "paragraphs": count_paragraphs,
 }
+
+
+def _whole(limit: Any) -> Any:
+    """`limit`, a whole number where it is written `2.0`, as tables without whole numbers do."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _limits_problem(minimum: Any, maximum: Any) -> str:

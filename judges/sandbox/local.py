@@ -180,13 +180,15 @@ class LocalSandbox:
             socket.send_fds(tests.connection, [b"s"], [])
             channel = Channel(tests.connection, budget=64)
             channel.send(b"state")
-            in_program = channel.receive() == b"\1"
+            state = channel.receive()
             tests.connection.settimeout(None)
         except (OSError, EndOfChannelError, CodecError) as error:
             self._drop_tests_box()
             raise SandboxError(f"the tests' process is gone: {error}") from error
-        if in_program:
+        if state == b"\1":
             return Verdict.violated(self._too_slow())
+        if state == b"\2":  # a program must not make tests hang to get away undecided
+            return Verdict.violated(f"{self._too_slow()}: the tests do not end with the code's answers")
         return Verdict.unknown(f"the tests themselves did not end within {self.options.wall_seconds:g} s")
 
     def _drop_tests_box(self) -> None:
@@ -225,7 +227,7 @@ class LocalSandbox:
             problem = self._problem(status, printed, error, case, by_token)
             if problem:
                 return Verdict.violated(f"case {number}: {problem}")
-        return Verdict.satisfied(f"{len(cases)} cases right")
+        return Verdict.satisfied("1 case right" if len(cases) == 1 else f"{len(cases)} cases right")
 
     def _problem(self, status: int, printed: bytes, error: str, case: Case, by_token: bool) -> str:
         """Why one run is wrong; empty when it is right."""

@@ -81,3 +81,10 @@ def test_wrong_options_are_refused(options: dict) -> None:
 @given(st.lists(st.text(st.characters(categories=["Ll", "Lu"], max_codepoint=0x24F), min_size=1), max_size=30))
 def test_plain_words_are_counted_one_each(words: list[str]) -> None:
     assert COUNTERS["words"](" ".join(words)) == len(words)
+
+
+def test_whole_limits_may_be_written_with_a_point() -> None:
+    verdict = create("length").verdict(Row("q", "Yes", {"min_length": 2.0, "max_length": 3}))
+    assert (verdict.outcome, verdict.reason) == ("violated", "1 word, at least 2 and at most 3 allowed")
+    for limit in (2.5, float("inf"), float("nan")):
+        assert create("length").verdict(Row("q", "Yes", {"max_length": limit})).outcome == "unknown"

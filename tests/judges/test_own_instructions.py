@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from judges import Row, Verdict
 from judges.contract import HOSTILE_TEXTS
 from judges.rules.instruction_following import InstructionFollowingJudge
+from judges.rules.instruction_following.own_counts import COUNTS
 from judges.rules.instruction_following.table import COUNTED, OWN
 
 TABLE = "| Name | Age |\n|---|:-:|\n| Ann | 3 |\n| Bob | 4 |"
@@ -119,8 +120,32 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["```\nx = 1\n```", "Here:\n```python\nx\n```\nDone."],
         ["x = 1", "```\n```", "```\nx", "```\na\n```\n```\nb\n```"],
     ),
-    ("cgpo:code_block", {"language": "python"}, ["```Python\nx\n```"], ["```\nx\n```", "```js\nx\n```"]),
+    (
+        "cgpo:code_block",
+        {"language": "python"},
+        ["```Python\nx\n```", "```py\nx\n```"],
+        ["```\nx\n```", "```js\nx\n```"],
+    ),
+    ("cgpo:code_block", {"language": "py"}, ["```python\nx\n```"], ["```pypy\nx\n```"]),
 ]
+
+
+@pytest.mark.parametrize(
+    ("response", "id", "arguments", "seen"),
+    [
+        ("a b c d", "cgpo:words", {"exactly": 3}, "cgpo:words (4, exactly 3 wanted)"),
+        ("- a", "cgpo:bullets", {"at_least": 2, "at_most": 4}, "cgpo:bullets (1, at least 2 and at most 4 wanted)"),
+        ("tea", "cgpo:word_frequency", {"word": "tea", "at_least": 2}, "cgpo:word_frequency (1, at least 2 wanted)"),
+        ("2. a\n3. b", "cgpo:numbered_list", {"exactly": 2}, "cgpo:numbered_list"),
+        ("2", "cgpo:no_digits", {}, "cgpo:no_digits"),
+    ],
+)
+def test_the_reason_says_what_was_counted(response: str, id: str, arguments: dict[str, Any], seen: str) -> None:
+    assert judged(response, id, arguments).reason == f"1 of 1 instructions not followed: {seen}"
+
+
+def test_every_type_that_counts_says_what() -> None:
+    assert COUNTS.keys() == COUNTED.keys()
 
 
 def judged(response: str, id: str, arguments: dict[str, Any]) -> Verdict:

@@ -34,6 +34,12 @@ def check_bounds(*, exactly: int | None = None, at_least: int | None = None, at_
         raise JudgesError(f"`at_least` {at_least} is above `at_most` {at_most}")
 
 
+def wanted(exactly: int | None = None, at_least: int | None = None, at_most: int | None = None) -> str:
+    """The bounds in words."""
+    bounds = (("exactly", exactly), ("at least", at_least), ("at most", at_most))
+    return " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+
+
 def within(actual: int, exactly: int | None, at_least: int | None, at_most: int | None) -> bool:
     """Does `actual` keep all bounds that are given?"""
     if exactly is not None:

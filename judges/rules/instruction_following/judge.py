@@ -9,10 +9,13 @@ from typing import Any
 from judges.errors import JudgesError, unknown_name
 from judges.judge import Judge, Row
 from judges.options import bind
-from judges.rules.instruction_following.arguments import check_bounds
+from judges.rules.instruction_following.arguments import check_bounds, wanted, within
 from judges.rules.instruction_following.language import detect
+from judges.rules.instruction_following.own_counts import COUNTS
 from judges.rules.instruction_following.table import COUNTED, INSTRUCTIONS
 from judges.verdict import Outcome, Verdict
+
+_BOUNDS = ("exactly", "at_least", "at_most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,14 @@ class Instruction:
     def followed_by(self, text: str) -> bool:
         """Does the text follow it? An empty text follows nothing."""
         return bool(text.strip()) and INSTRUCTIONS[self.id](text, **self.arguments)
+
+    def seen_in(self, text: str) -> str:
+        """The id, and where it bounds a number, the number that the text has instead."""
+        if self.id not in COUNTS:
+            return self.id
+        bounds = {key: self.arguments.get(key) for key in _BOUNDS}
+        number = COUNTS[self.id](text, **{key: value for key, value in self.arguments.items() if key not in _BOUNDS})
+        return self.id if within(number, **bounds) else f"{self.id} ({number}, {wanted(**bounds)} wanted)"
 
 
 class InstructionFollowingJudge(Judge):
@@ -78,11 +89,12 @@ class InstructionFollowingJudge(Judge):
         if not row.response.strip():
             return Verdict.violated("empty response", -1.0)
         texts = [row.response] if self.strict else _loose_variants(row.response)
-        failed = [item.id for item in instructions if not any(map(item.followed_by, texts))]
+        failed = [item for item in instructions if not any(map(item.followed_by, texts))]
         number = len(instructions)
         if not failed:
             return Verdict.satisfied(f"follows {number} of {number} instructions", 1.0)
-        reason = f"{len(failed)} of {number} instructions not followed: {', '.join(failed)}"
+        seen = ", ".join(item.seen_in(row.response) for item in failed)
+        reason = f"{len(failed)} of {number} instructions not followed: {seen}"
         return Verdict.violated(reason, -len(failed) / number)
 
 
@@ -100,7 +112,7 @@ def _instructions(metadata: Mapping[str, Any]) -> list[Instruction]:
 
 def _check_bounds(id: str, arguments: Mapping[str, Any]) -> None:
     try:
-        check_bounds(**{key: value for key, value in arguments.items() if key in ("exactly", "at_least", "at_most")})
+        check_bounds(**{key: value for key, value in arguments.items() if key in _BOUNDS})
     except JudgesError as error:
         raise JudgesError(f"{id}: {error}") from None
 

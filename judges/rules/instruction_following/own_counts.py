@@ -51,6 +51,21 @@ def word_frequency(
     return within(pieces.count_word(text, word), exactly, at_least, at_most)
 
 
+COUNTS: dict[str, Callable[..., int]] = {
+    "cgpo:words": pieces.count_words,
+    "cgpo:sentences": count_sentences,
+    "cgpo:paragraphs": pieces.count_paragraphs,
+    "cgpo:lines": pieces.count_lines,
+    "cgpo:characters": pieces.count_characters,
+    "cgpo:bullets": pieces.count_bullets,
+    "cgpo:numbered_list": lambda text: len(pieces.numbered_items(text)),
+    "cgpo:headings": pieces.count_headings,
+    "cgpo:emoji": pieces.count_emoji,
+    "cgpo:word_frequency": pieces.count_word,
+}
+"""What an id counts, for the reason of a verdict."""
+
+
 def sentence_length(text: str, *, max_words: Ordinal) -> bool:
     """No sentence has more words than this."""
     return all(pieces.count_words(" ".join(sentence)) <= max_words for sentence in split_sentences(text))

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
+from judges.rules.blocks import PYTHON_TAGS
 from judges.rules.instruction_following.arguments import Count, Ordinal, Text, Words
 
 Delimiter = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r'[^"\r\n]')]
@@ -77,7 +78,12 @@ def code_block(text: str, *, language: Text | None = None) -> bool:
     if len(fences) != 2 or not "".join(lines[fences[0] + 1 : fences[1]]).strip():
         return False
     marked = lines[fences[0]].strip().removeprefix("```").strip()
-    return language is None or marked.casefold() == language.strip().casefold()
+    return language is None or _plain_language(marked) == _plain_language(language)
+
+
+def _plain_language(tag: str) -> str:
+    tag = tag.strip().casefold()
+    return "python" if tag in PYTHON_TAGS else tag
 
 
 def _unfenced(text: str) -> str:
