@@ -2,7 +2,7 @@
 
 Four measures, each compared with a limit of its own; the response is violated when one is above it. None depends on a
 language, and all are linear in the text.
-- characters: one letter, digit, `!`, `?` or symbol many times in a row; rules such as `-----` may be much longer.
+- characters: one letter, `!`, `?` or symbol many times in a row; digits and rules such as `-----` may be longer.
 - in a row: the same words, up to 20 of them, again and again without anything between: from `times` repetitions on,
   if they are at least 5 words long, more when shorter (a single word: 5 · `times`).
 - to the end: the response ends in three or more repetitions of something longer.
@@ -34,6 +34,7 @@ _END_TIMES, _END_WORDS = 3, 40
 _SHARE_GRAM, _SHARE_TIMES, _SHARE_WORDS = 8, 4, 60
 _SAME_SENTENCE_TIMES, _SAME_SENTENCE_WORDS = 5, 4
 _RULE_FACTOR = 20
+_DIGIT_FACTOR = 4
 
 _WORD = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}]]++|\p{Extended_Pictographic}",
@@ -102,7 +103,8 @@ class RepetitionJudge(Judge):
 def _characters(text: str, limit: int) -> Finding:
     worst = Finding(0.0, "")
     for match in _CHARACTER_RUN.finditer(text):
-        allowed = limit * (_RULE_FACTOR if match[1] in _RULE_CHARACTERS else 1)
+        digit = _DIGIT_FACTOR if match[1].isdecimal() else 1  # large numbers and periodic ones, written out
+        allowed = limit * (_RULE_FACTOR if match[1] in _RULE_CHARACTERS else digit)
         length = match.end() - match.start()
         if length / (allowed + 0.5) > worst.ratio:
             worst = Finding(length / (allowed + 0.5), f"{match[1]!r} {length} times in a row")

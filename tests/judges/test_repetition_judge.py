@@ -36,6 +36,7 @@ def judged(response: str, **options: object) -> Verdict:
         "\n".join(f"{word}. {PARAGRAPH}" for word in ("First", "Second", "Third", "Fourth")),
         OPENING + "I love this town so much. " * 8 + "And that is all that I have to say about it, I think.",
         "He said no" + "o" * 40,
+        "A third is 0." + "3" * 101,
         OPENING + "!" * 60,
         OPENING + "😂" * 60,
         OPENING + "❤️" * 60,
@@ -70,6 +71,8 @@ def test_loops_are_violated(response: str) -> None:
         "| a | b |\n|---|---|\n" + "| yes | yes |\n" * 30,
         "```python\n" + "print('again and again and again')\n" * 30 + "```",
         "Title\n" + "-" * 80 + "\ntext\n" + "=" * 80,
+        "Written out, it is 1" + "0" * 34 + ".",
+        "A third is 0." + "3" * 100,
         "A long pause" + "." * 60 + " and on.",
     ],
 )
