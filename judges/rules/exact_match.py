@@ -50,6 +50,7 @@ class ExactMatchJudge(Judge):
     """
 
     requires = frozenset({"answer"})
+    version = "2"
     examples = (
         (Row("Capital of France?", "Paris.", {"answer": "Paris"}), Outcome.SATISFIED),
         (Row("Who wrote it?", "the Brothers  Grimm", {"answer": ["Grimm", "Brothers Grimm"]}), Outcome.SATISFIED),
