@@ -46,7 +46,7 @@ _JOINED = re.compile(
 )
 _NAMED_ITEM = re.compile(r"([A-Za-z](?:_\{?\w\}?)?)\s*=(?!=)\s*")
 _MEMBER = re.compile(r"[A-Za-z]\s*(?:∈|\\in(?![A-Za-z]))\s*(?=[(\[\\])")
-_SIGNS = {
+_SIGNS: dict[int, int | str] = {
     **dict(zip(range(0xFF10, 0xFF1A), "0123456789", strict=True)),
     **str.maketrans("，．－＋％／（）", ",.-+%/()"),
     ord("∞"): r"\infty ",
