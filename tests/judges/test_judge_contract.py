@@ -232,7 +232,7 @@ def test_a_judge_in_a_file_is_checked_without_installing_it(tmp_path: Path, capf
     assert cli.main(["check", f"{tmp_path}/math.py:short", "--option", "short.limit=3"]) == 0
     assert "short: all checks passed" in capfd.readouterr().out
     assert cli.main(["check", f"{tmp_path}/math.py:shrt"]) == 2
-    assert "has no attribute 'shrt'" in capfd.readouterr().err
+    assert "has no function or class 'shrt'. Did you mean 'short'?" in capfd.readouterr().err
     assert cli.main(["check", f"{tmp_path}/nothing.py:short"]) == 2
     assert "No such file" in capfd.readouterr().err
 
