@@ -27,6 +27,7 @@ from judges.sandbox.isolation import (
     box_command,
     bubblewrap,
     bubblewrap_library,
+    hidden,
     interpreters,
     python_command,
     unprivileged_id,
@@ -227,6 +228,10 @@ def runtime(options: SandboxOptions) -> Runtime:
 def _runtime(options: SandboxOptions) -> Runtime:
     reasons = []
     for interpreter in interpreters(options):
+        problem = None if options.unsafe_subprocess else hidden(interpreter)
+        if problem is not None:
+            reasons.append(f"{interpreter.path}: {problem}")
+            continue
         try:
             return Runtime(interpreter, {role: _compiled(options, interpreter, role) for role in _ROLES})
         except SandboxError as error:

@@ -24,6 +24,8 @@ BOX_ID = 65534
 ENVIRONMENT = {"PYTHONHASHSEED": "0"}
 """All that the interpreter finds; so the order of sets is the same in every run. Programs do not see it."""
 _FLAGS = ("-s", "-S", "-B")  # no user's packages, no site-packages; nothing to write
+_SHARED = ("python3", "ssl", "crypto", "ffi", "z", "lzma", "bz2", "expat", "sqlite3", "uuid", "mpdec")
+"""Libraries that an interpreter outside `/usr` may bring along in its folder, for modules of its standard library."""
 _ids = itertools.count()
 
 
@@ -33,11 +35,11 @@ class Interpreter:
 
     Attributes:
         path: its executable.
-        folders: what must be visible besides `/usr` for it to run.
+        files: files and folders that must be visible besides `/usr` for it to run.
     """
 
     path: str
-    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def interpreters(options: SandboxOptions) -> list[Interpreter]:
@@ -52,10 +54,21 @@ def interpreters(options: SandboxOptions) -> list[Interpreter]:
 
 
 def _interpreter(path: str) -> Interpreter:
+    """Of its folder only what it needs: that folder may be a home (`$HOME/bin/python3`)."""
     real = os.path.realpath(path)
     prefix = Path(real).parent.parent
-    inside = prefix.is_relative_to("/usr")
-    return Interpreter(real, () if inside else (str(prefix),))
+    if prefix.is_relative_to("/usr"):
+        return Interpreter(real)
+    library = [folder for folder in sorted(prefix.glob("lib*/python3.*")) if (folder / "os.py").is_file()]
+    shared = [file for name in _SHARED for file in sorted(prefix.glob(f"lib*/lib{name}*.so*")) if file.is_file()]
+    return Interpreter(real, (real, *map(str, library), *map(str, shared)))
+
+
+def hidden(interpreter: Interpreter) -> str | None:
+    """Why the interpreter cannot be seen in a box, or None: the box has a `/tmp` of its own."""
+    if Path(interpreter.path).is_relative_to("/tmp"):
+        return "an interpreter below /tmp cannot be reached from a box"
+    return None
 
 
 def _in_private_folder(path: str) -> bool:
@@ -90,8 +103,8 @@ def bubblewrap_library(program: str) -> str | None:
 def box_command(interpreter: Interpreter, options: SandboxOptions, seccomp: int | None) -> list[str]:
     """Arguments for bwrap, up to the program's own.
 
-    The box sees `/usr` (and the interpreter's folder) read-only, four devices, and one small folder `/tmp` in memory;
-    no `/proc`, no `/etc`, no network, no environment; its own processes only.
+    The box sees `/usr` (and the interpreter with its library) read-only, four devices, and one small folder `/tmp` in
+    memory; no `/proc`, no `/etc`, no network, no environment; its own processes only.
     """
     mounts = ["--ro-bind", "/usr", "/usr"]
     for folder in ("/bin", "/lib", "/lib32", "/lib64", "/sbin"):
@@ -99,8 +112,8 @@ def box_command(interpreter: Interpreter, options: SandboxOptions, seccomp: int 
             mounts += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             mounts += ["--ro-bind", folder, folder]
-    for folder in interpreter.folders:
-        mounts += ["--ro-bind", folder, folder]
+    for file in interpreter.files:
+        mounts += ["--ro-bind", file, file]
     for device in ("null", "zero", "random", "urandom"):
         mounts += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     mounts += ["--size", str(options.file_mib * 2**20), "--tmpfs", "/tmp", "--remount-ro", "/"]

@@ -35,7 +35,8 @@ _SINCE_2019 = {  # one table for all architectures
     "memfd_secret": 447,
     "setxattrat": 463,
 }
-# In the order: add_key bpf chroot fanotify_init fsetxattr io_setup io_submit lsetxattr setxattr kcmp keyctl kexec_load memfd_create mount mq_open msgget msgsnd
+# In the order: add_key bpf chroot fanotify_init fsetxattr io_setup io_submit lsetxattr setxattr
+# kcmp keyctl kexec_load memfd_create mount mq_open msgget msgsnd
 # name_to_handle_at open_by_handle_at perf_event_open personality pivot_root process_vm_readv process_vm_writev ptrace
 # request_key semget setns shmat shmget socket swapon umount2 unshare userfaultfd
 _X86_64 = (

@@ -17,6 +17,7 @@ import pytest
 from judges import registry
 from judges.errors import JudgesError
 from judges.judge import Row
+from judges.rules import code
 from judges.sandbox import LocalSandbox, SandboxError, SandboxOptions, available, box, isolation, seccomp
 from judges.verdict import Outcome
 
@@ -51,10 +52,10 @@ def test_without_isolation_the_judge_refuses_and_says_what_helps() -> None:
 
 @pytest.mark.usefixtures("no_bubblewrap")
 def test_unsafe_subprocess_is_the_way_around_and_warns(caplog: pytest.LogCaptureFixture) -> None:
-    for _ in range(2):
-        caplog.clear()
+    code._warn_of_no_isolation.cache_clear()
+    for _ in range(2):  # once in every process
         judge = registry.create("code", {"sandbox": {"unsafe_subprocess": True, "wall_seconds": 3.0}})
-        assert "WITHOUT ISOLATION" in caplog.text
+        assert caplog.text.count("WITHOUT ISOLATION") == 1
     before = set(Path("/tmp").glob("unsafe-program-*"))
     judge.prepare()
     assert set(Path("/tmp").glob("unsafe-program-*")) <= before
@@ -91,6 +92,28 @@ def test_an_interpreter_that_does_not_exist_is_named() -> None:
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(JudgesError, match=message):
         registry.create("code", {"sandbox": options})
+
+
+def test_an_interpreter_below_tmp_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(JudgesError, match="an interpreter below /tmp cannot be reached"):
+        registry.create("code", {"sandbox": {"python": "/tmp/of-nobody/bin/python3"}})
+
+
+def test_of_an_interpreters_folder_only_its_library_is_shown(tmp_path: Path) -> None:
+    """The folder may be a home."""
+    for name in (
+        "bin/python3.11",
+        "lib/python3.11/os.py",
+        "lib/libpython3.11.so.1.0",
+        "lib/mine.so",
+        "data/secret.txt",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    options = SandboxOptions.parse({"python": str(tmp_path / "bin/python3.11")})
+    (interpreter,) = isolation.interpreters(options)
+    shown = {"bin/python3.11", "lib/python3.11", "lib/libpython3.11.so.1.0"}
+    assert set(interpreter.files) == {str(tmp_path.resolve() / name) for name in shown}
 
 
 def test_bubblewrap_in_a_closed_folder_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
