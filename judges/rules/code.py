@@ -25,6 +25,7 @@ from judges.judge import Expense, Judge, Row
 from judges.option_group import GroupOf
 from judges.rules.blocks import PYTHON_TAGS, Block, fenced_blocks
 from judges.sandbox import Case, Sandbox, SandboxOptions, available, connect
+from judges.sandbox.remote import QUEUE_SECONDS
 from judges.verdict import Outcome, Verdict
 
 MAX_PROGRAM_CHARS = 200_000
@@ -80,7 +81,8 @@ class CodeJudge(Judge):
         self.options = SandboxOptions.parse(sandbox, "judge 'code', option 'sandbox'")
         self._sandbox: Sandbox | None = None
         # Above the sandbox's own limits, which say more: a row may have tests and cases, and boxes have to start.
-        self.timeout_seconds = 2 * self.options.wall_seconds + _STARTING_SECONDS
+        waiting = 2 * QUEUE_SECONDS if self.options.backend == "http" else 0.0
+        self.timeout_seconds = 2 * self.options.wall_seconds + waiting + _STARTING_SECONDS
         _refuse_without_isolation(self.options)
 
     def prepare(self) -> None:

@@ -76,7 +76,11 @@ class SandboxOptions(BaseModel):
         if (self.backend == "http") != (self.url is not None):
             raise JudgesError(f"{owner}: the backend 'http' needs `url`, and only it has one")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise JudgesError(f"{owner}: url must start with http:// or https://, got {self.url!r}")
+            raise JudgesError(f"{owner}: url must start with http:// or https://")
+        if self.url is not None and "@" in self.url.split("/")[2]:
+            raise JudgesError(
+                f"{owner}: url must have no user or password; the variable JUDGES_SANDBOX_TOKEN has a token"
+            )
         if self.python is not None and not self.python.startswith("/"):
             raise JudgesError(f"{owner}: python must be an absolute path, got {self.python!r}")
         if self.backend == "http" and self.unsafe_subprocess:

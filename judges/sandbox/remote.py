@@ -23,8 +23,8 @@ TOKEN_VARIABLE = "JUDGES_SANDBOX_TOKEN"
 """Environment variable with the bearer token; unset: none is sent, and the server asks for none."""
 MAX_ANSWER_BYTES = 65536
 _FIRST_PAUSE_SECONDS = 0.2
-_QUEUE_SECONDS = 60.0
-"""Time a request may wait at the server for its turn, beyond the program's own."""
+QUEUE_SECONDS = 60.0
+"""Time a program may wait at the server for its turn, beyond its own, all attempts together."""
 _DECIDED = {outcome.value: outcome for outcome in (Outcome.SATISFIED, Outcome.VIOLATED, Outcome.UNKNOWN)}
 
 
@@ -56,11 +56,15 @@ class RemoteSandbox:
         names = ("wall_seconds", "cpu_seconds", "memory_mib", "processes", "file_mib", "output_kib")
         body = json.dumps({**job, "limits": {name: getattr(self.options, name) for name in names}}).encode()
         problem = ""
+        deadline = time.monotonic() + self.options.wall_seconds + QUEUE_SECONDS
         for attempt in range(self.options.retries + 1):
             if attempt:
-                time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+                time.sleep(max(0.0, min(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1), deadline - time.monotonic())))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
             try:
-                return _verdict(self._post(body))
+                return _verdict(self._post(body, left))
             except urllib.error.HTTPError as error:
                 problem = f"HTTP {error.code} {error.reason}"
                 error.close()
@@ -70,13 +74,13 @@ class RemoteSandbox:
                 problem = f"{type(error).__name__}: {error}"
         return Verdict.unknown(f"the sandbox server {self.options.url} gave no verdict: {problem}")
 
-    def _post(self, body: bytes) -> bytes:
+    def _post(self, body: bytes, seconds: float) -> bytes:
         headers = {"Content-Type": "application/json"}
         token = os.environ.get(TOKEN_VARIABLE)
         if token:
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self._url, body, headers)
-        with _OPENER.open(request, timeout=self.options.wall_seconds + _QUEUE_SECONDS) as answer:
+        with _OPENER.open(request, timeout=seconds) as answer:
             data: bytes = answer.read(MAX_ANSWER_BYTES + 1)
         return data
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import argparse
 import hmac
+import io
 import json
 import os
+import resource
+import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -30,7 +34,11 @@ from judges.verdict import Verdict
 
 MAX_REQUEST_BYTES = 64 * 2**20
 _LIMITS = ("wall_seconds", "cpu_seconds", "memory_mib", "processes", "file_mib", "output_kib")
+_HEAD_SECONDS = 10.0
+"""For a request's line and headers, all together: until then nobody knows whether it may be made."""
 _READ_SECONDS = 60.0
+"""For all of a request."""
+_SPARE_DESCRIPTORS, _DESCRIPTORS_PER_PROGRAM = 64, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +158,68 @@ class Server(ThreadingHTTPServer):
         address: host and port; port 0 takes a free one.
         workers: what runs the programs.
         token: what requests must bear; None: nothing.
+        connections: taken at a time; more are closed at once.
     """
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], workers: Workers, token: str | None) -> None:
+    def __init__(self, address: tuple[str, int], workers: Workers, token: str | None, connections: int = 1000) -> None:
         self.workers, self.token = workers, token
+        self._free = threading.BoundedSemaphore(connections)
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Takes a connection, or closes it when there are too many."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serves one connection, in a thread of its own."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says in a line what went wrong; a client that is gone is nothing to tell."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+class _Incoming(io.RawIOBase):
+    """What a client sends, until a moment. Raises TimeoutError after it, however small the drops are."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection, self.start, self.seconds = connection, time.monotonic(), seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self.start + self.seconds - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     timeout = _READ_SECONDS
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self._incoming = _Incoming(self.connection, _HEAD_SECONDS)
+        self.rfile = io.BufferedReader(self._incoming)
 
     def do_GET(self) -> None:
         self._answer(200 if self.path == "/health" else 404, {"status": "ok"} if self.path == "/health" else {})
@@ -173,9 +230,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"error": "only /run and /health exist"})
         elif not self._may():
             self._answer(401, {"error": "a bearer token is needed"})
-        elif not 0 < self._length() <= MAX_REQUEST_BYTES:
-            self._answer(413, {"error": f"Content-Length must be 1 to {MAX_REQUEST_BYTES}"})
+        elif self._length() <= 0:
+            self._answer(400, {"error": "Content-Length must be a positive number"})
+        elif self._length() > MAX_REQUEST_BYTES:
+            self._answer(413, {"error": f"Content-Length must be at most {MAX_REQUEST_BYTES}"})
         else:
+            self._incoming.seconds = _READ_SECONDS
             self._run(self.rfile.read(self._length()))
 
     def log_message(self, format: str, *arguments: Any) -> None:
@@ -199,9 +259,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _length(self) -> int:
         text = self.headers.get("Content-Length", "")
-        return int(text) if text.isascii() and text.isdigit() else -1
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
+        self.connection.settimeout(_READ_SECONDS)
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -209,6 +270,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+
+
+def _connections(programs: int, waiting: int) -> int:
+    """As many as may wait and some to refuse, and no more than descriptors allow: boxes need some as well."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = descriptors - _SPARE_DESCRIPTORS - _DESCRIPTORS_PER_PROGRAM * programs
+    return max(8, min(programs + waiting + 64, most))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -226,8 +294,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (JudgesError, SandboxError) as error:
         print(error, file=sys.stderr)
         return 2
-    workers = Workers(ceiling, max(1, given.programs), given.waiting)
-    with Server((given.host, given.port), workers, os.environ.get(TOKEN_VARIABLE) or None) as server:
+    programs = max(1, given.programs)
+    workers = Workers(ceiling, programs, given.waiting)
+    token = os.environ.get(TOKEN_VARIABLE) or None
+    with Server((given.host, given.port), workers, token, _connections(programs, given.waiting)) as server:
         print(f"serving on http://{given.host}:{server.server_address[1]}", flush=True)
         try:
             server.serve_forever()

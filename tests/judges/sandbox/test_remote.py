@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,9 +20,10 @@ import psutil
 import pytest
 
 from judges import registry
+from judges.errors import JudgesError
 from judges.judge import Row
 from judges.sandbox import Case, SandboxOptions
-from judges.sandbox.remote import RemoteSandbox
+from judges.sandbox.remote import QUEUE_SECONDS, RemoteSandbox
 from judges.verdict import Outcome
 
 PROGRAM, TESTS = "def f(x): return x + 1", ["assert f(1) == 2"]
@@ -171,6 +175,43 @@ def test_malformed_requests_are_refused_and_the_server_goes_on(url: str, body: b
     assert raised.value.code in (400, 413)
     raised.value.close()
     assert remote(url).run_tests(PROGRAM, TESTS).outcome is Outcome.SATISFIED
+
+
+def test_slow_clients_do_not_keep_others_out() -> None:
+    """More connections than are taken, none of which says more than a part of a request."""
+    with serving("--waiting", "1", token="secret") as url:
+        host, port = url.removeprefix("http://").split(":")
+        slow = [socket.create_connection((host, int(port)), timeout=30) for _ in range(100)]
+        for connection in slow:
+            with contextlib.suppress(OSError):  # closed at once: one too many
+                connection.sendall(b"POST /run HTTP/1.1\r\nX: ")
+        # In the end the server closes all of them by itself, and then takes others.
+        for connection in slow:
+            with contextlib.suppress(ConnectionError):
+                assert connection.recv(1) == b""
+            connection.close()
+        with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "0", "x", "１"])
+def test_a_length_that_is_none_is_refused(url: str, length: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"POST /run HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_url_with_a_password_is_refused_without_saying_it() -> None:
+    with pytest.raises(JudgesError, match="no user or password") as raised:
+        remote("http://user:hunter2@127.0.0.1:9")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_waiting_for_the_server_ends_before_the_judge_is_stopped() -> None:
+    judge = registry.create("code", {"sandbox": {"backend": "http", "url": "http://127.0.0.1:9"}})
+    assert judge.timeout_seconds is not None
+    assert judge.timeout_seconds > 2 * (judge.options.wall_seconds + QUEUE_SECONDS)
 
 
 def test_too_many_waiting_programs_are_sent_away() -> None:
