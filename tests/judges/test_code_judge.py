@@ -168,6 +168,10 @@ def test_words_can_be_compared_instead_of_lines() -> None:
         "import sys\nwrite = sys.stdout.buffer.write\nread = sys.stdin.buffer.readline\nread()\n"
         "write(b'%d' % (2 * int(read())))",
         "import atexit\natexit.register(print, 8)",
+        "out = open(1, 'w', closefd=False)\nout.write('8\\n')",
+        "import io\nout = io.TextIOWrapper(io.FileIO(1, 'w', closefd=False))\nout.write('8\\n')",
+        "import io, sys\nout = sys.stdout\nsys.stdout = io.StringIO()\nprint('debug')\nout.write('8\\n')",
+        "import os\nprint(8 if os.path.basename(__file__) == 'solution.py' else 0)",
     ],
 )
 def test_common_ways_to_read_and_print(judge: Judge, program: str) -> None:

@@ -17,6 +17,7 @@ works on a call it may ask back for what a test passed to it: ("ask", operation,
 from __future__ import annotations
 
 import builtins
+import contextlib
 import operator
 import os
 import sys
@@ -27,6 +28,8 @@ from typing import Any, NoReturn
 from judges.sandbox.inside.codec import Channel, CodecError, EndOfChannelError, Reference, decode, encode
 
 MODULE_NAME = "solution"
+FILE = "/tmp/solution.py"
+"""`__file__` of the program. There is no such file."""
 _IMMUTABLE = (type(None), bool, int, float, complex, str, bytes, range, type)
 
 
@@ -170,6 +173,7 @@ class Server:
         self.numbers: dict[int, int] = {}
         self.from_tests: dict[int, FromTests] = {}
         self.module = types.ModuleType(MODULE_NAME)
+        self.module.__file__ = FILE
         self.requests: dict[str, Callable[..., Any]] = {
             "load": self.load,
             "get": getattr,
@@ -322,9 +326,11 @@ def _become_program(source: str) -> NoReturn:
         vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout)
         sys.argv = ["solution.py"]
         module = types.ModuleType("__main__")
+        module.__file__ = FILE
         sys.modules["__main__"] = module
         status = _exit_status(source, vars(module))
         _finish_threads()
+        _flush_all()
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - whatever it was, it becomes the exit status and a line of text
         status = status or 1
@@ -340,6 +346,19 @@ def _finish_threads() -> None:
         sys.modules["threading"]._shutdown()
     if "atexit" in sys.modules:
         sys.modules["atexit"]._run_exitfuncs()
+
+
+def _flush_all() -> None:
+    """What the interpreter does by destroying objects: writes out what is still in a buffer, texts' before bytes'."""
+    import gc
+    import io
+
+    objects = gc.get_objects()
+    for kind in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+        for item in objects:
+            if type(item) is kind:
+                with contextlib.suppress(OSError, ValueError):  # closed, or for reading only
+                    item.flush()
 
 
 def _exit_status(source: str, namespace: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -42,7 +43,8 @@ Not those that change a container, which say nothing, and those that look up a k
 """
 
 state = mmap.mmap(-1, 1)
-"""Shared with the forked process: 1 while it waits for the candidate, 0 while the tests themselves run."""
+"""Shared with the forked process: 1 while it waits for the candidate, 2 while the tests themselves run but have used
+an answer of the candidate, 0 while they have used none."""
 
 
 class NotSupportedError(BaseException):
@@ -265,12 +267,14 @@ class Session:
         self.remotes: WeakValueDictionary[tuple[int, bool, bool], Remote] = WeakValueDictionary()
         self.mirrors: dict[tuple[str, str], type[Exception]] = {}
         self.mirror_numbers: dict[type, int] = {}
+        self.raised: deque[BaseException] = deque(maxlen=100)
 
     # -- verdict ---------------------------------------------------------------------------------------------------
 
     def finish(self, outcome: str, reason: str, cause: str = "") -> NoReturn:
         """Reports and ends the process at once: nothing the tests or the candidate set up runs after this."""
         os.write(self.report, encode((outcome, reason[:2000], cause), self.export))
+        os.killpg(0, signal.SIGKILL)  # processes that the tests started too
         os._exit(0)
 
     def violated(self, reason: str, cause: str = "") -> NoReturn:
@@ -307,7 +311,7 @@ class Session:
             self.violated(f"the answer cannot be read: {error}")
         finally:
             self.depth -= 1
-            state[0] = int(self.depth > 0)
+            state[0] = 1 if self.depth else 2 * self.used
 
     def receive(self, operands: tuple[Any, ...]) -> Any:
         while True:
@@ -325,7 +329,9 @@ class Session:
                 name, base, args, text, changed = content
                 if len(operands) == 3:
                     self.merge(operands[1:], changed)
-                raise self.exception(name, base, args, text)
+                error = self.exception(name, base, args, text)
+                self.raised.append(error)
+                raise error
             elif kind == "exit":
                 self.violated(f"the code ends the program: {content[0] if content else ''}")
             else:
@@ -374,6 +380,10 @@ class Session:
             return Reference(False, value._number, "")
         if isinstance(value, type) and value in self.mirror_numbers:
             return Reference(False, self.mirror_numbers[value], "")
+        if isinstance(value, types.CoroutineType) and value.cr_code is _coroutine.__code__:
+            return self.coroutine_reference(value)
+        if isinstance(value, BaseException) and any(value is error for error in self.raised):
+            self.violated(f"the code raises {type(value).__name__} where the tests want a value")
         if not _may_be_given(value):
             raise CodecError(f"an object of type {type(value).__name__}")
         number = self.given_numbers.get(id(value))
@@ -381,6 +391,12 @@ class Session:
             number = self.given_numbers[id(value)] = len(self.given)
             self.given.append(value)
         return Reference(True, number, "")
+
+    def coroutine_reference(self, coroutine: types.CoroutineType[Any, Any, Any]) -> Reference:
+        """The candidate's own coroutine, back to it."""
+        if coroutine.cr_frame is None:
+            self.violated("the code gives a coroutine, which has ended, where the tests want a value")
+        return Reference(False, coroutine.cr_frame.f_locals["remote"]._number, "")
 
     def resolve(self, reference: Reference) -> Any:
         if not reference.ours:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 
 def solution(named: Callable[[str], Any], public: list[str]) -> types.ModuleType:
@@ -18,16 +19,31 @@ def solution(named: Callable[[str], Any], public: list[str]) -> types.ModuleType
     return made
 
 
-def pytest(count: Callable[[], None]) -> types.ModuleType:
-    """`raises`, `approx` and `mark.parametrize`. `count` is called when an expected exception came."""
+class Skipped(BaseException):
+    """`pytest.skip`: the test function ends, and has checked nothing more."""
+
+
+def pytest(count: Callable[[], None], fail: Callable[[str], NoReturn]) -> types.ModuleType:
+    """`raises`, `approx`, `mark.parametrize`, `fail` and `skip`.
+
+    Args:
+        count: called when an expected exception came.
+        fail: ends the tests for good, as an assertion that fails.
+    """
     made = types.ModuleType("pytest")
     made.__dict__.update(
         raises=lambda *args, **kwargs: _raises(count, *args, **kwargs),
         approx=Approx,
         mark=types.SimpleNamespace(parametrize=parametrize),
+        fail=lambda reason="", pytrace=True: fail(f"the tests call pytest.fail: {reason}"),
+        skip=_skip,
         __getattr__=_not_offered,
     )
     return made
+
+
+def _skip(reason: str = "", **_: Any) -> NoReturn:
+    raise Skipped(reason)
 
 
 def _not_offered(name: str) -> Any:
@@ -116,11 +132,16 @@ def run(function: Any) -> None:
         for row in rows:
             arguments |= row
         if required <= arguments.keys():
-            result = function(**arguments)
-            if isinstance(result, types.CoroutineType):
-                import asyncio
+            with contextlib.suppress(Skipped):
+                _called(function, arguments)
 
-                asyncio.run(result)
+
+def _called(function: Any, arguments: dict[str, Any]) -> None:
+    result = function(**arguments)
+    if isinstance(result, types.CoroutineType):
+        import asyncio
+
+        asyncio.run(result)
 
 
 def is_test_case(kind: type) -> bool:

@@ -33,10 +33,16 @@ class _CountAsserts(ast.NodeTransformer):
 
     def __init__(self) -> None:
         self.tests: list[ast.expr] = []
+        self.asserting = False
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.asserting = self.asserting or node.attr.startswith("assert") or node.attr == "raises"
+        return self.generic_visit(node)
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
         self.tests.append(node.test)
+        self.asserting = self.asserting or not isinstance(node.test, ast.Constant)
         call = ast.Call(ast.Name(_ASSERT, ast.Load()), [node.test, ast.Constant(len(self.tests) - 1)], [])
         return ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node))
 
@@ -76,13 +82,13 @@ class Tests:
             self.session.violated(self.failure(error))
         except BaseException as error:  # noqa: BLE001 - exit in the tests, or what cannot be carried over
             self.session.unknown(f"the tests cannot be run: {type(error).__name__}: {error}")
+        if not self.session.checks and self.session.used and self.counter.asserting:
+            self.session.violated("no assertion ran in the tests, although they used the code")
         if not self.session.checks:
             self.session.unknown("no assertion ran in the tests")
         if not self.session.used:
             self.session.unknown("the tests do not use the code")
-        self.session.finish(
-            "satisfied", "1 assertion holds" if self.session.checks == 1 else f"{self.session.checks} assertions hold"
-        )
+        self.session.finish("satisfied", f"{self.session.checks} assertions hold")
 
     def compiled(self) -> tuple[list[Any], names.Names]:
         try:
@@ -109,10 +115,11 @@ class Tests:
             if name in wanted and (name not in needed.builtin or not needed.checks):  # `check` gets it as an argument
                 self.namespace[name] = self.session.named(name, value)
             self.session.used = self.session.used or not isinstance(value, (Remote, type))
+        state[0] = 2 * self.session.used
         # `import *` brings only names that the tests leave open, or a candidate could replace their `abs` or `math`.
         offered = [name for name in public if name in needed.free]
         sys.modules["solution"] = shims.solution(lambda name: self.attribute(module, name), offered)
-        sys.modules["pytest"] = shims.pytest(self.count)
+        sys.modules["pytest"] = shims.pytest(self.count, self.session.violated)
         if self.entry_point:
             self.namespace.setdefault("candidate", self.entry(head, values))
         return frozenset(wanted - values.keys())
@@ -210,9 +217,12 @@ def main(channel: Channel) -> None:
                 _kill(child)
             channel.send(bytes(state[:1]))
             continue
+        if child:
+            _kill(child)  # what the last tests may have left
         state[0] = 0
         child = os.fork()
         if not child:
+            os.setsid()
             channel.connection.close()
             _run_job(command, *descriptors)
         for descriptor in descriptors:
@@ -232,18 +242,21 @@ def _command(channel: Channel) -> tuple[bytes, list[int]]:
 
 
 def _kill(child: int) -> None:
-    try:
+    """Ends a job with all that it started (but for what went into a session of its own)."""
+    with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
 
 
 def _run_job(command: bytes, candidate: int, report: int) -> NoReturn:
     import _socket
+    import resource
 
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         job = decode(command, _no_reference)
+        resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 1))
         session = Session(Channel(_socket.socket(fileno=candidate), job["budget"]), report)
         sys.setrecursionlimit(5000)
         Tests(session, job["tests"], job["entry_point"]).run(job["source"])

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from judges.sandbox import LocalSandbox
+from judges.sandbox import LocalSandbox, SandboxOptions
 from judges.verdict import Outcome
 
 TESTS = """
@@ -449,6 +449,24 @@ def test_a_script_that_cheats_is_violated(sandbox: LocalSandbox, name: str) -> N
 
     verdict = sandbox.run_cases(PRINTING_CHEATS[name], [Case("2\n", "4\n"), Case("3\n", "6\n")])
     assert verdict.outcome is Outcome.VIOLATED, verdict
+
+
+@pytest.mark.parametrize("end", ["assert double(1) == 2", "import os\nassert double(1) == 2\nos._exit(0)"])
+def test_processes_that_tests_start_end_with_them(end: str) -> None:
+    sandbox = LocalSandbox(SandboxOptions.parse({"wall_seconds": 5.0}))
+    try:
+        sandbox.prepare()
+        before = len(psutil.Process().children(recursive=True))
+        tests = f"import os, time\nif not os.fork():\n    time.sleep(600)\n{end}"
+        sandbox.run_tests("def double(x): return 2 * x", [tests])
+        # At the latest when the next tests come.
+        sandbox.run_tests("def double(x): return 2 * x", ["assert double(1) == 2"])
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and len(psutil.Process().children(recursive=True)) > before:
+            time.sleep(0.05)
+        assert len(psutil.Process().children(recursive=True)) <= before
+    finally:
+        sandbox.close()
 
 
 def test_nothing_is_left_behind(sandbox: LocalSandbox) -> None:

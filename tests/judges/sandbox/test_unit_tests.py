@@ -306,6 +306,26 @@ GOOD = {
         """,
     ),
     "a function from a function": ("def adder(n): return lambda x: x + n", "assert adder(2)(3) == 5"),
+    "coroutines handed back": (
+        "async def f(x): return x + 1\nasync def g(c): return await c + 10",
+        "import asyncio\nassert asyncio.run(g(f(1))) == 12",
+    ),
+    "pytest.fail and skip": (
+        "def f(x):\n    if x < 0: raise ValueError\n    return x",
+        """
+        import pytest
+        def test_skipped():
+            pytest.skip("not here")
+            assert False
+        def test_f():
+            try:
+                f(-1)
+                pytest.fail("no error")
+            except ValueError: pass
+            assert f(1) == 1
+        """,
+    ),
+    "__file__": ("import os\ndef f(): return os.path.basename(__file__)", "assert f() == 'solution.py'"),
     "modules that the tests forget to import": (
         "import math\ndef area(r): return math.pi * r * r",
         "assert math.isclose(area(1), 3.14159265, rel_tol=1e-6)",
@@ -413,6 +433,38 @@ VIOLATED = {
         "class math:\n    isclose = staticmethod(lambda a, b: True)\ndef f(): return 1.0",
         "import math\nassert math.isclose(f(), 2.0)",
         "isclose",
+    ),
+    "no items, so that no assertion runs": (
+        "def f(): return []",
+        "for a, b in zip(f(), [1, 2]):\n    assert a == b",
+        "no assertion ran in the tests, although",
+    ),
+    "no items, with unittest": (
+        "def f(): return []",
+        "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n"
+        "        for a in f(): self.assertEqual(a, 1)",
+        "no assertion ran in the tests, although",
+    ),
+    "a result with which the tests do not end": ("def f(): return range(10**18)", "assert sum(f()) == 6", "do not end"),
+    "a coroutine instead of a value": (
+        "async def encode(s): return s\ndef decode(s): return s",
+        "assert decode(encode('abc')) == 'abc'\nassert encode('abc') == 'bcd'",
+        "assertion fails",
+    ),
+    "a coroutine that has ended instead of a value": (
+        "async def f(s): return s\ndef g(s): return s",
+        "import asyncio\nc = f(1)\nassert asyncio.run(c) == 1\nassert g(c) == 1",
+        "coroutine",
+    ),
+    "an exception instead of a value": (
+        "class E(Exception): pass\ndef f(): raise E('x')\ndef g(e): return 1",
+        "try: r = f()\nexcept Exception as e: r = e\nassert g(r) == 1",
+        "raises E where the tests want a value",
+    ),
+    "pytest.fail, even when it is caught": (
+        "def f(x): return 1",
+        "import pytest\ntry:\n    f(-1)\n    pytest.fail('no error')\nexcept BaseException: pass\nassert f(1) == 1",
+        "pytest.fail: no error",
     ),
     "modules of the code do not replace those that the tests forget to import": (
         "class math:\n    isclose = staticmethod(lambda *a, **k: True)\ndef area(r): return 0",
@@ -536,7 +588,6 @@ def test_of_several_built_ins_none_is_the_codes(sandbox: LocalSandbox) -> None:
 UNKNOWN = {
     "a syntax error": ("assert f( == 1", "cannot be compiled"),
     "no assertion": ("f()", "no assertion ran"),
-    "an assertion that is not reached": ("if f() == 2:\n    assert f() == 2", "no assertion ran"),
     "only a constant": ("f()\nassert True", "no assertion ran"),
     "no test": ("", "no assertion ran"),
     "a test that does not use the code": ("assert 1 + 1 == 2", "do not use the code"),
@@ -544,7 +595,8 @@ UNKNOWN = {
     "an exit": ("assert f() == 1\nraise SystemExit", "SystemExit"),
     "a derived class": ("class B(A): pass\nassert f() == 1", "derive"),
     "what cannot be passed on": ("import io\nassert f(io.StringIO('a')) == 1", "StringIO"),
-    "an endless loop": ("assert f() == 1\nwhile True: pass", "did not end"),
+    "an endless loop": ("while True: pass\nassert f() == 1", "did not end"),
+    "an assertion that is not reached, without the code": ("if 1 > 2:\n    assert f() == 2", "no assertion ran"),
     "death": ("import os\nassert f() == 1\nos._exit(0)", "died"),
     "pytest's other parts": ("import pytest\n@pytest.fixture\ndef x(): pass\nassert f() == 1", "fixture"),
 }
