@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,10 +132,8 @@ def test_a_server_that_dies_under_way_leaves_every_row_with_a_verdict(runtime, s
     """The last test of the server: it is dead afterwards."""
     llm = {"model": served.name, "base_url": served.url, "retries": 1, "backoff_seconds": 0.01, "max_concurrency": 4}
     mixture = Mixture([{"name": "safety", "llm": llm, "timeout_seconds": 30}], runtime)
-    some_answered = threading.Event()
     futures = [mixture.submit(Row("p", f"response number {i}")) for i in range(200)]
-    futures[3].add_done_callback(lambda _: some_answered.set())
-    assert some_answered.wait(60)
+    futures[0].result(60)  # the others of its batch may still be under way
     served.kill()
     judgements = [future.result(120) for future in futures]
     outcomes = [judgement.verdicts["safety"].outcome for judgement in judgements]
