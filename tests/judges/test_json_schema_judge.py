@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from judges import Row, Verdict
+from judges import Outcome, Row, Verdict
 from judges.registry import create
 from judges.rules.json_schema import JsonSchemaJudge
 
@@ -140,3 +140,11 @@ def test_older_drafts_are_followed() -> None:
     draft4 = {"$schema": "http://json-schema.org/draft-04/schema#", "minimum": 3, "exclusiveMinimum": True}
     assert judged("3", draft4).outcome == "violated"
     assert judged("4", draft4).outcome == "satisfied"
+
+
+@pytest.mark.timeout(60)  # one look back for every key would take minutes
+def test_a_key_that_returns_behind_very_many_others_is_found() -> None:
+    keys = ", ".join(f'"k{n}": 0' for n in range(100_000))
+    verdict = judged(f'{{{keys}, "k99999": 1}}', {})
+    assert verdict.outcome is Outcome.VIOLATED
+    assert verdict.reason == "no JSON: the key 'k99999' stands twice in one object"
