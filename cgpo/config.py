@@ -217,15 +217,34 @@ class JudgingSettings(Settings):
     """A model for judges to share: `{name: factuality, llm: ${judging.llm}}`. The group `judge` fills it."""
 
 
-class TrainSettings(Settings):
+class ScheduleSettings(Settings):
+    """How the learning rate changes over the steps (formulas: `cgpo/policy/schedule.py`)."""
+
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """After the warm-up the learning rate stays, or falls linearly or along half a cosine, over the steps left.
+    `linear` and `cosine` depend on the number of steps, so that it cannot be raised when a run goes on."""
+    final_learning_rate_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises linearly to its value."""
+
+    @model_validator(mode="after")
+    def _ratio_is_used(self) -> ScheduleSettings:
+        if self.schedule == "constant" and self.final_learning_rate_ratio:
+            raise ValueError(
+                f"`final_learning_rate_ratio` is {self.final_learning_rate_ratio:g}, but a constant schedule does not "
+                "fall: set schedule=linear or cosine, or leave the ratio out"
+            )
+        return self
+
+
+class TrainSettings(ScheduleSettings):
     """The optimiser step and its schedule."""
 
     steps: int = Field(default=100, ge=1)
     """Optimiser steps of the whole run, those before a resume included."""
     learning_rate: float = Field(default=1e-6, gt=0)
     """AdamW's learning rate."""
-    warmup_steps: int = Field(default=0, ge=0)
-    """Steps over which the learning rate rises linearly to its value; then it is constant."""
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(default=[0.9, 0.95], min_length=2, max_length=2)
     """AdamW's two decay rates."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -243,6 +262,15 @@ class TrainSettings(Settings):
     """Steps between checkpoints; 0 = only at the end and when interrupted."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """How many of the newest checkpoints stay on disk."""
+
+    @model_validator(mode="after")
+    def _room_to_fall(self) -> TrainSettings:
+        if self.schedule != "constant" and self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"`warmup_steps` is {self.warmup_steps} and `steps` is {self.steps}: no step is left on which the "
+                f"{self.schedule} schedule could fall"
+            )
+        return self
 
 
 class EvalSettings(Settings):

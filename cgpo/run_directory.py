@@ -21,7 +21,7 @@ SCHEMA = 1
 CONFIG_NAME = "config.yaml"
 
 MAY_RISE = ("train.steps",)
-"""Settings that may be larger when a run goes on."""
+"""Settings that may be larger when a run goes on, unless the learning rate depends on how many steps there are."""
 
 MAY_CHANGE = ("run_dir", "tracking", "train.save_every", "train.keep_checkpoints")
 """Settings (or groups of them) that do not alter what is computed: where, and what is recorded and kept."""
@@ -131,7 +131,7 @@ def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
 def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     old, new = _flatten(stored), _flatten(config)
     problems = [
-        _problem(key, old.get(key, _ABSENT), new.get(key, _ABSENT))
+        _problem(key, old.get(key, _ABSENT), new.get(key, _ABSENT), str(old.get("train.schedule", "constant")))
         for key in sorted(old.keys() | new.keys())
         if not _may_change(key) and not _equal(old.get(key, _ABSENT), new.get(key, _ABSENT))
     ]
@@ -144,8 +144,13 @@ def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, An
         )
 
 
-def _problem(key: str, old: Any, new: Any) -> str | None:
+def _problem(key: str, old: Any, new: Any, schedule: str) -> str | None:
     if key in MAY_RISE and _is_number(old) and _is_number(new):
+        if new > old and schedule != "constant":
+            return (
+                f"{key}: {old} → {new} (train.schedule={schedule} was laid out over {old} steps: its rates would "
+                "have been others; it may rise only with a constant schedule)"
+            )
         return None if new > old else f"{key}: {old} → {new} (it may only rise)"
     return f"{key}: {_show(old)} → {_show(new)}"
 

@@ -29,6 +29,7 @@ from cgpo.evaluation.heldout import evaluate
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.learning import Prepared, learn, prepare
 from cgpo.limits import check_limits
+from cgpo.policy.schedule import learning_rate
 from cgpo.rollout.parity import Gap, check_gap, measure_gap
 from cgpo.session import Session
 from cgpo.stratum import BASELINE_STEP, share_of_rank
@@ -104,7 +105,7 @@ class Trainer:
             prepared = {name: prepare(s.strata[name], judged[name], s.policy, s.reference) for name in s.strata}
         self._check_stop_alone()
         with self._phase("learning"):
-            rate = learning_rate(step, self.settings.train.learning_rate, self.settings.train.warmup_steps)
+            rate = self._learning_rate(step)
             result = learn(s.policy, s.strata, prepared, rate, self._progress("learning"))
         gap = self._push_weights()
         rows = gather_rows(prepared)
@@ -220,6 +221,17 @@ class Trainer:
         if distributed.world_size() == 1:
             self.stop.check()
 
+    def _learning_rate(self, step: int) -> float:
+        train = self.settings.train
+        return learning_rate(
+            step,
+            peak=train.learning_rate,
+            steps=train.steps,
+            warmup_steps=train.warmup_steps,
+            schedule=train.schedule,
+            final_ratio=train.final_learning_rate_ratio,
+        )
+
     def _progress(self, phase: str, before: int = 0, of: int | None = None) -> Progress:
         """Tells the display how far a phase is, `before` of all `of` having been done in earlier parts."""
         return lambda done, total: self.session.display.phase(phase, before + done, of or total)
@@ -232,11 +244,6 @@ class Trainer:
             yield
         finally:
             self._seconds[name.replace(" ", "_").replace("-", "")] += time.monotonic() - started
-
-
-def learning_rate(step: int, peak: float, warmup_steps: int) -> float:
-    """Of step 0, 1, …: rises linearly over `warmup_steps`, then constant."""
-    return peak * min(1.0, (step + 1) / (warmup_steps + 1))
 
 
 def over_ranks(gap: Gap) -> Gap:

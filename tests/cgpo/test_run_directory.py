@@ -93,6 +93,12 @@ def test_steps_may_rise_but_not_fall(tmp_path: Path) -> None:
         started(tmp_path / "a", config())
 
 
+def test_steps_stay_where_the_learning_rate_depends_on_them(tmp_path: Path) -> None:
+    started(tmp_path / "a", config(train__schedule="cosine"))
+    with pytest.raises(ConfigError, match=r"train\.steps: 10 → 20 \(train\.schedule=cosine"):
+        claim_run_directory(tmp_path / "a", config(train__schedule="cosine", train__steps=20))
+
+
 def test_what_is_recorded_and_where_may_change(tmp_path: Path) -> None:
     started(tmp_path / "a", config())
     assert claim_run_directory(tmp_path / "a", config(tracking__wandb=True, run_dir="./runs/a", train__save_every=1))
