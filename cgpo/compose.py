@@ -17,6 +17,7 @@ from cgpo import plugins
 from cgpo.config import OptimizerSettings, RunSettings
 from cgpo.config_errors import explain
 from cgpo.errors import ConfigError, unknown_name
+from judges.spec import JudgeSpec
 
 CONFIG_MODULE = "cgpo.conf"
 
@@ -38,26 +39,31 @@ class Composed:
         return to_plain(self.settings)
 
 
-def compose(overrides: Sequence[str], *, config_dir: str | None = None, run_suffix: str = "") -> Composed:
+def compose(
+    overrides: Sequence[str], *, config_dir: str | None = None, run_suffix: str = "", needs_strata: bool = True
+) -> Composed:
     """Composes and validates a configuration.
 
     Args:
         overrides: Hydra overrides, `key=value` or `group=choice`.
         config_dir: a folder of the user's own YAML files, searched besides the built-in ones.
-        run_suffix: added to the default run directory `runs/<experiment>`.
+        run_suffix: added to `run_base` (by default `runs/<experiment>`) for the default run directory.
+        needs_strata: refuse a configuration without strata.
 
     Raises:
         ConfigError: unknown keys, names or choices, wrong types, impossible numbers, bad syntax.
     """
     tree, choices = _hydra_tree(overrides, config_dir)
     experiment = choices.get("experiment") or "default"
-    tree.setdefault("run_dir", f"runs/{experiment}{run_suffix}")
-    settings = validate(tree, extra_root_names=sorted(choices))
+    tree.setdefault("run_dir", f"{tree['run_base']}{run_suffix}")
+    settings = validate(tree, extra_root_names=sorted(choices), needs_strata=needs_strata)
     check_names(settings)
     return Composed(settings, experiment)
 
 
-def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = ()) -> RunSettings:
+def validate(
+    tree: dict[str, Any], extra_root_names: Sequence[str] = (), *, needs_strata: bool = True
+) -> RunSettings:
     """Types a plain tree.
 
     Raises:
@@ -66,7 +72,7 @@ def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = ()) -> RunS
     problems: list[str] = []
     tree = dict(tree)
     strata = tree.get("strata")
-    if strata is None:
+    if needs_strata and not strata:
         raise ConfigError(
             "no strata: choose an experiment, e.g. experiment=quickstart, or name your own YAML with "
             "--config-dir DIR experiment=NAME"
@@ -107,7 +113,6 @@ def check_names(settings: RunSettings) -> None:
         ConfigError: an unknown name or option, with the allowed ones and the nearest match.
     """
     from cgpo.data.generators import generator_names
-    from judges.constraint import Constraint
 
     if settings.rollout.engine not in plugins.names("cgpo.rollout_engines"):
         allowed = plugins.names("cgpo.rollout_engines")
@@ -121,11 +126,19 @@ def check_names(settings: RunSettings) -> None:
             if prompts and prompts.generator and prompts.generator not in generator_names():
                 where = f"strata.{name}.{key}.generator"
                 raise ConfigError(unknown_name("prompt generator", prompts.generator, generator_names(), where))
-        for spec in stratum.judges:
-            try:
-                Constraint.parse(spec)
-            except ValueError as error:
-                raise ConfigError(f"strata.{name}.judges: {error}") from error
+        _check_judges(stratum.judges, f"strata.{name}.judges")
+    _check_judges(settings.eval.probes, "eval.probes")
+    _check_judges([settings.eval.preference] if settings.eval.preference else [], "eval.preference")
+
+
+def _check_judges(specs: Sequence[JudgeSpec], where: str) -> None:
+    from judges.constraint import Constraint
+
+    for spec in specs:
+        try:
+            Constraint.parse(spec)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
 
 def to_plain(settings: RunSettings) -> dict[str, Any]:
@@ -167,6 +180,8 @@ def _hydra_tree(overrides: Sequence[str], config_dir: str | None) -> tuple[dict[
             choices = {str(k): v for k, v in cfg.hydra.runtime.choices.items() if not str(k).startswith("hydra/")}
             with open_dict(cfg):
                 del cfg["hydra"]
+                if cfg.get("run_base") is None:  # before it is resolved in the names of other stages' models
+                    cfg["run_base"] = f"runs/{choices.get('experiment') or 'default'}"
             tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except HydraException as error:
         raise ConfigError(_explain_hydra(error)) from error

@@ -89,6 +89,9 @@ class PromptSettings(Settings):
     """Column with a mapping of metadata, if there is one; every other column becomes metadata too."""
     baseline_column: str | None = None
     """Column with the golden response to calibrate against. Unset: the reference generates the baseline."""
+    where: dict[str, Any] = {}
+    """Take only rows whose columns have these values, e.g. `{task: math}` or `{level: [1, 2]}`: several strata can
+    share one data set. `size` counts the rows taken."""
     too_long: Literal["drop", "stop"] = "drop"
     """What to do with a prompt that leaves no room for a response: drop it (counted) or stop with an error."""
 
@@ -100,6 +103,8 @@ class PromptSettings(Settings):
             raise ValueError("a generator needs `size`, the number of prompts to make")
         if self.generator is None and self.options:
             raise ValueError("`options` belongs to a generator; this is a data set")
+        if self.generator is not None and self.where:
+            raise ValueError("`where` belongs to a data set; this is a generator")
         return self
 
 
@@ -110,6 +115,11 @@ def _prompts_from_text(value: Any) -> Any:
 def _judge_from_text(value: Any) -> Any:
     """`math` or `{name: math, option: …}` becomes a JudgeSpec; names and options are checked by the registry."""
     return JudgeSpec.parse(value)
+
+
+def _preference_from_options(value: Any) -> Any:
+    """Options of the judge `preference`, unless they name another judge."""
+    return JudgeSpec.parse({"name": "preference", **value} if isinstance(value, dict) else value)
 
 
 Prompts = Annotated[PromptSettings, BeforeValidator(_prompts_from_text)]
@@ -124,6 +134,37 @@ class OptimizerSettings(Settings):
 
     name: str
     """Name of the optimiser: `crpg`, `codpo`, or one of an installed plugin."""
+
+
+class StratumScheduleSettings(Settings):
+    """In which steps a stratum takes part. Steps count from 0 here: with `train.steps=100` they are 0 to 99."""
+
+    start: int = Field(default=0, ge=0)
+    """The first step the stratum takes part in."""
+    end: int | None = Field(default=None, ge=1)
+    """The step from which on it no longer does. Unset: the end of the run."""
+    every: int = Field(default=1, ge=1)
+    """Take part in `start` and every so many steps after it."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> StratumScheduleSettings:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"`end` is {self.end}, but must be above `start`, which is {self.start}")
+        return self
+
+    def active(self, step: int) -> bool:
+        """Whether the stratum takes part in step 0, 1, …"""
+        ended = self.end is not None and step >= self.end
+        return step >= self.start and not ended and (step - self.start) % self.every == 0
+
+    def active_steps(self, first: int, end: int) -> int:
+        """In how many of the steps first, first + 1, …, end − 1 it takes part."""
+        end = end if self.end is None else min(end, self.end)
+        return self._before(end) - min(self._before(first), self._before(end))
+
+    def _before(self, step: int) -> int:
+        """How many steps below `step` are start + a multiple of `every`."""
+        return max(0, -((self.start - step) // self.every))
 
 
 class StratumSettings(Settings):
@@ -150,6 +191,19 @@ class StratumSettings(Settings):
     """The constrained optimiser and its hyper-parameters."""
     weight: float = Field(default=1.0, ge=0)
     """ρ, the weight of this stratum's gradient."""
+    schedule: StratumScheduleSettings = StratumScheduleSettings()
+    """In which steps the stratum takes part. In the others it is not sampled and its sampler does not move."""
+    informative_share: float | None = Field(default=None, gt=0, lt=1)
+    """Draw prompts whose last responses were all satisfied or all violated less often, so that at least about this
+    share of a step's prompts gave a contrast the last time (or was never drawn). Unset: every epoch holds each prompt
+    once. Needs two responses per prompt; baselines are then made for all of the stratum's prompts."""
+    warn_after_steps_without_signal: int = Field(default=10, ge=1)
+    """Say so, with what the judges said, when the stratum's gradient was exactly zero in so many of its steps in a
+    row; again after as many more."""
+    max_steps_without_signal: int | None = Field(default=None, ge=1)
+    """Stop the run after so many steps of the stratum in a row without a signal. Unset: never."""
+    description: str | None = Field(default=None, min_length=1)
+    """What prompts belong here, in a sentence: `cgpo stratify` shows it to a classifier. Training does not use it."""
     truncated: Literal["judge", "violated", "unknown"] = "judge"
     """A response cut off at `max_tokens` is judged as it is, or made violated or unknown."""
     max_unknown_rate: float = Field(default=0.2, ge=0, le=1)
@@ -182,6 +236,8 @@ class StratumSettings(Settings):
                 f"`sampling.{refused[0]}` makes the sampler another distribution than the policy; "
                 f"to train so all the same, set sampling.allow=[{','.join(refused)}]"
             )
+        if self.informative_share is not None and self.generations_per_prompt == 1:
+            raise ValueError("`informative_share` compares the responses to a prompt: `generations_per_prompt` must be 2")
         return self
 
 
@@ -198,6 +254,24 @@ class RewardSettings(Settings):
     """Padded tokens scored at once."""
     max_missing_rate: float = Field(default=0.1, ge=0, le=1)
     """Largest share of missing scores (NaN, infinite) in a step before the run stops."""
+
+
+class WeightingSettings(Settings):
+    """Automatic weights: raises ρ of the stratum that lags (formulas: `cgpo/weighting.py`)."""
+
+    method: Literal["none", "satisfied_rate", "improvement"] = "none"
+    """`none`: ρ stays as set. `satisfied_rate`: the stratum with the lower satisfied rate counts more. `improvement`:
+    the one whose satisfied rate has risen less, as far as there is anything left to gain."""
+    strength: float = Field(default=1.0, gt=0)
+    """The factor is exp(strength × lag), the lag in satisfied rate (0.2 = 20 points behind the mean)."""
+    min_factor: float = Field(default=0.5, gt=0, le=1)
+    """Smallest factor on ρ."""
+    max_factor: float = Field(default=2.0, ge=1)
+    """Largest factor on ρ."""
+    decay: float = Field(default=0.9, ge=0, lt=1)
+    """Of the exponential mean of a stratum's satisfied rate, per step it takes part in; 0 = its last step alone."""
+    window: int = Field(default=10, ge=1)
+    """Steps of the stratum over which `improvement` is measured."""
 
 
 class JudgingSettings(Settings):
@@ -251,6 +325,9 @@ class TrainSettings(ScheduleSettings):
     """AdamW's weight decay."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """The gradient is scaled down to this norm."""
+    epochs_per_step: int = Field(default=1, ge=1)
+    """Optimiser steps on each step's responses, all strata together, with log-probs computed anew before each. Above 1
+    the later ones are off-policy: policy-gradient optimisers then want `clip_range`."""
     micro_batch_tokens: int = Field(default=4096, ge=16)
     """Most tokens (prompt + response) in one forward and backward pass on one rank."""
     share_prompts: bool = True
@@ -285,8 +362,31 @@ class EvalSettings(Settings):
     temperature: float | None = Field(default=None, ge=0)
     """Sampling temperature; 0 = greedy. Unset: the stratum's own, so that rates, rewards and KL are expectations
     under the policy, the quantities CGPO optimises. KL can only be estimated from samples, not at 0."""
+    responses_per_prompt: int = Field(default=1, ge=1)
+    """Responses to each held-out prompt. With several, the share of prompts with at least one satisfied response is
+    reported too, and intervals resample prompts. Needs sampling: greedy responses are all the same."""
+    probes: list[JudgeEntry] = [JudgeSpec("repetition"), JudgeSpec("farewell"), JudgeSpec("refusal")]
+    """Judges whose violation rates are reported for every stratum, but which constrain nothing."""
+    preference: Annotated[JudgeSpec, BeforeValidator(_preference_from_options)] | None = None
+    """A judge that compares each response with the reference's, e.g. `{llm: ${judging.llm}}`: options of the judge
+    `preference`, or of another one by its `name`. Unset: the win rate is by reward alone."""
+    max_unknown_rate: float = Field(default=0.2, ge=0, le=1)
+    """Largest share of comparisons by `preference` without an answer; above it the evaluation stops."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Level of the intervals printed beside rates and changes."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvalSettings:
+        if self.responses_per_prompt > 1 and self.temperature == 0:
+            raise ValueError(
+                f"`responses_per_prompt` is {self.responses_per_prompt}, but at `temperature` 0 (greedy) all responses "
+                "to a prompt are the same: set responses_per_prompt=1, or a temperature above 0"
+            )
+        names = [spec.label for spec in self.probes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"`probes` names a judge twice: {', '.join(twice)}; give one another name with `as`")
+        return self
 
 
 class VllmSettings(Settings):
@@ -354,6 +454,8 @@ class PreferenceSettings(Settings):
 
     path: str | None = None
     """JSONL file of `{"prompt", "chosen", "rejected"}`. Unset: pairs are made from the strata's prompts."""
+    model: str | None = None
+    """Hub name or folder of the model whose responses are compared. Unset: `model.name`."""
     prompts_per_stratum: int = Field(default=40, ge=2)
     """Training prompts taken per stratum (all, if there are fewer)."""
     responses_per_prompt: int = Field(default=4, ge=1)
@@ -390,19 +492,144 @@ class RewardStageSettings(Settings):
     """Steps between checkpoints, from which a killed stage goes on; 0 = none."""
 
 
+class StageDataSettings(Settings):
+    """Where the rows of a supervised stage come from, and what is done with those that cannot be used."""
+
+    path: str | None = None
+    """JSONL, JSON, Parquet or CSV file, a glob, a folder, or the name of a data set on the Hugging Face hub."""
+    name: str | None = None
+    """Configuration (subset) of the hub data set."""
+    split: str = "train"
+    """Split of the data set."""
+    size: int | None = Field(default=None, ge=2)
+    """Take only the first so many rows. Unset: all."""
+    prompt_column: str = "prompt"
+    """Column with the prompt: a string or a list of messages."""
+    bad_rows: Literal["stop", "drop"] = "stop"
+    """A row that cannot be used stops the stage, or is left out. Either way they are counted and the first are named."""
+    too_long: Literal["drop", "stop"] = "drop"
+    """What to do with a row of more than `max_length` tokens: leave it out (counted) or stop with an error."""
+    heldout_share: float = Field(default=0.05, gt=0, lt=1)
+    """Share of the prompts that are held out to measure on and never trained on."""
+
+
+class ConversationDataSettings(StageDataSettings):
+    """Conversations to imitate: `{"prompt", "response"}` or `{"messages"}` rows, or a generator's own."""
+
+    generator: str | None = None
+    """Name of a built-in prompt generator that knows golden responses: `math`. Needs `size`."""
+    options: dict[str, Any] = {}
+    """Options of the generator."""
+    response_column: str = "response"
+    """Column with the response to the prompt."""
+    messages_column: str = "messages"
+    """Column with a whole conversation, the last message the assistant's; used where a row has it."""
+
+    @model_validator(mode="after")
+    def _at_most_one_source(self) -> ConversationDataSettings:
+        if self.generator is not None and self.path is not None:
+            raise ValueError("set only one of `generator` and `path`")
+        if self.generator is not None and self.size is None:
+            raise ValueError("a generator needs `size`, the number of conversations to make")
+        if self.generator is None and self.options:
+            raise ValueError("`options` belongs to a generator; this is a data set")
+        return self
+
+
+class PairDataSettings(StageDataSettings):
+    """Preference pairs: `{"prompt", "chosen", "rejected"}` rows."""
+
+    chosen_column: str = "chosen"
+    """Column with the better response: text, or a list of messages that ends with it."""
+    rejected_column: str = "rejected"
+    """Column with the worse one."""
+    kinds: list[str] = []
+    """Take only pairs of these kinds (`judged`, `shuffle`, …), where the rows have a `kind` as those of `cgpo reward`
+    do. Empty: all."""
+
+
+class PolicyStageSettings(ScheduleSettings):
+    """What the stages that train the policy with labelled data have in common.
+
+    AdamW's other settings (`train.betas`, `train.weight_decay`, `train.max_grad_norm`), `model.dtype` and `deepspeed`
+    are those of the run.
+    """
+
+    model: str | None = None
+    """Hub name or folder of the model to start from. Unset: `model.name`."""
+    batch_size: int = Field(default=128, ge=1)
+    """Rows per optimiser step, over all ranks. An epoch's last batch holds what is left."""
+    learning_rate: float = Field(default=1e-5, gt=0)
+    """AdamW's highest learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """After the warm-up the learning rate stays, or falls linearly or along half a cosine, over the steps left."""
+    final_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`."""
+    warmup_steps: int = Field(default=200, ge=0)
+    """Steps over which the learning rate rises linearly to its value."""
+    max_length: int | None = Field(default=None, ge=2)
+    """Most tokens of prompt + response. Unset: `model.context_length`."""
+    micro_batch_tokens: int = Field(default=4096, ge=16)
+    """Most padded tokens in one forward and backward pass on one rank."""
+    eval_every: int = Field(default=0, ge=0)
+    """Steps between measurements on the held-out rows; 0 = only at the end (and, for `sft`, at the start)."""
+    save_every: int = Field(default=200, ge=0)
+    """Steps between checkpoints, from which a killed stage goes on; 0 = only when interrupted."""
+
+
+class SftStageSettings(PolicyStageSettings):
+    """`cgpo sft`: imitates given responses. The defaults are those of the CGPO paper (2 epochs, batch 128, learning
+    rate 1e-5, 200 warm-up steps, cosine to 0.1)."""
+
+    data: ConversationDataSettings = ConversationDataSettings()
+    """The conversations."""
+    epochs: int = Field(default=2, ge=1)
+    """Passes over the conversations."""
+    turns: Literal["all", "last"] = "all"
+    """Learn every turn of the assistant in a conversation, or only the last one."""
+    packing: bool = True
+    """Lay several conversations in one row, none seeing another. Switch off for models that do not take a
+    four-dimensional attention mask; the loss is the same."""
+
+
+class DpoStageSettings(PolicyStageSettings):
+    """`cgpo dpo`: a warm-up on preference pairs. Published: 3,000 steps; the rest is our choice."""
+
+    data: PairDataSettings = PairDataSettings()
+    """The pairs."""
+    steps: int = Field(default=3000, ge=1)
+    """Optimiser steps; the pairs are passed over as often as that takes."""
+    batch_size: int = Field(default=64, ge=1)
+    """Pairs per optimiser step, over all ranks. An epoch's last batch holds what is left."""
+    learning_rate: float = Field(default=5e-7, gt=0)
+    """AdamW's highest learning rate."""
+    beta: float = Field(default=0.1, gt=0)
+    """β: how much of a log-ratio counts; a larger one keeps the policy closer to the reference."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """ε: the share of pairs taken to be labelled the wrong way round."""
+    sft_weight: float = Field(default=0.0, ge=0)
+    """Weight of the chosen response's loss per token, added so that its likelihood does not fall along."""
+
+
 class RunSettings(Settings):
     """The whole tree."""
 
     seed: int = Field(default=0, ge=0)
     """Everything random derives from it."""
     run_dir: str
-    """The run's directory. Default: `runs/<experiment>`; the same command goes on where it stopped."""
+    """The run's directory. Default: `run_base`, with `-sft`, `-reward` or `-dpo` behind it for the other stages; the
+    same command goes on where it stopped."""
+    run_base: str | None = None
+    """What run directories begin with. Default: `runs/<experiment>`; experiments name the models of earlier stages
+    by it (`${run_base}-sft/model`)."""
     model: ModelSettings
     """The policy and its reference."""
-    strata: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StratumSettings]
-    """Name → stratum."""
+    strata: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StratumSettings] = {}
+    """Name → stratum. `cgpo sft`, `cgpo dpo` and `cgpo reward` with a file of pairs do without."""
     rewards: dict[str, RewardSettings] = {}
     """Name → reward that strata may use."""
+    weighting: WeightingSettings = WeightingSettings()
+    """Automatic weights of the strata."""
     judging: JudgingSettings = JudgingSettings()
     """What judges run on."""
     train: TrainSettings = TrainSettings()
@@ -417,17 +644,43 @@ class RunSettings(Settings):
     """Metrics, display and report."""
     reward_stage: RewardStageSettings = RewardStageSettings()
     """Settings of `cgpo reward`."""
+    sft_stage: SftStageSettings = SftStageSettings()
+    """Settings of `cgpo sft`."""
+    dpo_stage: DpoStageSettings = DpoStageSettings()
+    """Settings of `cgpo dpo`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
+        if not self.strata:
+            return self
         evaluates = self.eval.before or self.eval.after or self.eval.every
         if evaluates and not any(s.heldout for s in self.strata.values()):
             raise ValueError("`eval` asks for evaluations, but no stratum has `heldout` prompts")
-        if not self.strata:
-            raise ValueError("`strata` is empty: a run needs at least one stratum (see conf/experiment/)")
         for name, stratum in self.strata.items():
             for reward in stratum.rewards:
                 if reward not in self.rewards:
                     known = ", ".join(sorted(self.rewards)) or "(none)"
                     raise ValueError(f"strata.{name}.rewards: unknown reward {reward!r}. Allowed: {known}")
+        self._check_schedules()
         return self
+
+    def _check_schedules(self) -> None:
+        """Every stratum takes part in some step, and every step has a stratum."""
+        steps = self.train.steps
+        counts = {name: stratum.schedule.active_steps(0, steps) for name, stratum in self.strata.items()}
+        for name, count in counts.items():
+            if count == 0:
+                start = self.strata[name].schedule.start
+                raise ValueError(
+                    f"strata.{name}.schedule.start is {start}, but the run has the steps 0 to {steps - 1} "
+                    f"(train.steps = {steps}): the stratum would never take part"
+                )
+        if steps in counts.values():
+            return
+        schedules = [stratum.schedule for stratum in self.strata.values()]
+        idle = [step for step in range(steps) if not any(schedule.active(step) for schedule in schedules)]
+        if idle:
+            raise ValueError(
+                f"strata.*.schedule: in {len(idle)} of {steps} steps, the first of them step {idle[0]} (counted from "
+                "0), no stratum takes part; change a `start`, `end` or `every`, or train.steps"
+            )

@@ -23,7 +23,7 @@ CONFIG_NAME = "config.yaml"
 MAY_RISE = ("train.steps",)
 """Settings that may be larger when a run goes on, unless the learning rate depends on how many steps there are."""
 
-MAY_CHANGE = ("run_dir", "tracking", "train.save_every", "train.keep_checkpoints")
+MAY_CHANGE = ("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints")
 """Settings (or groups of them) that do not alter what is computed: where, and what is recorded and kept."""
 
 LOCK_NAME = "run.lock"
