@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cgpo.config import PromptSettings
+from cgpo.data.filter import rows_where
 from cgpo.data.generators import generate
 from cgpo.data.ids import content_hash, prompt_ids
+from cgpo.data.messages import messages_of
 from cgpo.data.rows import RawRow, kind_of, read_rows
 from cgpo.errors import DataError, nearest, unknown_name
 from cgpo.types import Prompt
-from judges import Message
 
 Lacks = Callable[[Mapping[str, Any]], Mapping[str, Sequence[str]]]
 """A row's metadata → judge → the keys it lacks (`judges.mixture.Mixture.missing_metadata`)."""
-
-ROLES = ("assistant", "system", "tool", "user")
 
 
 def load_prompts(settings: PromptSettings, *, stratum: str, heldout: bool, seed: int, lacks: Lacks) -> list[Prompt]:
@@ -66,13 +65,16 @@ def check_disjoint(training: Iterable[Prompt], heldout: Iterable[Prompt], *, str
 
 
 def _read_prompts(settings: PromptSettings, where: str) -> list[Prompt]:
-    rows = list(itertools.islice(read_rows(settings, where), settings.size))
+    rows = list(itertools.islice(rows_where(read_rows(settings, where), settings.where, f"{where}.where"), settings.size))
     if not rows:
         raise DataError(f"{where}: {settings.path!r} is empty, it has no rows")
     if settings.size is not None and len(rows) < settings.size:
-        raise DataError(f"{where}.size: {settings.size} prompts asked for, but {settings.path!r} has {len(rows)} rows")
+        such = f" where {settings.where}" if settings.where else ""
+        raise DataError(
+            f"{where}.size: {settings.size} prompts asked for, but {settings.path!r} has {len(rows)} rows{such}"
+        )
     _check_optional_columns(settings, rows, where)
-    conversations = [_messages(_cell(row, settings.prompt_column, "prompt_column", where), row.where) for row in rows]
+    conversations = [messages_of(_cell(row, settings.prompt_column, "prompt_column", where), row.where) for row in rows]
     return [
         Prompt(
             id=prompt_id,
@@ -100,44 +102,6 @@ def _check_optional_columns(settings: PromptSettings, rows: Sequence[RawRow], wh
     for setting, column in named.items():
         if column is not None and not any(column in row.values for row in rows):
             _cell(rows[0], column, setting, where)
-
-
-def _messages(value: Any, where: str) -> tuple[Message, ...]:
-    if isinstance(value, str):
-        return ({"role": "user", "content": _content(value, where, "the prompt")},)
-    if not isinstance(value, (list, tuple)):
-        raise DataError(f"{where}: the prompt must be text or a list of messages, not {kind_of(value)}")
-    if not value:
-        raise DataError(f"{where}: the prompt is an empty list of messages")
-    messages = tuple(_message(item, where, number) for number, item in enumerate(value, start=1))
-    if messages[-1]["role"] != "user":
-        raise DataError(f"{where}: the last message of a prompt must be the user's, not the {messages[-1]['role']}'s")
-    return messages
-
-
-def _message(value: Any, where: str, number: int) -> Message:
-    what = f"message {number} of the prompt"
-    if not isinstance(value, Mapping):
-        raise DataError(f"{where}: {what} must be an object with `role` and `content`, not {kind_of(value)}")
-    for key in ("role", "content"):
-        if value.get(key) is None:
-            raise DataError(f"{where}: {what} has no `{key}`")
-    role, content = value["role"], value["content"]
-    if role not in ROLES:
-        raise DataError(unknown_name("role", str(role), ROLES, f"{where}, {what}"))
-    return {"role": role, "content": _content(content, where, what)}
-
-
-def _content(value: Any, where: str, what: str) -> str:
-    if not isinstance(value, str):
-        raise DataError(f"{where}: {what} must be text, not {kind_of(value)}")
-    if not value.strip():
-        raise DataError(f"{where}: {what} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {what} has characters that are no Unicode text ({error.reason})") from error
-    return value
 
 
 def _metadata(row: RawRow, settings: PromptSettings) -> dict[str, Any]:
