@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cgpo.data.ids import fingerprint
 from cgpo.errors import DataError
 from cgpo.types import Prompt
 
@@ -67,6 +67,18 @@ class PromptSampler:
             taken += part
         return [self._prompts[i] for i in taken]
 
+    def upcoming(self, batches: int, size: int) -> list[Prompt]:
+        """The prompts that the next `batches` calls of `sample(size)` will bring, each once; the position stays."""
+        before = self.state_dict()
+        found: dict[str, Prompt] = {}
+        # Batch by batch: where epochs meet, what comes depends on the size of the batch.
+        for _ in range(batches):
+            found |= {prompt.id: prompt for prompt in self.sample(size)}
+            if len(found) == len(self):
+                break
+        self.load_state_dict(before)
+        return list(found.values())
+
     def state_dict(self) -> dict[str, Any]:
         """The position, as plain data: JSON can hold it."""
         return {
@@ -101,7 +113,7 @@ class PromptSampler:
     @property
     def fingerprint(self) -> str:
         """Changes with the prompts' ids and their order."""
-        return hashlib.sha256("\n".join(prompt.id for prompt in self._prompts).encode()).hexdigest()[:16]
+        return fingerprint(self._prompts)
 
     def _next_epoch(self, taken: Sequence[int], count: int) -> None:
         self._epoch += 1

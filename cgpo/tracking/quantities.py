@@ -8,6 +8,7 @@
                                                               tokens of judges that ask models
 <stratum>/cache_hit_rate/<judge>                              verdicts that were known already, of a cached judge
 <stratum>/calibrated_reward, /reward/<name>, /log_ratio       means over the responses that have one
+<stratum>/zero_signal_rate                                    prompts whose responses all had the same outcome
 <stratum>/response_tokens, /truncated_rate                    mean length; share cut off at the token limit
 tokens/response                                               over all strata
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cgpo.tracking.contrast import contrast_by_prompt, zero_signal_rate
 from cgpo.tracking.rollouts import RolloutRow
 from judges import NEUTRAL, Cost, Outcome
 
@@ -41,6 +43,7 @@ def _stratum_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         "log_ratio": _mean(row.log_ratio for row in rows),
         "response_tokens": _mean(row.response_tokens for row in rows),
         "truncated_rate": _mean(row.finish_reason == "length" for row in rows),
+        "zero_signal_rate": zero_signal_rate(contrast_by_prompt(rows)),
     }
     for judge in dict.fromkeys(name for row in rows for name in row.verdicts):
         said = [row.verdicts[judge].outcome for row in rows if judge in row.verdicts]
