@@ -24,6 +24,24 @@ def load_causal_lm(name: str, settings: ModelSettings) -> Any:
     return _load(name, settings, settings.revision, "model.name")
 
 
+def check_precision(dtype: str) -> None:
+    """Refuses a number type that DeepSpeed does not train in on this machine.
+
+    Raises:
+        ConfigError: naming the types that it does.
+    """
+    from deepspeed.accelerator import get_accelerator
+
+    device = get_accelerator()
+    trains = {"float32": True, "bfloat16": device.is_bf16_supported(), "float16": device.is_fp16_supported()}
+    if not trains[dtype]:
+        allowed = ", ".join(name for name, possible in trains.items() if possible)
+        raise ConfigError(
+            f"model.dtype = {dtype}: DeepSpeed does not train in it on this device ({device.device_name()}). "
+            f"Allowed here: {allowed}"
+        )
+
+
 def load_reference(settings: ModelSettings) -> Any:
     """π_ref: the model of `model.reference`, or the one the policy starts from.
 

@@ -41,7 +41,7 @@ class EngineContext:
         model_path: folder or hub name of the policy, already resolved (no aliases).
         revision: branch, tag or commit on the hub, or None.
         trust_remote_code: run Python code that comes with the model's repository.
-        dtype: type of the policy's weights, `float32` or `bfloat16`.
+        dtype: type of the policy's weights, `float32`, `bfloat16` or `float16`.
         context_length: most tokens of prompt + response.
         settings: the `rollout` settings; a plugin's own ones are in `settings.options`.
         seed: the run's seed. Requests carry their own; this one covers anything else that is random.

@@ -1,0 +1,95 @@
+"""π_ref, the frozen model RL starts from, kept in one of three ways (`model.reference_mode`).
+
+copy          a second model on the device
+adapter_off   the policy with its LoRA adapter switched off: no second model
+offload       a second model in the host's memory, moved to the device for each pass
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from cgpo import distributed
+from cgpo.config import RunSettings
+from cgpo.policy.layout import TokenSequence
+from cgpo.policy.logprobs import LogProbModel, check_head
+from cgpo.policy.lora import adapter_off
+from cgpo.policy.model import load_reference
+from cgpo.policy.policy import Policy, ScoringModel
+from cgpo.policy.weights import ModuleWeights
+
+
+class Reference(ScoringModel):
+    """A frozen model of its own: that of `model.reference`, or the one the policy starts from.
+
+    Raises:
+        ConfigError: the model cannot be loaded, or its log-probs cannot be computed in the chosen layout.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        causal_lm = load_reference(settings.model).to(distributed.device()).requires_grad_(False)
+        causal_lm.eval()
+        model = LogProbModel(causal_lm, settings.train.logit_chunk_tokens)
+        check_head(model, causal_lm.config.get_text_config().vocab_size, settings.train.share_prompts)
+        super().__init__(model, settings)
+
+    def weights(self) -> ModuleWeights:
+        """Its weights, for generating baseline responses."""
+        return ModuleWeights(self.module.causal_lm)
+
+
+class OffloadedReference(Reference):
+    """A `Reference` that is on the device only while it computes."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        super().__init__(settings)
+        self.module.to("cpu")
+
+    def token_outputs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
+        """See `ScoringModel.token_outputs`."""
+        self.module.to(distributed.device())
+        try:
+            return super().token_outputs(sequences, temperature)
+        finally:
+            self.module.to("cpu")
+
+
+class AdapterOffReference(ScoringModel):
+    """The policy without its adapter: the same as a copy, for no memory at all.
+
+    Args:
+        policy: a policy with an adapter.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy.module, policy.settings)
+        self._causal_lm = policy.causal_lm
+
+    def token_outputs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
+        """See `ScoringModel.token_outputs`."""
+        with adapter_off(self._causal_lm):
+            return super().token_outputs(sequences, temperature)
+
+    def weights(self) -> ModuleWeights:
+        """The policy's weights without the adapter."""
+        return ModuleWeights(self._causal_lm, adapter=False)
+
+
+AnyReference = Reference | AdapterOffReference
+
+_MODES: dict[str, Callable[[RunSettings, Policy], AnyReference]] = {
+    "copy": lambda settings, policy: Reference(settings),
+    "adapter_off": lambda settings, policy: AdapterOffReference(policy),
+    "offload": lambda settings, policy: OffloadedReference(settings),
+}
+
+
+def make_reference(settings: RunSettings, policy: Policy) -> AnyReference:
+    """π_ref as `model.reference_mode` says.
+
+    Raises:
+        ConfigError: as `Reference`.
+    """
+    return _MODES[settings.model.reference_mode](settings, policy)
