@@ -35,12 +35,7 @@ def export_run(run_dir: Path, output: Path) -> Path:
     latest = Checkpoints(run_dir / "checkpoints", keep=1).latest()
     if latest is None:
         raise RunError(f"{run_dir} has no checkpoint yet: train first, or lower train.save_every")
-    model = load_causal_lm(settings.model.name, settings.model)
-    found = model.load_state_dict(_weights(latest, settings), strict=False)
-    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
-    if found.unexpected_keys or set(found.missing_keys) - tied:
-        raise RunError(f"{latest.folder} does not hold the weights of {settings.model.name}: {found}")
-    model.tie_weights()
+    model = checkpoint_model(latest, settings)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
@@ -51,6 +46,26 @@ def export_run(run_dir: Path, output: Path) -> Path:
     except OSError as error:
         raise RunError(f"--output {output} could not be written: {error}") from error
     return output
+
+
+def checkpoint_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
+    """The policy of a checkpoint as a transformers model, without DeepSpeed and its optimiser.
+
+    Args:
+        checkpoint: a whole checkpoint.
+        settings: those of the run that wrote it.
+
+    Raises:
+        ConfigError: the run's model cannot be loaded.
+        RunError: the checkpoint does not fit the model.
+    """
+    model = load_causal_lm(settings.model.name, settings.model)
+    found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    if found.unexpected_keys or set(found.missing_keys) - tied:
+        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {found}")
+    model.tie_weights()
+    return model
 
 
 def _weights(checkpoint: Checkpoint, settings: RunSettings) -> dict[str, Any]:
