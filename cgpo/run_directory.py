@@ -23,7 +23,10 @@ CONFIG_NAME = "config.yaml"
 MAY_RISE = ("train.steps",)
 """Settings that may be larger when a run goes on, unless the learning rate depends on how many steps there are."""
 
-MAY_CHANGE = ("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints")
+MAY_CHANGE = (
+    *("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints"),
+    *("sft_stage.save_every", "reward_stage.save_every", "dpo_stage.save_every"),
+)
 """Settings (or groups of them) that do not alter what is computed: where, and what is recorded and kept."""
 
 LOCK_NAME = "run.lock"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cgpo.config import SamplingSettings
 from judges import Judgement, Message, Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,22 @@ class Prompt:
     def text(self) -> str:
         """The prompt for a person or an encoder to read: the messages' contents, one a paragraph."""
         return "\n\n".join(m["content"] for m in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedTokens:
+    """Token ids of a conversation, some of which are to be learnt.
+
+    Attributes:
+        ids: int32 [T].
+        learned: bool [T]; the first is False, because nothing predicts it.
+    """
+
+    ids: NDArray[np.int32]
+    learned: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from a checkpoint repeats what an uninterrupted one would have done.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,29 +19,14 @@ from torch import Tensor
 from cgpo import distributed
 from cgpo.config import RewardStageSettings, RunSettings
 from cgpo.policy.deepspeed_config import deepspeed_config
+from cgpo.policy.schedule import learning_rate
 from cgpo.rewards.encoding import Encoded, batches_by_length, collate
+from cgpo.stages.batches import EpochBatches
 
 MAX_GRAD_NORM = 1.0
 
 EncodedPair = tuple[Encoded, Encoded]
 """(chosen, rejected) as tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainStep:
-    """What a step came to, over all ranks.
-
-    Attributes:
-        step: 1, 2, …
-        loss: mean Bradley–Terry loss of the step's pairs, before the update.
-        accuracy: share of them with r(chosen) > r(rejected), before the update and under dropout.
-        learning_rate: of this step.
-    """
-
-    step: int
-    loss: float
-    accuracy: float
-    learning_rate: float
 
 
 def bradley_terry(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -72,6 +56,7 @@ class PairTrainer:
         import deepspeed
 
         self._pairs = pairs
+        self._batches = EpochBatches(len(pairs), settings.reward_stage.batch_pairs, settings.seed, "pairs")
         self._stage: RewardStageSettings = settings.reward_stage
         self._seed = settings.seed
         self._pad_id = pad_id
@@ -84,33 +69,28 @@ class PairTrainer:
         )
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Steps in one pass over the pairs."""
-        return -(-len(self._pairs) // self._stage.batch_pairs)
-
-    @property
     def steps(self) -> int:
         """Steps of the whole training."""
-        return self.steps_per_epoch * self._stage.epochs
+        return self._batches.per_epoch * self._stage.epochs
 
-    def run(self, first: int = 0) -> Iterator[TrainStep]:
-        """Does the steps from `first` (how many are done already) to the last, yielding after each."""
+    def step(self, step: int) -> dict[str, float]:
+        """Does step 0, 1, …; returns loss and accuracy over all ranks, before the update and under dropout."""
         self.engine.train()
-        for step in range(first, self.steps):
-            batch = self._batch(step)
-            rate = self._stage.learning_rate * (1 - step / self.steps)
-            for group in self.engine.optimizer.param_groups:
-                group["lr"] = rate
-            loss, correct = self._step(step, batch)
-            yield TrainStep(step + 1, loss / len(batch), correct / len(batch), rate)
+        batch = self._batches.at(step)
+        rate = learning_rate(step, peak=self._stage.learning_rate, steps=self.steps + 1, schedule="linear")
+        for group in self.engine.optimizer.param_groups:
+            group["lr"] = rate
+        loss, correct = self._step(step, batch)
+        values = {"loss": loss / len(batch), "accuracy": correct / len(batch), "learning_rate": rate}
+        return {f"train/{name}": value for name, value in values.items()}
 
-    def _batch(self, step: int) -> list[int]:
-        """Indices of the pairs of a step, all ranks'."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        order = list(range(len(self._pairs)))
-        random.Random(f"pairs:{self._seed}:{epoch}").shuffle(order)
-        size = self._stage.batch_pairs
-        return order[position * size : (position + 1) * size]
+    def save(self, folder: str) -> None:
+        """Writes weights and optimiser state under `folder`; every rank must call it."""
+        self.engine.save_checkpoint(folder, tag="state", save_latest=False)
+
+    def load(self, folder: str) -> None:
+        """Reads what `save` wrote."""
+        self.engine.load_checkpoint(folder, tag="state")
 
     def _step(self, step: int, batch: Sequence[int]) -> tuple[float, float]:
         """One optimiser step; returns the sums over all ranks of losses and of correctly ordered pairs."""

@@ -9,33 +9,28 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.compose import to_plain
 from cgpo.config import RewardSettings, RunSettings
-from cgpo.errors import DataError, RunError
-from cgpo.policy.checkpoints import Checkpoints
+from cgpo.errors import DataError
 from cgpo.rewards.classifier import SequenceClassifierReward
 from cgpo.rewards.encoding import ResponseEncoder
 from cgpo.rewards.loading import check_max_length, load_base, quiet_transformers
 from cgpo.run import claim
 from cgpo.stages.accuracy import accuracy_lines, accuracy_report, score_pairs
+from cgpo.stages.configuration import stage_configuration, started_from
+from cgpo.stages.folder import StageFolder
+from cgpo.stages.loop import StageLoop
 from cgpo.stages.pairs import PreferencePair, read_pairs, split, without_duplicates, write_pairs
 from cgpo.stages.pairwise import PairTrainer, full_state_dict
 from cgpo.stages.preferences import counts_by_kind, make_pairs
 from cgpo.stages.progress import StageProgress
 from cgpo.stages.sampling import collect_samples
-from cgpo.tracking.disk import write_atomically
-from cgpo.tracking.metrics import MetricsFile
-
-SCHEMA = 1
-KEPT_CHECKPOINTS = 1
+from cgpo.tracking.metrics import Metrics
 
 
 def run_reward_stage(settings: RunSettings, *, fresh: bool = False) -> int:
@@ -49,27 +44,19 @@ def run_reward_stage(settings: RunSettings, *, fresh: bool = False) -> int:
     """
     distributed.init_distributed()
     try:
-        claim(settings.run_dir, stage_configuration(settings), fresh=fresh)
+        claim(settings.run_dir, stage_configuration("reward", settings), fresh=fresh)
         stage = RewardStage(settings)
-        report = stage.report() or stage.run()
+        report = stage.folder.report()
+        if report is None:
+            report = stage.run()
+        else:
+            stage.progress.message(f"{stage.folder.run_dir}: the reward model is trained already")
         if distributed.rank() == 0:
-            print("\n".join([*accuracy_lines(report["heldout"]), f"reward model: {stage.model_dir}"]))
+            print("\n".join([*accuracy_lines(report["heldout"]), f"reward model: {stage.folder.model_dir}"]))
         distributed.barrier()
     finally:
         distributed.close_distributed()
     return 0
-
-
-def stage_configuration(settings: RunSettings) -> dict[str, Any]:
-    """What the stage depends on: other settings may change without a new reward model."""
-    tree = to_plain(settings)
-    used: dict[str, Any] = {"command": "reward", "seed": tree["seed"], "run_dir": tree["run_dir"]}
-    if settings.reward_stage.pairs.path is None:
-        sampling = ("prompts", "sampling", "judges", "truncated")
-        used["model"] = tree["model"]
-        used["rollout"] = {"engine": tree["rollout"]["engine"]}
-        used["strata"] = {name: {key: s[key] for key in sampling} for name, s in tree["strata"].items()}
-    return used | {"reward_stage": tree["reward_stage"], "deepspeed": tree["deepspeed"]}
 
 
 class RewardStage:
@@ -77,22 +64,9 @@ class RewardStage:
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
-        self.run_dir = Path(settings.run_dir)
-        self.model_dir = self.run_dir / "model"
-        self._report_file = self.run_dir / "report.json"
-        self._progress = StageProgress(settings.tracking.display, distributed.rank())
+        self.folder = StageFolder(Path(settings.run_dir))
+        self.progress = StageProgress(settings.tracking.display, distributed.rank())
         self._first = distributed.rank() == 0
-
-    def report(self) -> dict[str, Any] | None:
-        """What came out, if the stage is done."""
-        if not (self._report_file.is_file() and (self.model_dir / "config.json").is_file()):
-            return None
-        try:
-            found: dict[str, Any] = json.loads(self._report_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self._report_file} cannot be read: {error}. Start anew with --fresh") from error
-        self._progress.message(f"{self.run_dir}: the reward model is trained already")
-        return found
 
     def run(self) -> dict[str, Any]:
         """Makes or reads the pairs, trains, measures; returns the report, on every rank."""
@@ -102,13 +76,13 @@ class RewardStage:
         if not train or not heldout:
             raise DataError(f"{len(train)} training and {len(heldout)} held-out pairs: at least one of each is needed")
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts_by_kind(pairs).items())
-        self._progress.message(f"{len(train)} training pairs, {len(heldout)} held out ({kinds})")
+        self.progress.message(f"{len(train)} training pairs, {len(heldout)} held out ({kinds})")
         paired = time.monotonic()
         steps = self._train(train)
         trained = time.monotonic()
         measured = self._measure(heldout) if self._first else None
         report = {
-            "schema": SCHEMA,
+            "stage": "reward",
             "base": self.settings.reward_stage.base,
             "max_length": self.settings.reward_stage.max_length,
             "steps": steps,
@@ -120,22 +94,20 @@ class RewardStage:
                 "measuring": round(time.monotonic() - trained, 1),
             },
         }
-        if self._first:
-            write_atomically(self._report_file, json.dumps(report, indent=1).encode(), "the stage's report")
-            # What a killed stage would have gone on from is of no more use.
-            shutil.rmtree(self.run_dir / "checkpoints", ignore_errors=True)
+        self.folder.finish(report)
         return report
 
     def _pairs(self) -> list[PreferencePair]:
         """The pairs of this run: those on disk, else a user's file, else new ones."""
-        file = self.run_dir / "pairs.jsonl"
+        file = self.folder.run_dir / "pairs.jsonl"
         stage = self.settings.reward_stage
         if not any(distributed.gather_objects(file.is_file())):
             if stage.pairs.path is not None:
                 given = without_duplicates(read_pairs(Path(stage.pairs.path)))
                 pairs = split(given, stage.pairs.heldout_share, self.settings.seed)
             else:
-                pairs = make_pairs(collect_samples(self.settings, self._progress), stage.pairs, self.settings.seed)
+                sampled_from = started_from(self.settings, stage.pairs.model)
+                pairs = make_pairs(collect_samples(sampled_from, self.progress), stage.pairs, self.settings.seed)
             if self._first:
                 write_pairs(file, pairs)
         distributed.barrier()
@@ -158,48 +130,29 @@ class RewardStage:
         return trainer.steps
 
     def _train_steps(self, trainer: PairTrainer) -> None:
-        stage = self.settings.reward_stage
-        checkpoints = Checkpoints(self.run_dir / "checkpoints", KEPT_CHECKPOINTS)
-        latest = checkpoints.latest()
-        if latest is not None:
-            trainer.engine.load_checkpoint(str(latest.folder), tag="state")
-        done = latest.step if latest is not None else 0
-        metrics = MetricsFile(self.run_dir / "metrics.jsonl") if self._first else None
-        if metrics is not None:
-            metrics.truncate_after(done)
-        with self._progress.task("training step", trainer.steps) as update:
-            for found in trainer.run(done):
-                if metrics is not None:
-                    values = {"loss": found.loss, "accuracy": found.accuracy, "learning_rate": found.learning_rate}
-                    metrics.append(found.step, {f"train/{name}": value for name, value in values.items()})
-                update(found.step, f"loss {found.loss:.3f}, accuracy {found.accuracy:.2f}")
-                if stage.save_every and found.step % stage.save_every == 0 and found.step < trainer.steps:
-                    checkpoints.save(found.step, lambda folder: _save_engine(trainer.engine, folder), {})
+        stage, zero = self.settings.reward_stage, self.settings.deepspeed.zero_stage
+        loop = StageLoop(self.folder.run_dir, trainer.steps, stage.save_every, zero, self.progress)
+        loop.run(trainer, loop.resume(trainer), trainer.step, _note)
 
     def _save(self, trainer: PairTrainer, tokenizer: Any) -> None:
-        """Writes `model/`, whole or not at all."""
         state = full_state_dict(trainer.engine)
-        if state is not None:
-            temporary = self.run_dir / ".model.tmp"
-            try:
-                shutil.rmtree(temporary, ignore_errors=True)
-                with quiet_transformers():
-                    trainer.engine.module.save_pretrained(temporary, state_dict=state)
-                    tokenizer.save_pretrained(temporary)
-                shutil.rmtree(self.model_dir, ignore_errors=True)
-                temporary.rename(self.model_dir)
-            except Exception as error:
-                shutil.rmtree(temporary, ignore_errors=True)
-                raise RunError(f"the reward model could not be written to {self.model_dir}: {error}") from error
-        distributed.barrier()
+
+        def save(folder: Path) -> None:
+            with quiet_transformers():
+                trainer.engine.module.save_pretrained(folder, state_dict=state)
+                tokenizer.save_pretrained(folder)
+
+        self.folder.write_model(None if state is None else save)
 
     def _measure(self, heldout: Sequence[PreferencePair]) -> dict[str, Any]:
         """Held-out accuracy of what was written, through the reward that training will use."""
-        settings = RewardSettings(model=str(self.model_dir.resolve()), max_length=self.settings.reward_stage.max_length)
+        settings = RewardSettings(
+            model=str(self.folder.model_dir.resolve()), max_length=self.settings.reward_stage.max_length
+        )
         with quiet_transformers():
             reward = SequenceClassifierReward(settings, "reward_stage")
         return accuracy_report(score_pairs(reward, heldout))
 
 
-def _save_engine(engine: Any, folder: str) -> None:
-    engine.save_checkpoint(folder, tag="state", save_latest=False)
+def _note(metrics: Metrics) -> str:
+    return f"loss {metrics['train/loss']:.3f}, accuracy {metrics['train/accuracy']:.2f}"

@@ -1,0 +1,35 @@
+"""Which rows a step of a supervised stage learns from: a function of the step, so that nothing needs to be saved."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochBatches:
+    """Batches of row numbers. Every epoch holds each row once, in an order of its own; its last batch may be smaller.
+
+    Attributes:
+        rows: how many rows there are.
+        size: rows in a batch, over all ranks.
+        seed: of the order.
+        name: what is drawn; two stages with one seed do not share their orders.
+    """
+
+    rows: int
+    size: int
+    seed: int
+    name: str
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in one pass over the rows."""
+        return -(-self.rows // self.size)
+
+    def at(self, step: int) -> list[int]:
+        """The rows of step 0, 1, …, all ranks'."""
+        epoch, position = divmod(step, self.per_epoch)
+        order = list(range(self.rows))
+        random.Random(f"{self.name}:{self.seed}:{epoch}").shuffle(order)
+        return order[position * self.size : (position + 1) * self.size]
