@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -67,11 +68,11 @@ def _strata_table(settings: RunSettings) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, stratum in settings.strata.items():
-        table.add_row(name, escape(_stratum_text(stratum)))
+        table.add_row(name, escape(_stratum_text(stratum, settings.train.steps)))
     return table
 
 
-def _stratum_text(stratum: StratumSettings) -> str:
+def _stratum_text(stratum: StratumSettings, steps: int) -> str:
     heldout = f"; held out: {_source(stratum.heldout)}" if stratum.heldout else "; nothing held out"
     sampling = stratum.sampling
     return "\n".join(
@@ -82,8 +83,28 @@ def _stratum_text(stratum: StratumSettings) -> str:
             f"judges {', '.join(_judges(stratum)) or 'none: every response is feasible'}",
             f"rewards {', '.join(f'{w:g} × {k}' for k, w in stratum.rewards.items())}",
             f"optimiser {_optimizer(stratum)}, weight ρ = {stratum.weight:g}",
+            *_schedule(stratum, steps),
         ]
     )
+
+
+def _schedule(stratum: StratumSettings, steps: int) -> list[str]:
+    """When the stratum takes part, and how its prompts are drawn, where either is not the usual."""
+    lines = []
+    schedule = stratum.schedule
+    active = schedule.active_steps(0, steps)
+    if active < steps:
+        end = steps if schedule.end is None else min(schedule.end, steps)
+        every = "every step" if schedule.every == 1 else f"every {schedule.every} steps"
+        lines.append(
+            f"takes part in {active} of {steps} steps: {every} from step {schedule.start} to {end - 1} (from 0)"
+        )
+    if stratum.informative_share is not None:
+        lines.append(
+            f"at least {stratum.informative_share:.0%} of a step's prompts with a contrast the last time (or new); "
+            "which prompts come is not known beforehand, so a baseline response is made for every training prompt"
+        )
+    return lines
 
 
 def _judges(stratum: StratumSettings) -> list[str]:
@@ -110,13 +131,50 @@ def _source(prompts: PromptSettings) -> str:
 
 def _batch_text(settings: RunSettings) -> str:
     train = settings.train
-    responses = {n: s.prompts_per_step * s.generations_per_prompt for n, s in settings.strata.items()}
-    most = sum(responses[n] * s.sampling.max_tokens for n, s in settings.strata.items())
-    sums = " + ".join(f"{s.prompts_per_step} × {s.generations_per_prompt}" for s in settings.strata.values())
+    fullest = _fullest_step(settings)
+    active = {n: s.schedule.active_steps(0, train.steps) for n, s in settings.strata.items()}
+    responses = sum(active[n] * _responses(s) for n, s in settings.strata.items())
+    tokens = sum(active[n] * _tokens(s) for n, s in settings.strata.items())
+    which = "a step" if set(active.values()) == {train.steps} else "the fullest step"
     return (
-        f"a step: {sums} = {sum(responses.values())} responses over all ranks, at most {most} response tokens; "
-        f"{settings.train.steps} steps: {settings.train.steps * sum(responses.values())} responses, at most "
-        f"{settings.train.steps * most} tokens\n"
+        f"{which}: {_sum(fullest)}; {train.steps} steps: {responses} responses, at most {tokens} tokens\n"
+        f"{_weighting(settings)}"
         f"AdamW, learning rate {train.learning_rate:g}, micro-batches of at most {train.micro_batch_tokens} tokens a "
         f"rank, gradient norm clipped at {train.max_grad_norm:g}; checkpoint every {train.save_every or '–'} steps"
+    )
+
+
+def _responses(stratum: StratumSettings) -> int:
+    return stratum.prompts_per_step * stratum.generations_per_prompt
+
+
+def _tokens(stratum: StratumSettings) -> int:
+    """Most response tokens of the stratum in a step it takes part in."""
+    return _responses(stratum) * stratum.sampling.max_tokens
+
+
+def _fullest_step(settings: RunSettings) -> list[StratumSettings]:
+    """The strata of the step with the most response tokens."""
+    strata = list(settings.strata.values())
+    steps = settings.train.steps
+    if all(s.schedule.active_steps(0, steps) == steps for s in strata):
+        return strata
+    together = {tuple(s.schedule.active(step) for s in strata) for step in range(steps)}
+    chosen = max(together, key=lambda active: sum(_tokens(s) for s, on in zip(strata, active, strict=True) if on))
+    return [s for s, on in zip(strata, chosen, strict=True) if on]
+
+
+def _sum(strata: Sequence[StratumSettings]) -> str:
+    parts = " + ".join(f"{s.prompts_per_step} × {s.generations_per_prompt}" for s in strata)
+    responses, tokens = sum(map(_responses, strata)), sum(map(_tokens, strata))
+    return f"{parts} = {responses} responses over all ranks, at most {tokens} response tokens"
+
+
+def _weighting(settings: RunSettings) -> str:
+    weighting = settings.weighting
+    if weighting.method == "none":
+        return ""
+    return (
+        f"automatic weights by {weighting.method}: each ρ × {weighting.min_factor:g} to {weighting.max_factor:g}, "
+        "1 on average\n"
     )

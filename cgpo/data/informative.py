@@ -9,7 +9,8 @@ so dull prompts never come more often than in plain sampling, and still come bac
 is dull. Among the dull, and among the informative, the one that has waited longest comes next. With D = N every prompt
 is drawn as in plain sampling.
 
-Unlike DAPO's dynamic sampling (arXiv 2503.14476) nothing is generated and thrown away: the last outcome is the forecast.
+Unlike DAPO's dynamic sampling (arXiv 2503.14476) nothing is generated and thrown away: the last outcome is the
+forecast.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class InformativeSampler:
         return [self._prompts[i] for i in taken]
 
     def observe(self, contrast: Mapping[str, bool | None]) -> None:
-        """What became of drawn prompts: prompt id → whether its responses differed; None, not known, changes nothing."""
+        """What became of drawn prompts: id → whether the responses differed; None, not known, changes nothing."""
         for prompt_id, differed in contrast.items():
             if differed is True:
                 self._dull.discard(prompt_id)

@@ -65,7 +65,8 @@ def check_disjoint(training: Iterable[Prompt], heldout: Iterable[Prompt], *, str
 
 
 def _read_prompts(settings: PromptSettings, where: str) -> list[Prompt]:
-    rows = list(itertools.islice(rows_where(read_rows(settings, where), settings.where, f"{where}.where"), settings.size))
+    matching = rows_where(read_rows(settings, where), settings.where, f"{where}.where")
+    rows = list(itertools.islice(matching, settings.size))
     if not rows:
         raise DataError(f"{where}: {settings.path!r} is empty, it has no rows")
     if settings.size is not None and len(rows) < settings.size:

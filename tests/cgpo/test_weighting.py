@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -118,4 +119,4 @@ def test_factors_lie_within_the_limits_and_average_1(
     total = sum(weights.values())
     assert sum(weights[name] * factor for name, factor in factors.items()) == pytest.approx(total, rel=1e-9)
     ordered = sorted(logs, key=lambda name: logs[name])
-    assert all(factors[a] <= factors[b] * (1 + 1e-9) for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(factors[a] <= factors[b] * (1 + 1e-9) for a, b in itertools.pairwise(ordered))

@@ -26,10 +26,14 @@ def play(sampler: InformativeSampler, batches: int, size: int, dull: set[str]) -
     return found
 
 
+def flat(batches: list[list[str]]) -> list[str]:
+    return [prompt for batch in batches for prompt in batch]
+
+
 def test_every_prompt_comes_once_before_any_comes_twice_where_all_give_a_contrast() -> None:
     sampler = InformativeSampler(prompts(12), 1, share=0.5)
     first, second = play(sampler, 3, 4, set()), play(sampler, 3, 4, set())
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == sorted(p.id for p in prompts(12))
+    assert sorted(flat(first)) == sorted(flat(second)) == sorted(p.id for p in prompts(12))
     assert first != second
 
 
@@ -47,7 +51,7 @@ def test_dull_prompts_come_back_in_turn() -> None:
     dull = {f"p{i}" for i in range(6)}
     sampler = InformativeSampler(prompts(8), 1, share=0.5)
     play(sampler, 10, 4, dull)
-    drawn = Counter(sum(play(sampler, 12, 4, dull), []))
+    drawn = Counter(flat(play(sampler, 12, 4, dull)))
     assert [drawn[prompt] for prompt in sorted(dull)] == pytest.approx([4] * 6, abs=1)  # 12 batches × 2 over 6 prompts
     assert drawn["p6"] == drawn["p7"] == 12
 
@@ -66,7 +70,7 @@ def test_dull_prompts_never_come_more_often_than_in_plain_sampling() -> None:
     # One of ten is dull: a tenth of the draws, not the half that 1 − share would allow.
     sampler = InformativeSampler(prompts(10), 1, share=0.5)
     play(sampler, 5, 5, {"p3"})
-    assert Counter(sum(play(sampler, 40, 5, {"p3"}), []))["p3"] == pytest.approx(20, abs=1)
+    assert Counter(flat(play(sampler, 40, 5, {"p3"})))["p3"] == pytest.approx(20, abs=1)
 
 
 def test_all_dull_is_plain_sampling_and_one_contrast_brings_a_prompt_back() -> None:
@@ -74,7 +78,7 @@ def test_all_dull_is_plain_sampling_and_one_contrast_brings_a_prompt_back() -> N
     sampler = InformativeSampler(prompts(6), 1, share=0.9)
     play(sampler, 4, 3, everything)
     assert sampler.informative_pool == 0
-    assert sorted(sum(play(sampler, 2, 3, everything), [])) == sorted(everything)
+    assert sorted(flat(play(sampler, 2, 3, everything))) == sorted(everything)
     sampler.observe({"p2": True, "p4": None})
     assert all("p2" in batch for batch in play(sampler, 3, 3, everything - {"p2"}))
 
