@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cgpo.errors import DataError, unknown_name
 Rows = Iterable[Mapping[str, Any]]
 
 
-def parquet_rows(file: Path) -> Rows:
+def parquet_rows(file: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of a local Parquet file, streamed: nothing is copied into a cache that could go stale.
 
     Raises:
@@ -26,10 +26,9 @@ def parquet_rows(file: Path) -> Rows:
     from datasets import load_dataset
 
     try:
-        rows: Rows = list(load_dataset("parquet", data_files=[str(file)], split="train", streaming=True))
+        yield from load_dataset("parquet", data_files=[str(file)], split="train", streaming=True)
     except Exception as error:
         raise DataError(f"{str(file)!r} cannot be read as Parquet: {_first_line(error)}") from error
-    return rows
 
 
 def load(settings: PromptSettings, where: str) -> Rows:

@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from cgpo.config import PromptSettings
 from cgpo.data import hub
 from cgpo.data.files import similar_file
 from cgpo.errors import DataError, unknown_name
+
+Bad = Callable[[str], None]
+"""Told why something is no row; the text begins with its place."""
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv")
 """File types that are read; all but Parquet also with `.gz` after it."""
@@ -41,13 +45,15 @@ class RawRow:
     values: dict[str, Any]
 
 
-def read_rows(settings: PromptSettings, where: str) -> Iterator[RawRow]:
+def read_rows(settings: PromptSettings, where: str, bad: Bad | None = None) -> Iterator[RawRow]:
     """Reads a data set row by row.
 
     Args:
         settings: `path` names the data set: a file, a glob of files, a folder or a hub name; `name` and `split`
             select within hub data sets and folders.
         where: the setting to name in errors, such as `strata.math.prompts`.
+        bad: told of each line of a JSON Lines file that is no row, which is then left out; without it, that is an
+            error.
 
     Raises:
         DataError: not found, unreadable, unknown type or split.
@@ -60,7 +66,7 @@ def read_rows(settings: PromptSettings, where: str) -> Iterator[RawRow]:
     if settings.split != "train":
         raise DataError(unknown_name("split", settings.split, ["train"], f"{where}: a file has one split"))
     for file in files:
-        yield from _file_rows(file, where)
+        yield from _file_rows(file, where, bad)
 
 
 def _local_files(path: str, where: str) -> list[Path] | None:
@@ -89,10 +95,11 @@ def _suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-def _file_rows(file: Path, where: str) -> Iterator[RawRow]:
+def _file_rows(file: Path, where: str, bad: Bad | None) -> Iterator[RawRow]:
+    lines = partial(_jsonl_rows, bad=bad)
     readers: dict[str, Callable[[Path], Iterator[RawRow]]] = {
-        ".jsonl": _jsonl_rows,
-        ".ndjson": _jsonl_rows,
+        ".jsonl": lines,
+        ".ndjson": lines,
         ".json": _json_rows,
         ".csv": _csv_rows,
         ".tsv": _csv_rows,
@@ -123,13 +130,20 @@ def _text(data: bytes, where: str) -> str:
         raise DataError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from error
 
 
-def _jsonl_rows(file: Path) -> Iterator[RawRow]:
+def _jsonl_rows(file: Path, bad: Bad | None = None) -> Iterator[RawRow]:
     with _bytes(file) as lines:
         for number, line in enumerate(lines, start=1):
             where = f"{file} row {number}"
-            text = _text(line, where)
-            if text.strip():
-                yield _object(_json(text, where), where)
+            try:
+                text = _text(line, where)
+                row = _object(_json(text, where), where) if text.strip() else None
+            except DataError as error:
+                if bad is None:
+                    raise
+                bad(str(error))
+                continue
+            if row is not None:
+                yield row
 
 
 def _json_rows(file: Path) -> Iterator[RawRow]:
