@@ -116,6 +116,13 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     _add_settings(train)
     _add_fresh(train)
+    train.add_argument(
+        "--allow-changes",
+        metavar="KEY[,KEY]",
+        type=lambda text: text.split(","),
+        default=[],
+        help="settings, or groups of them, that may differ from those the run was started with; recorded",
+    )
     train.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
     train.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
 

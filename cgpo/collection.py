@@ -33,7 +33,7 @@ _LOOK_SECONDS = 0.5
 
 def generate_and_judge(
     engine: RolloutEngine,
-    strata: Mapping[str, Stratum],
+    submit: Callable[[Rollout], Future[Judgement]],
     requests: Sequence[GenerationRequest],
     progress: Progress,
     check_stop: Callable[[], None],
@@ -42,7 +42,7 @@ def generate_and_judge(
 
     Args:
         engine: an awake engine with the current weights.
-        strata: by name; each request's response goes to its stratum's judges.
+        submit: gives a response to its stratum's judges.
         requests: of any strata, mixed.
         progress: told how many responses are finished.
         check_stop: called between responses; may raise to break off.
@@ -50,10 +50,15 @@ def generate_and_judge(
     pending: dict[tuple[str, str, int], Judging] = {}
     for rollout in engine.generate(requests):
         request = rollout.request
-        pending[request.stratum, request.prompt.id, request.index] = (rollout, strata[request.stratum].submit(rollout))
+        pending[request.stratum, request.prompt.id, request.index] = (rollout, submit(rollout))
         progress(len(pending), len(requests))
         check_stop()
     return [pending[r.stratum, r.prompt.id, r.index] for r in requests]
+
+
+def ask_judges(strata: Mapping[str, Stratum]) -> Callable[[Rollout], Future[Judgement]]:
+    """Gives responses to the judges of their strata, without the journal that a training step keeps."""
+    return lambda rollout: strata[rollout.request.stratum].submit(rollout)
 
 
 def score_responses(

@@ -15,16 +15,17 @@ def train(args: argparse.Namespace) -> int:
         from cgpo.sweep import sweep
 
         flags = [flag for flag, given in {"--dry-run": args.dry_run, "--fresh": args.fresh}.items() if given]
+        flags += ["--allow-changes", ",".join(args.allow_changes)] if args.allow_changes else []
         return sweep(args.overrides, args.config_dir, flags=flags)
     composed = compose(args.overrides, config_dir=args.config_dir)
     from cgpo.plan import print_plan
 
     if args.dry_run:
-        print_plan(composed, fresh=args.fresh)
+        print_plan(composed, fresh=args.fresh, allow=args.allow_changes)
         return 0
     from cgpo.run import run_training
 
-    run_training(composed, fresh=args.fresh)
+    run_training(composed, fresh=args.fresh, allow=args.allow_changes)
     return 0
 
 

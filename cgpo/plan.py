@@ -16,11 +16,11 @@ from cgpo.errors import CgpoError
 from cgpo.run_directory import would_go_on
 
 
-def print_plan(composed: Composed, *, fresh: bool = False) -> None:
+def print_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
     """Prints what the command would do, with the derived numbers."""
     settings = composed.settings
     console = Console()
-    console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(composed, fresh)}")
+    console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(composed, fresh, allow)}")
     console.print(
         f"policy {settings.model.name} ({settings.model.dtype}), reference "
         f"{settings.model.reference or 'the policy before training'}, rollout engine {settings.rollout.engine}, "
@@ -54,10 +54,10 @@ def warnings(settings: RunSettings) -> list[str]:
     return found
 
 
-def _run_dir(composed: Composed, fresh: bool) -> str:
+def _run_dir(composed: Composed, fresh: bool, allow: Sequence[str]) -> str:
     run_dir = composed.settings.run_dir
     try:
-        goes_on = would_go_on(run_dir, composed.as_dict(), fresh=fresh)
+        goes_on = would_go_on(run_dir, composed.as_dict(), fresh=fresh, allow=allow)
     except CgpoError as error:
         return f"{escape(run_dir)} (would be refused: {escape(str(error).splitlines()[0])})"
     return f"{escape(run_dir)} ({'exists: the run goes on' if goes_on else 'new'})"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from cgpo import distributed
 from cgpo.compose import Composed
-from cgpo.errors import CgpoError, RunError
+from cgpo.errors import CgpoError, ConfigError, RunError
 from cgpo.interrupt import StopSignal
-from cgpo.run_directory import claim_run_directory, lock_run_directory
+from cgpo.run_directory import claim_run_directory, first_difference, lock_run_directory
 from cgpo.tracking.display import make_display
 from cgpo.tracking.environment import write_environment
 
@@ -24,13 +24,13 @@ _LOCKS: dict[Path, IO[bytes]] = {}
 """The run directories this process has locked, until it ends or claims them again."""
 
 
-def run_training(composed: Composed, *, fresh: bool = False) -> None:
+def run_training(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
     """Trains; the run directory holds everything afterwards.
 
     Raises:
         CgpoError: whatever a person can mend, in words.
     """
-    with _trainer(composed, fresh=fresh) as trainer:
+    with _trainer(composed, fresh=fresh, allow=allow) as trainer:
         trainer.run()
 
 
@@ -45,14 +45,14 @@ def run_evaluation(composed: Composed) -> None:
 
 
 @contextmanager
-def _trainer(composed: Composed, *, fresh: bool) -> Iterator[Trainer]:
+def _trainer(composed: Composed, *, fresh: bool, allow: Sequence[str] = ()) -> Iterator[Trainer]:
     """The trainer of a run in its claimed directory; at the end, however it ends, the report and what changed."""
     from cgpo.session import open_session
     from cgpo.trainer import Trainer
 
     settings = composed.settings
     distributed.init_distributed()
-    claim(settings.run_dir, composed.as_dict(), fresh=fresh)
+    claim(settings.run_dir, composed.as_dict(), fresh=fresh, allow=allow)
     if distributed.rank() == 0:
         write_environment(Path(settings.run_dir), distributed.world_size())
     display = make_display(settings.tracking.display, rank=distributed.rank())
@@ -78,19 +78,20 @@ def _finish_after_failure(run_dir: Path) -> None:
         print(f"report.html could not be written either: {error}", file=sys.stderr)
 
 
-def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
+def claim(run_dir: str, config: dict[str, Any], *, fresh: bool, allow: Sequence[str] = ()) -> bool:
     """Claims and locks the run directory on one rank and lets every rank know how it went.
 
     Raises:
         CgpoError: the same on every rank.
     """
+    _check_ranks_agree(config)
     outcome: bool | CgpoError = False
     if distributed.rank() == 0:
         path = Path(run_dir).resolve()
         if path in _LOCKS:
             _LOCKS.pop(path).close()
         try:
-            outcome = claim_run_directory(run_dir, config, fresh=fresh)
+            outcome = claim_run_directory(run_dir, config, fresh=fresh, allow=allow)
             _LOCKS[path] = lock_run_directory(run_dir)
         except CgpoError as error:
             outcome = error
@@ -98,6 +99,21 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool) -> bool:
     if isinstance(found, CgpoError):
         raise found
     return bool(found)
+
+
+def _check_ranks_agree(config: dict[str, Any]) -> None:
+    """Ranks with different settings would wait for each other for ever, or average two different runs.
+
+    Raises:
+        ConfigError: a rank's configuration is not that of rank 0; the first differing key is named on every rank.
+    """
+    for rank, theirs in enumerate(everyone := distributed.gather_objects(config)):
+        if found := first_difference(everyone[0], theirs):
+            key, first, other = found
+            raise ConfigError(
+                f"the ranks were started with different settings: {key} is {first} on rank 0 and {other} on rank "
+                f"{rank}. Start every rank with the same command"
+            )
 
 
 def finish(run_dir: Path) -> None:

@@ -1,17 +1,20 @@
 """A run directory belongs to one configuration, written into it as `config.yaml`.
 
 The same command started again finds its own configuration there and goes on; another one is refused key by key, so
-that no run is ever continued under settings it was not started with.
+that no run is ever continued unawares under settings it was not started with. What is allowed to change, by name, is
+recorded beside it (`cgpo.config_history`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from cgpo.config_history import FILE_NAME as HISTORY_NAME
+from cgpo.config_history import check_allowed_names, record_changes, within
 from cgpo.errors import ConfigError, RunError
 from cgpo.tracking.disk import write_atomically
 
@@ -24,14 +27,14 @@ MAY_RISE = ("train.steps",)
 """Settings that may be larger when a run goes on, unless the learning rate depends on how many steps there are."""
 
 MAY_CHANGE = (
-    *("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints"),
+    *("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints", "train.keep_best"),
     *("sft_stage.save_every", "reward_stage.save_every", "dpo_stage.save_every"),
 )
 """Settings (or groups of them) that do not alter what is computed: where, and what is recorded and kept."""
 
 LOCK_NAME = "run.lock"
 
-_BEFORE_THE_RUN = {CONFIG_NAME, LOCK_NAME, "environment.json"}
+_BEFORE_THE_RUN = {CONFIG_NAME, HISTORY_NAME, LOCK_NAME, "environment.json"}
 """What stands in a run directory before anything was computed."""
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
@@ -39,7 +42,9 @@ _REDACTED = "<redacted>"
 _ABSENT = "(not set)"
 
 
-def claim_run_directory(path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False) -> bool:
+def claim_run_directory(
+    path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False, allow: Sequence[str] = ()
+) -> bool:
     """Makes `path` the directory of the run with this configuration, or finds that it already is.
 
     On several ranks, one rank calls this and the others wait.
@@ -48,6 +53,7 @@ def claim_run_directory(path: str | Path, resolved: Mapping[str, Any], *, fresh:
         path: the run directory; made with its parents where it does not exist.
         resolved: the whole configuration as plain data (`Composed.as_dict()`). Secrets are redacted when written.
         fresh: start anew: an existing directory is renamed to `<path>.1` (the next free number), never deleted.
+        allow: settings, or groups of them, that may differ from the run's so far.
 
     Returns:
         True when a run of this configuration was started here before and goes on, False when it begins.
@@ -64,13 +70,16 @@ def claim_run_directory(path: str | Path, resolved: Mapping[str, Any], *, fresh:
         _write_config(folder, config)
         return False
     stored = read_config(folder)
-    _check_same(folder, stored, config)
+    _check_same(folder, stored, config, allow)
     if stored != config:
+        record_changes(folder, _flatten(stored), _flatten(config), _ABSENT)
         _write_config(folder, config)
     return True
 
 
-def would_go_on(path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False) -> bool:
+def would_go_on(
+    path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False, allow: Sequence[str] = ()
+) -> bool:
     """What `claim_run_directory` would answer; changes nothing.
 
     Raises:
@@ -79,7 +88,7 @@ def would_go_on(path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = 
     folder = Path(path)
     if fresh or not _holds_run(folder):
         return False
-    _check_same(folder, read_config(folder), _redact(dict(resolved)))
+    _check_same(folder, read_config(folder), _redact(dict(resolved)), allow)
     return True
 
 
@@ -131,19 +140,30 @@ def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
     write_atomically(folder / CONFIG_NAME, text, "the run's configuration")
 
 
-def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def first_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """The first key, by name, whose values differ: (key, our value, their value), secrets redacted."""
+    old, new = _flatten(_redact(ours)), _flatten(_redact(theirs))
+    for key in sorted(old.keys() | new.keys()):
+        if not _equal(old.get(key, _ABSENT), new.get(key, _ABSENT)):
+            return key, _show(old.get(key, _ABSENT)), _show(new.get(key, _ABSENT))
+    return None
+
+
+def _check_same(folder: Path, stored: Mapping[str, Any], config: Mapping[str, Any], allow: Sequence[str]) -> None:
     old, new = _flatten(stored), _flatten(config)
+    check_allowed_names(allow, [*old, *new])
     problems = [
         _problem(key, old.get(key, _ABSENT), new.get(key, _ABSENT), str(old.get("train.schedule", "constant")))
         for key in sorted(old.keys() | new.keys())
-        if not _may_change(key) and not _equal(old.get(key, _ABSENT), new.get(key, _ABSENT))
+        if not within(key, [*MAY_CHANGE, *allow]) and not _equal(old.get(key, _ABSENT), new.get(key, _ABSENT))
     ]
     found = [p for p in problems if p]
     if found:
         raise ConfigError(
             f"{folder} belongs to a run with another configuration:\n  " + "\n  ".join(found) + "\n"
-            "Give the old values to go on with that run, set another run_dir, or start anew with --fresh "
-            "(the old directory is kept beside it)"
+            "Give the old values to go on with that run, set another run_dir, start anew with --fresh (the old "
+            "directory is kept beside it), or go on with the new values: "
+            f"--allow-changes {','.join(p.partition(':')[0] for p in found)}"
         )
 
 
@@ -156,10 +176,6 @@ def _problem(key: str, old: Any, new: Any, schedule: str) -> str | None:
             )
         return None if new > old else f"{key}: {old} → {new} (it may only rise)"
     return f"{key}: {_show(old)} → {_show(new)}"
-
-
-def _may_change(key: str) -> bool:
-    return any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)
 
 
 def _equal(old: Any, new: Any) -> bool:

@@ -13,10 +13,14 @@ from cgpo.assets import resolve_model
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError, RunError
 from cgpo.evaluation.summary import EvaluationFile
+from cgpo.journal import FOLDER as JOURNAL_FOLDER
+from cgpo.journal import Journal
 from cgpo.policy.checkpoints import Checkpoints
+from cgpo.policy.identity import check_model, describe_model
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import Policy, Reference
+from cgpo.resume import changed_versions, check_pin, describe_surroundings
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
@@ -24,6 +28,7 @@ from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, crea
 from cgpo.run_directory import read_config
 from cgpo.stratum import Stratum, build_strata
 from cgpo.tracking.display import Display
+from cgpo.tracking.environment import describe_environment
 from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.quantities import step_metrics
@@ -51,6 +56,9 @@ class Session:
         baselines: baseline responses and their rewards.
         evaluations: the held-out evaluations of the run.
         checkpoints: the run's checkpoints.
+        journal: judges a step's responses and keeps what was said.
+        identity: which model is trained, for recognising another one's checkpoint.
+        totals: what the run has consumed so far: metric name → count.
         probe: fixed tokens on which engine and policy are compared after each sync.
     """
 
@@ -65,6 +73,9 @@ class Session:
     baselines: BaselineStore
     evaluations: EvaluationFile
     checkpoints: Checkpoints
+    journal: Journal
+    identity: dict[str, Any]
+    totals: dict[str, float]
     probe: list[TokenSequence]
     metrics: MetricsFile
     rollouts: RolloutsWriter
@@ -80,6 +91,7 @@ class Session:
         return {
             "ranks": distributed.world_size(),
             "zero_stage": self.settings.deepspeed.zero_stage,
+            "totals": dict(self.totals),
             "strata": {
                 name: {"sampler": stratum.sampler.state_dict(), "optimizer": stratum.optimizer.state_dict()}
                 for name, stratum in self.strata.items()
@@ -88,20 +100,28 @@ class Session:
 
     def save(self, step: int, positions: dict[str, Any]) -> None:
         """Writes a checkpoint after `step` steps, unless there is one; every rank must call it."""
-        latest = self.checkpoints.latest()
-        if latest is None or latest.step != step:
-            self.checkpoints.save(step, self.policy.save, positions)
+        if self.checkpoints.has(step):
+            return
+        file = self.baselines.file
+        surroundings = describe_surroundings(self.run_dir, file, self.settings.judging.cache) if self.writes else {}
+        self.checkpoints.save(step, self.policy.save, {**positions, "model": self.identity, **surroundings})
+        self.journal.forget_before(self.checkpoints.oldest_resumable())
 
     def restore(self) -> int:
-        """Loads the newest checkpoint; returns how many steps are done (0 without one).
+        """Loads the newest whole checkpoint; returns how many steps are done (0 without one).
 
         Raises:
-            RunError: the checkpoint cannot be read, or was made on another number of ranks with ZeRO.
+            RunError: no checkpoint is whole, it is one of another model, its baselines have gone, or it was made on
+                another number of ranks with ZeRO.
         """
-        latest = self.checkpoints.latest()
+        latest = self.checkpoints.newest_whole(self.display.message)
         if latest is None:
             return 0
         state = latest.read_state()
+        check_model(state["model"], self.identity, latest.folder)
+        check_pin(self.baselines.file, state["baselines"], latest.folder)
+        if changed := changed_versions(state["versions"], describe_environment()["versions"]):
+            self.display.message(f"other versions than when {latest.folder.name} was written: {', '.join(changed)}")
         ranks, stage = distributed.world_size(), self.settings.deepspeed.zero_stage
         if stage > 0 and state["ranks"] != ranks:
             raise RunError(
@@ -112,6 +132,8 @@ class Session:
         for name, stratum in self.strata.items():
             stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
             stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
+        self.totals.update(state["totals"])
+        latest.restore_random_states()
         return latest.step
 
     def rewind_records(self, done: int) -> None:
@@ -136,8 +158,11 @@ class Session:
             self.engine.sync(self.policy.weights())
 
     def step_metrics(self, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
-        """Metrics that follow from the recorded responses of a step."""
-        return step_metrics(rows)
+        """Metrics that follow from the recorded responses of a step, and how much the run has sampled so far."""
+        found = step_metrics(rows)
+        for name, count in (("responses/total", len(rows)), ("tokens/total", sum(r.response_tokens for r in rows))):
+            self.totals[name] = found[name] = self.totals.get(name, 0) + count
+        return found
 
     def write_rollouts(self, step: int, rows: Sequence[RolloutRow]) -> None:
         """Records a step's responses, on one rank."""
@@ -199,6 +224,9 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             baselines=BaselineStore(run_dir / BASELINES_NAME, writable=writes),
             evaluations=EvaluationFile(run_dir),
             checkpoints=Checkpoints(run_dir / "checkpoints", settings.train.keep_checkpoints),
+            journal=Journal(run_dir / JOURNAL_FOLDER),
+            identity=describe_model(policy.engine.module, reference.weights(), tokenizer, settings.model),
+            totals={},
             probe=probe_sequences(strata, settings.rollout.probe_responses),
             metrics=MetricsFile(run_dir / "metrics.jsonl"),
             rollouts=RolloutsWriter(run_dir / "rollouts"),

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from cgpo import distributed
 from cgpo.collection import (
@@ -131,13 +132,20 @@ class Trainer:
         s = self.session
         with self._phase("rollout"):
             progress = self._progress("rollout")
-            judging = generate_and_judge(s.engine, s.strata, requests, progress, self._check_stop_alone)
+            judging = generate_and_judge(
+                s.engine, partial(s.journal.submit, step, s.strata), requests, progress, self._check_stop_alone
+            )
         with self._phase("rewards"):
             scores = score_responses(judging, s.strata, s.rewards)
         with self._phase("judging"):  # what generating and scoring did not hide
             wait_for_verdicts(judging, self._progress("judging"), self._check_stop_alone)
+        s.journal.flush()
         found = judged_rollouts(judging, s.strata, scores, s.baselines)
-        check_limits(found, self.settings, f"step {step + 1}")
+        try:
+            check_limits(found, self.settings, f"step {step + 1}")
+        except LimitError:
+            s.journal.discard(step)  # kept, they would stop the run again at once
+            raise
         return found
 
     def _push_weights(self) -> Gap:

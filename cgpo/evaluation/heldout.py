@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cgpo import distributed
-from cgpo.collection import Progress, generate_and_judge, judged_rollouts, score_responses, wait_for_verdicts
+from cgpo.collection import (
+    Progress,
+    ask_judges,
+    generate_and_judge,
+    judged_rollouts,
+    score_responses,
+    wait_for_verdicts,
+)
 from cgpo.policy.layout import TokenSequence
 from cgpo.session import Session
 from cgpo.stratum import EVALUATION_STEP, Stratum, share_of_rank
@@ -25,7 +32,7 @@ def evaluate(session: Session, step: int, progress: Progress, check_stop: Callab
         for stratum in session.strata.values()
         for request in share_of_rank(_requests(session, stratum), distributed.rank(), distributed.world_size())
     ]
-    judging = generate_and_judge(session.engine, session.strata, mine, progress, check_stop)
+    judging = generate_and_judge(session.engine, ask_judges(session.strata), mine, progress, check_stop)
     scores = score_responses(judging, session.strata, session.rewards)
     wait_for_verdicts(judging, progress, check_stop)
     found = judged_rollouts(judging, session.strata, scores, session.baselines)

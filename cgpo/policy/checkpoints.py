@@ -1,9 +1,12 @@
-"""Checkpoints of a run: written beside, renamed when whole, the newest ones kept.
+"""Checkpoints of a run: written beside, renamed when whole, verified when loaded; the newest ones and the best kept.
 
     checkpoints/step-000050/state/*.pt      what DeepSpeed writes: weights, optimiser state
+                            random/         the random states of each rank
                             state.json      everything else that influences what comes next
+                            manifest.json   size and hash of each of these files
+                best.json                   which one is the best by a named metric
 
-A checkpoint without `state.json`, or under a temporary name, was never finished and is ignored.
+A folder without `manifest.json`, or under another name, was never finished and is ignored.
 """
 
 from __future__ import annotations
@@ -11,22 +14,28 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.errors import RunError
+from cgpo.errors import ConfigError, RunError
+from cgpo.policy import manifest
+from cgpo.policy.manifest import DamagedError
+from cgpo.policy.random_states import FOLDER as RANDOM_FOLDER
+from cgpo.policy.random_states import restore_random_states, save_random_states
+from cgpo.tracking.disk import write_atomically
 
-SCHEMA = 1
+SCHEMA = 2
 STATE_NAME = "state.json"
+BEST_NAME = "best.json"
 _NAME = re.compile(r"step-(\d{6,})")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint on disk."""
+    """A finished checkpoint on disk."""
 
     step: int
     folder: Path
@@ -46,13 +55,25 @@ class Checkpoint:
             raise RunError(f"{file}: schema {state.get('schema')!r} instead of {SCHEMA}; another version wrote it")
         return state
 
+    def verify(self) -> None:
+        """Compares its files with what was written; every rank must call it.
+
+        Raises:
+            DamagedError: they differ.
+        """
+        manifest.verify(self.folder)
+
+    def restore_random_states(self) -> None:
+        """Puts this rank's random states back."""
+        restore_random_states(self.folder / RANDOM_FOLDER)
+
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
         folder: `<run_dir>/checkpoints`.
-        keep: how many of the newest to keep.
+        keep: how many of the newest to keep, besides the best.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -60,22 +81,80 @@ class Checkpoints:
         self.keep = keep
 
     def all(self) -> list[Checkpoint]:
-        """Whole checkpoints, oldest first."""
+        """Finished checkpoints, oldest first."""
         if not self.folder.is_dir():
             return []
         found = [
             Checkpoint(int(match[1]), path)
             for path in self.folder.iterdir()
-            if (match := _NAME.fullmatch(path.name)) and (path / STATE_NAME).is_file()
+            if (match := _NAME.fullmatch(path.name)) and (path / manifest.NAME).is_file()
         ]
         return sorted(found, key=lambda c: c.step)
 
     def latest(self) -> Checkpoint | None:
-        """The newest whole checkpoint, or None."""
+        """The newest finished checkpoint, or None. Whether it is undamaged says `newest_whole`."""
         found = self.all()
         return found[-1] if found else None
 
-    def save(self, step: int, write: Callable[[str], None], state: dict[str, Any]) -> None:
+    def has(self, step: int) -> bool:
+        """Whether there is a checkpoint of that step."""
+        return any(c.step == step for c in self.all())
+
+    def newest_whole(self, warn: Callable[[str], None], *, set_aside: bool = True) -> Checkpoint | None:
+        """The newest checkpoint whose files are what was written, or None where there is none at all.
+
+        A damaged one is said to be so and passed over in favour of an older whole one. Every rank must call it.
+
+        Args:
+            warn: told of each damaged one.
+            set_aside: rename damaged ones to `damaged-step-…`, so that the run may write that step again.
+
+        Raises:
+            DamagedError: there are checkpoints, but none is whole.
+        """
+        found, first = self.all(), None
+        for checkpoint in reversed(found):
+            try:
+                checkpoint.verify()
+            except DamagedError as error:
+                first = first or error
+                warn(f"WARNING: {error}. It is passed over; the run loses what came after the next older checkpoint")
+                continue
+            if set_aside:
+                self._set_aside([c for c in found if c.step > checkpoint.step])
+            return checkpoint
+        if first is None:
+            return None
+        raise DamagedError(
+            f"{first}. No older checkpoint is whole. Restore these files from a copy, or start anew with --fresh "
+            "(the old directory is kept beside it)"
+        )
+
+    def find(self, wanted: str | None) -> Checkpoint:
+        """A checkpoint by name.
+
+        Args:
+            wanted: `best`, the number of a step, or None for the newest.
+
+        Raises:
+            ConfigError: there is none of that name; those there are, are listed.
+            RunError: there is none at all.
+        """
+        found = self.all()
+        if not found:
+            raise RunError(f"{self.folder.parent} has no checkpoint yet: train first, or lower train.save_every")
+        if wanted is None:
+            return found[-1]
+        best = self.read_best()
+        names = {str(c.step): c for c in found}
+        step = str(best["step"]) if wanted == "best" and best else wanted
+        if step not in names:
+            allowed = [*names, *(["best"] if best else [])]
+            hint = " (train.keep_best names the metric of the best one)" if wanted == "best" else ""
+            raise ConfigError(f"--checkpoint {wanted}: no such checkpoint{hint}. There are: {', '.join(allowed)}")
+        return names[step]
+
+    def save(self, step: int, write: Callable[[str], None], state: Mapping[str, Any]) -> None:
         """Writes a checkpoint; every rank must call it.
 
         Args:
@@ -91,19 +170,19 @@ class Checkpoints:
         first = distributed.rank() == 0
         try:
             if first:
-                shutil.rmtree(temporary, ignore_errors=True)
+                self._remove_unfinished()
                 temporary.mkdir(parents=True)
             distributed.barrier()
             write(str(temporary))
-            distributed.barrier()
+            save_random_states(temporary / RANDOM_FOLDER)
             if first:
                 text = json.dumps({"schema": SCHEMA, "step": step, **state}, indent=1)
                 (temporary / STATE_NAME).write_text(text, encoding="utf-8")
-                if target.exists():
-                    shutil.rmtree(target)
-                temporary.rename(target)
-                for old in self.all()[: -self.keep]:
-                    shutil.rmtree(old.folder)
+            distributed.barrier()
+            manifest.write_manifest(temporary)
+            if first:
+                _put_in_place(temporary, target)
+                self._remove_old()
             distributed.barrier()
         except (OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
@@ -115,3 +194,66 @@ class Checkpoints:
                 f"{str(error).splitlines()[0]}. Earlier checkpoints are untouched; make room and start the same "
                 "command again"
             ) from error
+
+    def oldest_resumable(self) -> int:
+        """The step of the oldest checkpoint a run may go on from; 0 where there is none."""
+        newest = self.all()[-self.keep :]
+        return newest[0].step if newest else 0
+
+    def read_best(self) -> dict[str, Any] | None:
+        """`{"step", "metric", "mode", "value"}` of the best checkpoint, or None where none is marked.
+
+        Raises:
+            RunError: `best.json` cannot be read.
+        """
+        file = self.folder / BEST_NAME
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} cannot be read: {error}. Remove it; the next evaluation writes it anew") from error
+
+    def mark_best(self, step: int, metric: str, mode: str, value: float) -> None:
+        """Names the checkpoint of `step` the best; one rank calls it. The one marked before may then go.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        marked = {"schema": 1, "step": step, "metric": metric, "mode": mode, "value": value}
+        write_atomically(self.folder / BEST_NAME, json.dumps(marked).encode(), "which checkpoint is the best")
+        self._remove_old()
+
+    def _remove_old(self) -> None:
+        best = self.read_best()
+        for old in self.all()[: -self.keep]:
+            if best is None or old.step != best["step"]:
+                _remove(old.folder)
+
+    def _remove_unfinished(self) -> None:
+        """What a killed run left half-written or half-removed."""
+        for path in self.folder.glob(".step-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _set_aside(self, damaged: list[Checkpoint]) -> None:
+        if distributed.rank() == 0:
+            for checkpoint in damaged:
+                target = self.folder / f"damaged-{checkpoint.folder.name}"
+                shutil.rmtree(target, ignore_errors=True)
+                checkpoint.folder.rename(target)
+        distributed.barrier()
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    if target.exists():
+        _remove(target)  # never finished: a finished one of this step is not written again
+    temporary.rename(target)
+    manifest.sync_folder(target.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Renames first: a kill in the middle must not leave half a checkpoint under its name."""
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.rename(gone)
+    shutil.rmtree(gone)

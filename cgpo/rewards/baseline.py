@@ -60,6 +60,11 @@ class BaselineStore:
     def __len__(self) -> int:
         return len(self._baselines)
 
+    @property
+    def file(self) -> Path:
+        """Where they are kept. The file only grows."""
+        return self._file
+
     def missing(self, stratum: str, prompts: Iterable[Prompt], rewards: Iterable[str]) -> list[Prompt]:
         """The prompts, each once and in order, that have no baseline yet or lack one of the rewards' entries.
 

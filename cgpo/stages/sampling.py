@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cgpo import distributed
-from cgpo.collection import generate_and_judge
+from cgpo.collection import ask_judges, generate_and_judge
 from cgpo.config import RunSettings
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.rollout.engine import create_engine
@@ -38,7 +38,7 @@ def collect_samples(settings: RunSettings, progress: StageProgress) -> list[Samp
         try:
             with progress.task("sampling responses", len(requests)) as update:
                 judging = generate_and_judge(
-                    engine, strata, requests, lambda done, total: update(done, ""), check_stop=lambda: None
+                    engine, ask_judges(strata), requests, lambda done, total: update(done, ""), check_stop=lambda: None
                 )
             mine = [_sample(rollout, verdicts.result(), strata) for rollout, verdicts in judging]
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 import yaml
 
 from cgpo.errors import ConfigError, RunError
-from cgpo.run_directory import claim_run_directory, lock_run_directory, read_config, would_go_on
+from cgpo.run_directory import (
+    claim_run_directory,
+    first_difference,
+    lock_run_directory,
+    read_config,
+    would_go_on,
+)
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -83,6 +90,45 @@ def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
     assert "--fresh" in text
     assert "steps" not in text
     assert read_config(tmp_path / "a") == config()
+
+
+def test_named_changes_are_allowed_and_recorded(tmp_path: Path) -> None:
+    run = tmp_path / "a"
+    started(run, config())
+    (run / "checkpoints" / "step-000005").mkdir(parents=True)
+    changed = config(train__learning_rate=2e-05, train__betas=[0.8, 0.9], seed=1)
+    with pytest.raises(ConfigError, match=r"--allow-changes seed,train\.betas,train\.learning_rate"):
+        claim_run_directory(run, changed)
+    with pytest.raises(ConfigError) as refused:
+        claim_run_directory(run, changed, allow=["train"])
+    assert "seed: 0 → 1" in str(refused.value)
+    assert "betas" not in str(refused.value)
+    assert not (run / "config-history.jsonl").exists()
+    assert would_go_on(run, changed, allow=["train", "seed"])
+    assert claim_run_directory(run, changed, allow=["train", "seed"]) is True
+    assert read_config(run) == changed
+    assert claim_run_directory(run, changed) is True  # the same command goes on without asking again
+    (line,) = [json.loads(text) for text in (run / "config-history.jsonl").read_text().splitlines()]
+    assert line["step"] == 5
+    assert line["changes"] == {
+        "seed": {"old": 0, "new": 1},
+        "train.betas": {"old": [0.9, 0.95], "new": [0.8, 0.9]},
+        "train.learning_rate": {"old": 1e-05, "new": 2e-05},
+    }
+
+
+def test_what_may_change_must_be_a_setting(tmp_path: Path) -> None:
+    started(tmp_path / "a", config())
+    with pytest.raises(ConfigError, match=r"train\.learning_rte.*Did you mean 'train\.learning_rate'"):
+        claim_run_directory(tmp_path / "a", config(seed=1), allow=["train.learning_rte"])
+
+
+def test_ranks_with_different_settings_are_told_the_first_key() -> None:
+    assert first_difference(config(), config()) is None
+    assert first_difference(config(), config(train__steps=11, seed=1)) == ("seed", "0", "1")
+    assert first_difference(config(model__revision="x"), config()) == ("model.revision", "'x'", "None")
+    secret = first_difference({"api_key": "sk-1", "a": 1}, {"api_key": "sk-2", "a": 2})
+    assert secret == ("a", "1", "2")
 
 
 def test_steps_may_rise_but_not_fall(tmp_path: Path) -> None:

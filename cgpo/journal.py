@@ -1,0 +1,172 @@
+"""The journal of verdicts: what the judges have said since the oldest checkpoint a run may go on from.
+
+    journal/rank-00000.jsonl    {"schema": 1, "step": 12, "key": "…", "verdicts": {judge: {…, "cost": {…}}}}
+                                {"schema": 1, "step": 12, "discarded": true}
+
+A step that a kill broke off is done again. Its responses come out the same, but a verdict that ran into a time limit
+might not, and the run would part from one that was never killed. So every judgement is written down the moment it is
+there, and a response of the same step, stratum, prompt, index and text before the same judges is not judged again –
+unknown verdicts too. A step that ended because too much was unknown is the exception (`discard`): it has to be judged
+anew, or the run could never get past it.
+
+Each rank appends to its own file and reads every rank's when it starts, because the number of ranks may have changed.
+A line cut off by a kill is dropped: that response is judged again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cgpo import distributed
+from cgpo.stratum import Stratum
+from cgpo.tracking.disk import write_atomically, writing
+from cgpo.types import Rollout
+from judges import Judgement, Outcome, Verdict
+from judges.verdict import Cost
+
+SCHEMA = 1
+FOLDER = "journal"
+_WHAT = "the journal of verdicts"
+
+
+class Journal:
+    """Judges responses and keeps what was said.
+
+    Args:
+        folder: `<run_dir>/journal`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / f"rank-{distributed.rank():05d}.jsonl"
+        self._lock = threading.Lock()
+        self._failed: OSError | TypeError | ValueError | None = None
+        self._known: dict[tuple[int, str], Judgement] = {}
+        for file in sorted(folder.glob("rank-*.jsonl")):
+            self._known |= {(r["step"], r["key"]): _judgement(r["verdicts"]) for r in _read(file)}
+
+    def submit(self, step: int, strata: Mapping[str, Stratum], rollout: Rollout) -> Future[Judgement]:
+        """Gives a response to the judges of its stratum, or answers from the journal.
+
+        Args:
+            step: index of the step, from 0; verdicts of another step are never reused.
+            strata: by name; the response's own is asked.
+            rollout: the finished response.
+        """
+        stratum = strata[rollout.request.stratum]
+        key = _key(stratum, rollout)
+        if (step, key) in self._known:
+            answered: Future[Judgement] = Future()
+            answered.set_result(self._known[step, key])
+            return answered
+        future = stratum.submit(rollout)
+        future.add_done_callback(lambda done: self._note(step, key, done))
+        return future
+
+    def flush(self) -> None:
+        """Waits until everything said so far is on the disk.
+
+        Raises:
+            RunError: the disk is full, or the file cannot be written.
+        """
+        with self._lock, writing(_WHAT, self._file):
+            if self._failed is not None:
+                raise self._failed
+            if self._file.exists():
+                with self._file.open("rb") as file:
+                    os.fsync(file.fileno())
+
+    def discard(self, step: int) -> None:
+        """Forgets a step's verdicts: when it is done again, its responses are judged anew.
+
+        Raises:
+            RunError: the disk is full, or the file cannot be written.
+        """
+        self._known = {at: found for at, found in self._known.items() if at[0] != step}
+        with self._lock, writing(_WHAT, self._file):
+            self._append({"schema": SCHEMA, "step": step, "discarded": True})
+        self.flush()
+
+    def forget_before(self, step: int) -> None:
+        """Drops what no checkpoint needs any more: the verdicts of steps before `step`; every rank calls it.
+
+        Raises:
+            RunError: the disk is full, or a file cannot be written.
+        """
+        self._known = {at: found for at, found in self._known.items() if at[0] >= step}
+        mine = sorted(self._folder.glob("rank-*.jsonl"))[distributed.rank() :: distributed.world_size()]
+        for file in mine:  # the ranks of an earlier start may have been more
+            kept = [record for record in _read(file) if record["step"] >= step]
+            text = "".join(json.dumps(record) + "\n" for record in kept)
+            with self._lock:
+                write_atomically(file, text.encode(), _WHAT)
+        distributed.barrier()
+
+    def _note(self, step: int, key: str, done: Future[Judgement]) -> None:
+        """Called in whatever thread finished the judgement; a failure to write is raised by `flush`."""
+        if done.cancelled() or done.exception() is not None:
+            return
+        verdicts = {name: _verdict_as_json(verdict) for name, verdict in done.result().verdicts.items()}
+        with self._lock:
+            try:
+                self._append({"schema": SCHEMA, "step": step, "key": key, "verdicts": verdicts})
+            except (OSError, TypeError, ValueError) as error:
+                self._failed = error
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._file.open("ab") as file:
+            # A line of its own: after a kill the file may end in the middle of one.
+            file.write(b"\n" + json.dumps(record).encode() + b"\n")
+
+
+def _key(stratum: Stratum, rollout: Rollout) -> str:
+    """What a judgement is of: the row, the text, and who judges it how."""
+    request = rollout.request
+    judges = [spec.as_config() for spec in stratum.settings.judges]
+    parts = [stratum.name, request.prompt.id, request.index, rollout.response, judges, stratum.settings.hide_reasoning]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    """The readable records of a file, without what a later line discards."""
+    found: list[dict[str, Any]] = []
+    with writing(_WHAT, file):
+        lines = file.read_bytes().split(b"\n")
+    for record in _parse(lines):
+        if record.get("discarded"):
+            found = [kept for kept in found if kept["step"] != record["step"]]
+        else:
+            found.append(record)
+    return found
+
+
+def _parse(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:  # empty, or cut off by a kill
+            continue
+        if isinstance(record, dict) and record.get("schema") == SCHEMA:
+            yield record
+
+
+def _judgement(verdicts: dict[str, Any]) -> Judgement:
+    return Judgement({name: _verdict(found) for name, found in verdicts.items()})
+
+
+def _verdict(found: dict[str, Any]) -> Verdict:
+    cost = Cost(**found["cost"]) if found["cost"] else None
+    return Verdict(Outcome(found["verdict"]), found["reason"], found["score"], cost)
+
+
+def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
+    return {**verdict.as_json(), "cost": asdict(verdict.cost) if verdict.cost else None}

@@ -1,0 +1,164 @@
+"""A run that is killed with SIGKILL at any phase of a step goes on bit for bit as if it had never been killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cgpo.compose import compose
+from cgpo.run import run_training
+from cgpo.stratum import Stratum
+
+SCRIPT = Path(__file__).parent / "kill_at.py"
+STEPS, KILLED = 3, 1
+FAST = ("judging", "checkpoint without manifest")
+PHASES = (
+    "rollout",
+    "judging",
+    "rewards",
+    "log-probs",
+    "backward",
+    "optimiser step",
+    "sync",
+    "records",
+    "checkpoint begun",
+    "checkpoint without manifest",
+    "checkpoint not in place",
+    "checkpoint in place",
+)
+
+
+def write_experiment(folder: Path, model: str) -> None:
+    """Two strata with different optimisers, on prompts whose judge a random model satisfies about half of the time."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    from cgpo.assets import resolve_model
+
+    kwargs = [{"letter": "e", "let_frequency": 4, "let_relation": "at least"}]
+    metadata = {"instruction_id_list": ["keywords:letter_frequency"], "kwargs": kwargs}
+    rows = [{"prompt": f"Write number {i} with many letters e.", "metadata": metadata} for i in range(8)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    encoder = AutoTokenizer.from_pretrained(resolve_model("minilm"))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        reward = BertForSequenceClassification(BertConfig(vocab_size=len(encoder), num_labels=1, **sizes))
+    reward.save_pretrained(folder / "reward")
+    encoder.save_pretrained(folder / "reward")
+    (folder / "experiment").mkdir()
+    shared = (
+        f"prompts: {folder / 'train.jsonl'}, prompts_per_step: 2, generations_per_prompt: 4, "
+        "sampling: {max_tokens: 12}, judges: [instruction_following], rewards: {any: 1.0}"
+    )
+    (folder / "experiment" / "tiny.yaml").write_text(
+        f"""# @package _global_
+model: {{name: {model}, context_length: 256}}
+rewards: {{any: {{model: {folder / "reward"}}}}}
+strata:
+  one: {{{shared}, optimizer: {{name: crpg, kl_max: 5.0}}}}
+  two: {{{shared}, optimizer: {{name: codpo}}}}
+train: {{steps: {STEPS}, learning_rate: 1.0e-3, save_every: 1}}
+tracking: {{tensorboard: false, display: "off"}}
+"""
+    )
+
+
+class Experiment:
+    """Trains in this process, or in one that is killed."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.folder = folder
+        self.overrides = ["experiment=tiny", *overrides]
+
+    def train(self, run: str) -> None:
+        run_training(compose([*self.overrides, f"run_dir={self.folder / run}"], config_dir=str(self.folder)))
+
+    def start(self, run: str, phase: str, step: int) -> int:
+        """`cgpo train` as a process; its exit status."""
+        command = [sys.executable, str(SCRIPT), phase, str(step), "train", "--config-dir", str(self.folder)]
+        command += [*self.overrides, f"run_dir={self.folder / run}"]
+        ours = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}  # set by training in this process
+        env = {key: value for key, value in os.environ.items() if key not in ours}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
+        assert "Error" not in done.stderr, done.stderr[-3000:]
+        return done.returncode
+
+    def metrics(self, run: str) -> list[dict[str, Any]]:
+        """Of each step, without what is measured by the clock."""
+        lines = [json.loads(line) for line in (self.folder / run / "metrics.jsonl").read_text().splitlines()]
+        timed = ("time/", "one/judge_seconds/", "two/judge_seconds/")
+        return [{k: v for k, v in line["metrics"].items() if not k.startswith(timed)} for line in lines]
+
+    def state(self, run: str) -> Any:
+        """Weights and optimiser state of the last checkpoint."""
+        import torch
+
+        file = self.folder / run / "checkpoints" / f"step-{STEPS:06d}" / "state" / "mp_rank_00_model_states.pt"
+        found = torch.load(file, weights_only=False)
+        return {"weights": found["module"], "optimizer": found["optimizer"]}
+
+
+def assert_equal(found: Any, expected: Any, where: str = "") -> None:
+    """Compares nested plain data and tensors bit for bit."""
+    import torch
+
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected), where
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for key in expected:
+            assert_equal(found[key], expected[key], f"{where}.{key}")
+    else:
+        assert found == expected, where
+
+
+@pytest.fixture(scope="module")
+def experiment(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    folder = tmp_path_factory.mktemp("kill")
+    write_experiment(folder, tiny_model)
+    return Experiment(folder, "rollout=hf")
+
+
+@pytest.fixture(scope="module")
+def whole(experiment: Experiment) -> Experiment:
+    """The run `whole`, which was never killed."""
+    experiment.train("whole")
+    return experiment
+
+
+@pytest.mark.parametrize("phase", [p if p in FAST else pytest.param(p, marks=pytest.mark.slow) for p in PHASES])
+def test_killed_and_started_again(whole: Experiment, phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = phase.replace(" ", "_")
+    assert whole.start(run, phase, KILLED) == -signal.SIGKILL
+    assert len(whole.metrics(run)) == (KILLED + 1 if "checkpoint" in phase else KILLED)
+    asked: list[str] = []
+    submit = Stratum.submit
+    monkeypatch.setattr(Stratum, "submit", lambda self, rollout: (asked.append(self.name), submit(self, rollout))[1])
+    whole.train(run)
+    assert whole.metrics(run) == whole.metrics("whole")
+    assert_equal(whole.state(run), whole.state("whole"))
+    a_step = 2 * 2 * 4
+    done_again = 0 if phase == "checkpoint in place" else a_step
+    from_journal = {"rollout": 0}.get(phase, done_again)
+    if phase != "rollout":  # there it depends on how far the judges were
+        assert len(asked) == (STEPS - KILLED - 1) * a_step + done_again - from_journal
+    assert not list((whole.folder / run / "checkpoints").glob(".*"))
+
+
+def test_the_run_that_was_not_killed_did_learn(whole: Experiment) -> None:
+    import torch
+
+    first, *_, last = whole.metrics("whole")
+    assert first["train/grad_norm"] > 0
+    assert (first["tokens/total"], first["responses/total"]) == (first["tokens/response"], 16)
+    assert last["responses/total"] == 16 * STEPS
+    moments = whole.state("whole")["optimizer"]["state"]
+    assert any(bool(torch.count_nonzero(entry["exp_avg"])) for entry in moments.values())
