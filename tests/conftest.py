@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+import signal
 import threading
-from collections.abc import Iterator
+import time
 from pathlib import Path
+from typing import NoReturn
 
+import hypothesis
+import psutil
 import pytest
 
 from cgpo.assets import resolve_model
@@ -24,49 +29,62 @@ _ENVIRONMENT = {
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
 
+# A busy machine makes no property false, and the same code passes or fails the same examples every time.
+hypothesis.settings.register_profile("cgpo", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("cgpo")
+
 MAX_GIB = float(os.environ.get("CGPO_TEST_MAX_GIB", "12"))
-"""Resident memory of the test process and its children above which the run is ended, in GiB."""
+"""Resident memory of all test processes and their children above which the run is ended, in GiB."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _memory_bound() -> Iterator[None]:
+def pytest_configure(config: pytest.Config) -> None:
     """Ends the whole run before it takes the machine's memory.
 
-    RLIMIT_AS cannot do it: torch and vLLM reserve far more address space than they use.
+    RLIMIT_AS cannot do it: torch and vLLM reserve far more address space than they use. With `-n`, the tests run in
+    processes of pytest-xdist; the process that started them counts for all and asks them for their stacks.
     """
-    stop = threading.Event()
-    threading.Thread(target=_watch_memory, args=(stop,), daemon=True, name="memory-bound").start()
-    yield
-    stop.set()
+    stderr = os.dup(2)  # as it is now: while a test runs, pytest has put a file in its place
+    faulthandler.register(signal.SIGUSR1, file=stderr, all_threads=True)
+    if not hasattr(config, "workerinput"):
+        threading.Thread(target=_watch_memory, args=(stderr,), daemon=True, name="memory-bound").start()
 
 
-def _watch_memory(stop: threading.Event) -> None:
-    while not stop.wait(1.0):
-        used = _family_gib(os.getpid())
+def _watch_memory(stderr: int) -> None:
+    while True:
+        time.sleep(1.0)
+        used = sum(map(_gib, _family()))
         if used > MAX_GIB:
-            # Descriptor 2 itself, because pytest has replaced sys.stderr while a test runs.
             text = f"\ntests use {used:.1f} GiB, more than CGPO_TEST_MAX_GIB={MAX_GIB:g}: ended; stacks follow\n"
-            os.write(2, text.encode())
-            faulthandler.dump_traceback(file=2, all_threads=True)
-            os._exit(3)
+            os.write(stderr, text.encode())
+            _end()
 
 
-def _family_gib(pid: int) -> float:
-    """Resident memory of a process and all its descendants, in GiB. Shared pages count once per process."""
-    import psutil
+def _end() -> NoReturn:
+    """Shows where the tests are, then ends this process and its descendants."""
+    for process in [psutil.Process(), *psutil.Process().children()]:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGUSR1)  # other programs than tests end by it
+            time.sleep(0.5)  # one after the other
+    for process in _family()[1:]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    os._exit(3)
 
-    total = 0
+
+def _family() -> list[psutil.Process]:
+    """This process and all its descendants."""
+    process = psutil.Process()
+    with contextlib.suppress(psutil.Error):
+        return [process, *process.children(recursive=True)]
+    return [process]
+
+
+def _gib(process: psutil.Process) -> float:
+    """Resident memory in GiB; 0 for one that has ended. Shared pages count once per process."""
     try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        return float(process.memory_info().rss) / 2**30
     except psutil.Error:
         return 0.0
-    for member in family:
-        try:
-            total += member.memory_info().rss
-        except psutil.Error:
-            continue
-    return total / 2**30
 
 
 @pytest.fixture(scope="session")

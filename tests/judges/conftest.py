@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,25 @@ import pytest
 
 InstallPlugin = Callable[..., Path]
 
+_FEW_SEEDS = """
+import sys
+from judges.contract import checks
+checks._SEEDS_SECONDS = 0.0
+from cgpo.cli import main
+sys.exit(main())
+"""
+
 
 @pytest.fixture(autouse=True)
 def few_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract's checks in this process try no further seeds, which take 8 s a judge."""
     monkeypatch.setattr("judges.contract.checks._SEEDS_SECONDS", 0.0)
+
+
+@pytest.fixture(scope="session")
+def cgpo_with_few_seeds() -> list[str]:
+    """`cgpo` as a command in a process of its own, whose `judge check` tries no further seeds either."""
+    return [sys.executable, "-c", _FEW_SEEDS]
 
 
 @pytest.fixture

@@ -190,4 +190,5 @@ def test_affection_can_be_let_through() -> None:
 
 @given(st.text(max_size=300))
 def test_a_goodbye_is_found_after_any_text(text: str) -> None:
-    assert closing(text.replace("`", "").replace("~", "") + "\n\nGoodbye!") == "Goodbye!"
+    found = closing(text.replace("`", "").replace("~", "") + "\n\nGoodbye!")
+    assert found == "Goodbye!" or (found and found in text)  # which may say goodbye itself

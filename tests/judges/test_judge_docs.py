@@ -24,15 +24,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_commands_run(tmp_path: Path) -> None:
+def test_the_commands_run(tmp_path: Path, cgpo_with_few_seeds: list[str]) -> None:
     row = blocks("json")[0]
     (tmp_path / "rows.jsonl").write_text(row)
     (commands,) = blocks("console")
     for command in commands.splitlines():
-        words = command.removeprefix("$ cgpo judge ").split()
-        subprocess.run(
-            [sys.executable, "-m", "judges", *words], cwd=tmp_path, check=True, timeout=120, capture_output=True
-        )
+        words = command.removeprefix("$ cgpo ").split()
+        subprocess.run([*cgpo_with_few_seeds, *words], cwd=tmp_path, check=True, timeout=120, capture_output=True)
     judged = json.loads((tmp_path / "judged.jsonl").read_text())
     added = json.loads(blocks("json")[1])
     assert judged["verdicts"]["math"] == added["verdicts"]["math"]

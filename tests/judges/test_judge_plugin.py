@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "examples" / "judge_plugin"
+PROGRAM = (sys.executable, "-m", "cgpo")
 
 
 def install(source: Path, target: Path) -> None:
@@ -38,8 +40,10 @@ def here(tmp_path: Path) -> Path:
     return folder
 
 
-def cgpo(here: Path, path: Path | str, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cgpo", *arguments]
+def cgpo(
+    here: Path, path: Path | str, *arguments: str, seconds: float = 120, program: Sequence[str] = PROGRAM
+) -> subprocess.CompletedProcess[str]:
+    command = [*program, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(path)}
     return subprocess.run(
         command, cwd=here, env=environment, capture_output=True, text=True, timeout=seconds, check=False
@@ -55,8 +59,8 @@ def test_its_judges_are_listed_with_where_they_come_from(here: Path, installed: 
 
 
 @pytest.mark.parametrize("name", ["mentions", "plain_words"])
-def test_its_judges_keep_the_contract(here: Path, installed: Path, name: str) -> None:
-    done = cgpo(here, installed, "judge", "check", name)
+def test_its_judges_keep_the_contract(here: Path, installed: Path, name: str, cgpo_with_few_seeds: list[str]) -> None:
+    done = cgpo(here, installed, "judge", "check", name, program=cgpo_with_few_seeds)
     assert done.returncode == 0, done.stdout
     assert "ok     examples: 2 examples as declared" in done.stdout
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -68,9 +68,9 @@ def runtime() -> Iterator[JudgeRuntime]:
         yield running
 
 
-def scores(runtime: JudgeRuntime, llm: dict[str, Any]) -> list[float]:
+def scores(runtime: JudgeRuntime, llm: dict[str, Any], rows: Sequence[Row] = ROWS) -> list[float]:
     spec = JudgeSpec("factuality", {"llm": llm, "timeout_seconds": 120})
-    verdicts = [future.result(240) for future in [runtime.submit(spec, row) for row in ROWS]]
+    verdicts = [future.result(240) for future in [runtime.submit(spec, row) for row in rows]]
     assert all(v.score is not None and v.cost and v.cost.tokens > 50 for v in verdicts), verdicts
     return [v.score for v in verdicts if v.score is not None]
 
@@ -96,8 +96,8 @@ def test_vllm_serve_by_prompt_logprobs_has_every_spelling_exactly(
     runtime, served: ServedModel, independent: Independent
 ) -> None:
     judge = FactualityJudge(LLMSettings(model="x"))
-    found = scores(runtime, {"model": served.name, "base_url": served.url, "scoring": "prompt_logprobs"})
-    for row, score in zip(ROWS, found, strict=True):
+    found = scores(runtime, {"model": served.name, "base_url": served.url, "scoring": "prompt_logprobs"}, ROWS[:1])
+    for row, score in zip(ROWS[:1], found, strict=True):
         content = judge.questions(row)[0].messages[0]["content"]
         prefix = independent.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=True

@@ -8,7 +8,7 @@ import pytest
 
 from judges.sandbox import LocalSandbox, SandboxOptions
 
-LIMITS = {"wall_seconds": 5.0, "cpu_seconds": 2, "memory_mib": 256, "file_mib": 4, "output_kib": 64}
+LIMITS = {"wall_seconds": 3.0, "cpu_seconds": 1, "memory_mib": 256, "file_mib": 4, "output_kib": 64}
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,11 @@ PROGRAM, TESTS = "def f(x): return x + 1", ["assert f(1) == 2"]
 
 
 @contextmanager
-def serving(*arguments: str, token: str = "") -> Iterator[str]:
+def serving(
+    *arguments: str, token: str = "", program: tuple[str, ...] = ("-m", "judges.sandbox.serve")
+) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "judges.sandbox.serve", "--port", "0", "--programs", "1", *arguments],
+        [sys.executable, *program, "--port", "0", "--programs", "1", *arguments],
         env={**os.environ, "JUDGES_SANDBOX_TOKEN": token},
         stdout=subprocess.PIPE,
         text=True,
@@ -126,7 +128,7 @@ def answering(answer: Answer) -> Iterator[tuple[str, list[int]]]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}", seen
         server.shutdown()
 
@@ -179,7 +181,8 @@ def test_malformed_requests_are_refused_and_the_server_goes_on(url: str, body: b
 
 def test_slow_clients_do_not_keep_others_out() -> None:
     """More connections than are taken, none of which says more than a part of a request."""
-    with serving("--waiting", "1", token="secret") as url:
+    hasty = "import sys\nfrom judges.sandbox import serve\nserve._HEAD_SECONDS = 2.0\nsys.exit(serve.main())"
+    with serving("--waiting", "1", token="secret", program=("-c", hasty)) as url:
         host, port = url.removeprefix("http://").split(":")
         slow = [socket.create_connection((host, int(port)), timeout=30) for _ in range(100)]
         for connection in slow:
@@ -215,7 +218,7 @@ def test_waiting_for_the_server_ends_before_the_judge_is_stopped() -> None:
 
 
 def test_too_many_waiting_programs_are_sent_away() -> None:
-    slow = {"program": "import time\ntime.sleep(3)\ndef f(x): return x + 1"}
+    slow = {"program": "import time\ntime.sleep(2)\ndef f(x): return x + 1"}
     with serving("--waiting", "1") as url:
         outcomes: list[str] = []
 
