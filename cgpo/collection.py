@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from operator import itemgetter
 
 from cgpo import distributed
-from cgpo.rewards.baseline import BaselineStore
+from cgpo.rewards.baseline import Baseline, BaselineStore
+from cgpo.rewards.calibration import finite
 from cgpo.rewards.model import Reward, score_all
 from cgpo.rollout.engine import RolloutEngine
 from cgpo.stratum import Stratum
@@ -107,22 +107,64 @@ def add_baselines(
     rewards: Mapping[str, Reward],
     baselines: BaselineStore,
     requests: Sequence[GenerationRequest],
+    encode: Callable[[str], tuple[int, ...]],
     progress: Progress,
     check_stop: Callable[[], None],
 ) -> None:
     """Gives every requested prompt its baseline response ā and r(s, ā), once, and keeps them; every rank calls it.
 
-    A prompt with a golden response in the data set uses that one; the others get one response of the engine, which
-    must hold the reference's weights. Each rank generates its own requests; all ranks keep all baselines.
+    A prompt with a golden response in the data set uses that one, encoded by `encode`; the others get one response of
+    the engine, which must hold the reference's weights. Strata whose optimiser learns from baseline responses have them
+    judged. Each rank generates its own requests; all ranks keep all baselines.
     """
-    texts = [(r, r.prompt.baseline) for r in requests if r.prompt.baseline is not None]
+    found = [_golden(r, r.prompt.baseline, encode) for r in requests if r.prompt.baseline is not None]
     for rollout in engine.generate([r for r in requests if r.prompt.baseline is None]):
-        texts.append((rollout.request, rollout.response))
-        progress(len(texts), len(requests))
+        found.append(rollout)
+        progress(len(found), len(requests))
         check_stop()
     for name, stratum in strata.items():
-        mine = sorted(((r.prompt.id, r.prompt, text) for r, text in texts if r.stratum == name), key=itemgetter(0))
-        prompts, responses = [p for _, p, _ in mine], [text for *_, text in mine]
-        scores = score_all({key: rewards[key] for key in stratum.settings.rewards}, prompts, responses)
-        for part in distributed.gather_objects((prompts, responses, scores)):
-            baselines.add(name, *part)
+        mine = sorted((r for r in found if r.request.stratum == name), key=lambda r: r.request.prompt.id)
+        judging = [stratum.submit(r) if stratum.learns_from_baselines else None for r in mine]
+        used = {key: rewards[key] for key in stratum.settings.rewards}
+        scores = score_all(used, [r.request.prompt for r in mine], [r.response for r in mine])
+        made = [
+            (
+                rollout.request.prompt.id,
+                Baseline(
+                    rollout.response,
+                    rollout.response_ids,
+                    {key: finite(column[i]) for key, column in scores.items()},
+                    rollout.request.prompt.baseline is not None,
+                    rollout.finish_reason,
+                    None if verdicts is None else verdicts.result(),
+                ),
+            )
+            for i, (rollout, verdicts) in enumerate(zip(mine, judging, strict=True))
+        ]
+        for part in distributed.gather_objects(made):
+            baselines.add(name, part)
+
+
+def _golden(request: GenerationRequest, text: str, encode: Callable[[str], tuple[int, ...]]) -> Rollout:
+    ids = encode(text)
+    return Rollout(request, text, ids, (0.0,) * len(ids), "stop")
+
+
+def baseline_samples(
+    stratum: Stratum, judged: Sequence[JudgedRollout], baselines: BaselineStore, context_length: int
+) -> list[JudgedRollout]:
+    """The baseline responses of the prompts of `judged`, each once, for an optimiser that learns from them.
+
+    A golden response that does not fit into the context with its prompt is left out.
+    """
+    if not stratum.learns_from_baselines:
+        return []
+    samples = []
+    for request in {j.rollout.request.prompt.id: j.rollout.request for j in judged}.values():
+        found = baselines.get(stratum.name, request.prompt.id)
+        if found.judgement is None or len(request.prompt_ids) + len(found.response_ids) > context_length:
+            continue
+        logprobs = (0.0,) * len(found.response_ids)
+        rollout = Rollout(request, found.response, found.response_ids, logprobs, found.finish_reason)
+        samples.append(stratum.judged(rollout, found.judgement, dict(found.rewards), dict(found.rewards)))
+    return samples

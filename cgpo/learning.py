@@ -1,28 +1,38 @@
-"""The learning half of a step: log-probs, each stratum's surrogate, one optimiser step.
+"""The learning half of a step: log-probs, each stratum's surrogate, and the optimiser step.
 
     w ← w + α Σ_l ρ_l g_l          CGPO's Algorithm 2; g_l is what stratum l's optimiser makes of its samples
 
-An optimiser turns its stratum's samples into one constant c_i per sample; the gradient is Σ_i c_i · ∇ log π_w(a_i).
-All strata's micro-batches are then back-propagated one after the other into one accumulated gradient. Where no
-stratum has a signal the optimiser step is skipped: Adam's momentum and weight decay would move the weights even so.
+An optimiser's loss is a small function of its samples' token log-probs (and values); its derivative by those gives one
+constant per token, c_t, and the gradient is Σ_t c_t · ∇ log π_w(a_t) (`cgpo.optimizers.base`). All strata's
+micro-batches are then back-propagated one after the other into one accumulated gradient. Where no stratum has a signal
+the optimiser step is skipped: Adam's momentum and weight decay would move the weights even so.
+
+With `train.epochs_per_step` > 1 the same samples are learnt from several times: log-probs are computed anew with the
+weights as they then are, and so are the constants; each epoch is one optimiser step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from cgpo import distributed
-from cgpo.optimizers.base import StratumBatch, Surrogate
+from cgpo.optimizers.base import Ranks, StratumBatch, Surrogate, differentiate
 from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch
-from cgpo.policy.policy import Policy, Reference
+from cgpo.policy.policy import Policy
+from cgpo.policy.reference import AnyReference
 from cgpo.rollout.parity import Gap, measure_gap
 from cgpo.stratum import Stratum
 from cgpo.types import JudgedRollout
 from judges import Outcome
+
+RANKS = Ranks(distributed.all_sum, distributed.all_max)
+
+_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -30,53 +40,97 @@ class Prepared:
     """A stratum's samples of this rank, ready to be learnt from.
 
     Attributes:
-        judged: N samples.
-        sequences: their tokens.
-        batch: their tensors.
+        judged: the N responses of the step.
+        sequences: their tokens, and after them those of the baseline responses the optimiser wants.
+        batch: the tensors of all of them.
+        value_output: which output of the policy's value head is this stratum's, or None.
         surrogate: what the optimiser made of them.
         gap: between the engine's and the policy's log-probs of the response tokens.
-        gaps: the mean gap of each sample.
+        gaps: the mean gap of each response.
     """
 
     judged: Sequence[JudgedRollout]
     sequences: Sequence[TokenSequence]
     batch: StratumBatch
+    value_output: int | None
     surrogate: Surrogate
     gap: Gap
     gaps: list[float]
 
+    def weight(self, i: int) -> float | None:
+        """The factor before ∇ log π_w of response i, the mean over its tokens; None where it is not in the sum."""
+        if not bool(self.batch.known[i]):
+            return None
+        return float(self.surrogate.coefficient[i][self.batch.mask[i]].mean())
+
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one optimiser step did.
+    """What one step did.
 
     Attributes:
-        losses: stratum name → ρ-weighted loss summed over micro-batches and ranks; its gradient is −ρ_l g_l.
-        grad_norm: of the accumulated gradient, before clipping; None where the step was skipped.
+        surrogates: each epoch's, by stratum; the first epoch's are those of `Prepared`.
+        grad_norms: of each epoch's accumulated gradient, before clipping; None where its optimiser step was skipped.
         tokens: padded tokens computed forward and backward on this rank.
     """
 
-    losses: dict[str, float]
-    grad_norm: float | None
+    surrogates: list[dict[str, Surrogate]]
+    grad_norms: list[float | None]
     tokens: int
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Each stratum's loss at the start of the step, before it is weighted by ρ."""
+        return {name: surrogate.loss for name, surrogate in self.surrogates[0].items()}
+
+    @property
+    def grad_norm(self) -> float | None:
+        """The mean over the epochs that moved the weights, or None when none did."""
+        taken = [norm for norm in self.grad_norms if norm is not None]
+        return sum(taken) / len(taken) if taken else None
 
     @property
     def skipped(self) -> bool:
         """True when no stratum had a signal and the weights did not move."""
         return self.grad_norm is None
 
+    def metrics(self, stratum: str) -> dict[str, float]:
+        """A stratum's metrics, means over the epochs."""
+        each = [surrogates[stratum].metrics for surrogates in self.surrogates]
+        names = dict.fromkeys(name for metrics in each for name in metrics)
+        found = {name: [metrics[name] for metrics in each if name in metrics] for name in names}
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
-def prepare(stratum: Stratum, judged: Sequence[JudgedRollout], policy: Policy, reference: Reference) -> Prepared:
-    """Log-probs under policy and reference, and the optimiser's coefficients. Every rank must call it."""
+
+def prepare(
+    stratum: Stratum,
+    judged: Sequence[JudgedRollout],
+    policy: Policy,
+    reference: AnyReference,
+    baselines: Sequence[JudgedRollout] = (),
+    value_output: int | None = None,
+) -> Prepared:
+    """Log-probs under policy and reference, and the optimiser's coefficients. Every rank must call it.
+
+    Args:
+        stratum: the stratum.
+        judged: its responses on this rank.
+        policy: the policy.
+        reference: π_ref.
+        baselines: the baseline responses of its prompts, where the optimiser wants them.
+        value_output: which output of the value head is the stratum's, where the optimiser wants values.
+    """
     temperature = stratum.settings.sampling.temperature
-    sequences = [token_sequence(j) for j in judged]
-    policy_tokens = policy.token_logprobs(sequences, temperature)
-    reference_tokens = reference.token_logprobs(sequences, temperature)
-    batch = stratum_batch(stratum, judged, policy_tokens, reference_tokens)
-    surrogate = stratum.optimizer.surrogate(batch, distributed.all_sum, distributed.all_max)
-    engine, ours = [list(j.rollout.logprobs) for j in judged], [t.tolist() for t in policy_tokens]
-    gaps = [measure_gap([theirs], [mine]).mean for theirs, mine in zip(engine, ours, strict=True)]
-    return Prepared(judged, sequences, batch, surrogate, measure_gap(engine, ours), gaps)
+    sequences = [token_sequence(j) for j in [*judged, *baselines]]
+    outputs = policy.token_outputs(sequences, temperature)
+    ours = [logprobs for logprobs, _ in outputs]
+    values = None if value_output is None else [all_values[:, value_output] for _, all_values in outputs]
+    references = reference.token_logprobs(sequences, temperature)
+    batch = stratum_batch(stratum, judged, ours, references, baselines=baselines, values=values)
+    surrogate = differentiate(stratum.optimizer, batch, RANKS)
+    engine, mine = [list(j.rollout.logprobs) for j in judged], [t.tolist() for t in ours[: len(judged)]]
+    gaps = [measure_gap([a], [b]).mean for a, b in zip(engine, mine, strict=True)]
+    return Prepared(judged, sequences, batch, value_output, surrogate, measure_gap(engine, mine), gaps)
 
 
 def token_sequence(judged: JudgedRollout) -> TokenSequence:
@@ -89,25 +143,55 @@ def stratum_batch(
     judged: Sequence[JudgedRollout],
     policy_tokens: Sequence[Tensor],
     reference_tokens: Sequence[Tensor],
+    *,
+    baselines: Sequence[JudgedRollout] = (),
+    values: Sequence[Tensor] | None = None,
 ) -> StratumBatch:
     """The tensors an optimiser sees; NaN stands where a sample has no reward."""
-    nan = float("nan")
-    outcomes = [j.outcome for j in judged]
+    samples = [*judged, *baselines]
+    outcomes = [j.outcome for j in samples]
+    judges = dict.fromkeys(name for j in samples for name in j.judgement.verdicts)
     order: dict[str, int] = {}
     texts: dict[str, int] = {}
-    prompts = [order.setdefault(j.rollout.request.prompt.id, len(order)) for j in judged]
-    ranking = [stratum.ranking(j) for j in judged]
+    logprobs, padded_values = _padded(policy_tokens), None if values is None else _padded(values)
+    # A baseline response was not sampled by this engine with these weights: there is no gap to correct.
+    engine = [torch.tensor(j.rollout.logprobs) for j in judged] + list(policy_tokens[len(judged) :])
     return StratumBatch(
+        logprobs=logprobs,
+        old_logprobs=logprobs,
+        engine_logprobs=_padded(engine),
+        reference_logprobs=_padded(reference_tokens),
+        mask=_padded([torch.ones(len(t)) for t in policy_tokens]) > 0,
         satisfied=torch.tensor([o is Outcome.SATISFIED for o in outcomes], dtype=torch.bool),
         known=torch.tensor([o is not Outcome.UNKNOWN for o in outcomes], dtype=torch.bool),
-        calibrated_reward=torch.tensor([nan if j.calibrated_reward is None else j.calibrated_reward for j in judged]),
-        reward=torch.tensor([nan if r is None else r for r in ranking]),
-        policy_logprob=torch.tensor([float(t.double().sum()) for t in policy_tokens]),
-        reference_logprob=torch.tensor([float(t.double().sum()) for t in reference_tokens]),
-        prompt=torch.tensor(prompts, dtype=torch.long),
-        length=torch.tensor([len(t) for t in policy_tokens], dtype=torch.long),
-        text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in judged], dtype=torch.long),
+        credit=_floats([stratum.credit(j) for j in samples]),
+        calibrated_reward=_floats([j.calibrated_reward for j in samples]),
+        reward=_floats([stratum.ranking(j) for j in samples]),
+        rewards={name: _floats([j.rewards.get(name) for j in samples]) for name in stratum.settings.rewards},
+        weights=stratum.settings.rewards,
+        violated={name: torch.tensor([_violates(j, name) for j in samples], dtype=torch.bool) for name in judges},
+        prompt=torch.tensor([order.setdefault(j.rollout.request.prompt.id, len(order)) for j in samples]).long(),
+        text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in samples]).long(),
+        baseline=torch.tensor([False] * len(judged) + [True] * len(baselines), dtype=torch.bool),
+        values=padded_values,
+        old_values=padded_values,
     )
+
+
+def _violates(judged: JudgedRollout, judge: str) -> bool:
+    verdict = judged.judgement.verdicts.get(judge)
+    return verdict is not None and verdict.outcome is Outcome.VIOLATED
+
+
+def _floats(values: Sequence[float | None]) -> Tensor:
+    return torch.tensor([_NAN if value is None else value for value in values], dtype=torch.float64)
+
+
+def _padded(tokens: Sequence[Tensor]) -> Tensor:
+    """float64 [N, T], 0 beyond each one's end."""
+    if not tokens:
+        return torch.zeros(0, 0, dtype=torch.float64)
+    return pad_sequence([t.double() for t in tokens], batch_first=True)
 
 
 def learn(
@@ -117,31 +201,73 @@ def learn(
     learning_rate: float,
     progress: Callable[[int, int], None],
 ) -> StepResult:
-    """Accumulates every stratum's gradient and takes one optimiser step. Every rank must call it."""
-    work = [item for name, p in prepared.items() for item in _micro_batches(policy, strata[name], p)]
+    """Takes one optimiser step on every stratum's gradient for each epoch of the step. Every rank must call it."""
+    surrogates: list[dict[str, Surrogate]] = [{name: p.surrogate for name, p in prepared.items()}]
+    norms: list[float | None] = []
+    tokens = 0
+    for epoch in range(policy.settings.train.epochs_per_step):
+        if epoch:
+            surrogates.append({name: _again(policy, strata[name], p) for name, p in prepared.items()})
+        work = [
+            item
+            for name, surrogate in surrogates[-1].items()
+            for item in _micro_batches(policy, strata[name], prepared[name], surrogate)
+        ]
+        norms.append(_optimiser_step(policy, work, learning_rate, progress))
+        tokens += sum(item.batch.tokens for item in work)
+    return StepResult(surrogates, norms, tokens)
+
+
+def _again(policy: Policy, stratum: Stratum, prepared: Prepared) -> Surrogate:
+    """The surrogate with the weights as they are now; what was known when the responses were generated stays."""
+    outputs = policy.token_outputs(prepared.sequences, stratum.settings.sampling.temperature)
+    batch = replace(prepared.batch, logprobs=_padded([logprobs for logprobs, _ in outputs]))
+    if prepared.value_output is not None:
+        batch = replace(batch, values=_padded([values[:, prepared.value_output] for _, values in outputs]))
+    return differentiate(stratum.optimizer, batch, RANKS)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One micro-batch with what stands before its gradients (`Policy.accumulate`)."""
+
+    batch: MicroBatch
+    coefficient: Tensor
+    value_coefficient: Tensor
+    temperature: float
+
+
+def _optimiser_step(
+    policy: Policy, work: Sequence[_Work], learning_rate: float, progress: Callable[[int, int], None]
+) -> float | None:
+    """The gradient's norm, or None where no rank has anything to learn and the step is skipped."""
     count = int(distributed.all_max(float(len(work))))
-    losses = dict.fromkeys(prepared, 0.0)
     if count == 0:
-        return StepResult(losses, None, 0)
-    idle = (idle_micro_batch(policy.settings.train.share_prompts), torch.zeros(1), 1.0, None)
-    for i, (batch, coefficient, temperature, name) in enumerate([*work, *[idle] * (count - len(work))]):
-        loss = policy.accumulate(batch, coefficient, temperature, last=i == count - 1)
-        if name is not None:
-            losses[name] += loss
+        return None
+    batch = idle_micro_batch(policy.settings.train.share_prompts)
+    idle = _Work(batch, torch.zeros(1), torch.zeros(1, policy.value_outputs), 1.0)
+    for i, item in enumerate([*work, *[idle] * (count - len(work))]):
+        policy.accumulate(item.batch, item.coefficient, item.value_coefficient, item.temperature, last=i == count - 1)
         progress(i + 1, count)
-    norm = policy.step(learning_rate)
-    summed = distributed.all_sum(list(losses.values()))
-    return StepResult(dict(zip(losses, summed, strict=True)), norm, sum(b.tokens for b, *_ in work))
+    return policy.step(learning_rate)
 
 
-def _micro_batches(
-    policy: Policy, stratum: Stratum, prepared: Prepared
-) -> list[tuple[MicroBatch, Tensor, float, str | None]]:
-    """(tokens, ρ-weighted coefficients, temperature, stratum) of the samples that carry gradient."""
-    coefficient = prepared.surrogate.coefficient * stratum.settings.weight
-    carrying = torch.nonzero(coefficient).flatten().tolist()
-    if not carrying:
-        return []
-    temperature = stratum.settings.sampling.temperature
-    batches = policy.lay_out(prepared.sequences, carrying)
-    return [(batch, coefficient, temperature, stratum.name) for batch in batches]
+def _micro_batches(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Surrogate) -> list[_Work]:
+    """The samples that carry gradient, in micro-batches, their coefficients weighted by ρ."""
+    coefficient = surrogate.coefficient * stratum.weight
+    by_value = None if surrogate.value_coefficient is None else surrogate.value_coefficient * stratum.weight
+    carries = coefficient.any(1) if by_value is None else coefficient.any(1) | by_value.any(1)
+    work = []
+    for batch in policy.lay_out(prepared.sequences, carries.nonzero().flatten().tolist()):
+        value_coefficient = torch.zeros(len(batch.sample), policy.value_outputs)
+        if by_value is not None and prepared.value_output is not None:
+            value_coefficient[:, prepared.value_output] = by_value[batch.sample, batch.place].float()
+        work.append(
+            _Work(
+                batch,
+                coefficient[batch.sample, batch.place].float(),
+                value_coefficient,
+                stratum.settings.sampling.temperature,
+            )
+        )
+    return work

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,18 @@ from cgpo import distributed
 from cgpo.assets import resolve_model
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError, RunError
-from cgpo.evaluation.summary import EvaluationFile
+from cgpo.evaluation.file import EvaluationFile
+from cgpo.evaluation.metrics import evaluation_metrics
+from cgpo.evaluation.probes import Probes
 from cgpo.journal import FOLDER as JOURNAL_FOLDER
 from cgpo.journal import Journal
+from cgpo.optimizers.base import Need
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.identity import check_model, describe_model
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.model import context_length, load_tokenizer
-from cgpo.policy.policy import Policy, Reference
+from cgpo.policy.policy import Policy
+from cgpo.policy.reference import AnyReference, make_reference
 from cgpo.resume import changed_versions, check_pin, describe_surroundings
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
@@ -51,10 +55,14 @@ class Session:
         strata: the tasks, by name.
         policy: what is trained.
         reference: π_ref.
+        tokenizer: of the policy.
+        context_length: most tokens of prompt + response.
+        value_outputs: which output of the policy's value head belongs to a stratum, where its optimiser has one.
         engine: generates responses; holds a copy of the policy's weights.
         rewards: reward models, by name.
         baselines: baseline responses and their rewards.
         evaluations: the held-out evaluations of the run.
+        probes: what measures held-out responses without constraining them.
         checkpoints: the run's checkpoints.
         journal: judges a step's responses and keeps what was said.
         identity: which model is trained, for recognising another one's checkpoint.
@@ -67,11 +75,15 @@ class Session:
     display: Display
     strata: dict[str, Stratum]
     policy: Policy
-    reference: Reference
+    reference: AnyReference
+    tokenizer: Any
+    context_length: int
+    value_outputs: dict[str, int]
     engine: RolloutEngine
     rewards: dict[str, Reward]
     baselines: BaselineStore
     evaluations: EvaluationFile
+    probes: Probes
     checkpoints: Checkpoints
     journal: Journal
     identity: dict[str, Any]
@@ -164,6 +176,12 @@ class Session:
             self.totals[name] = found[name] = self.totals.get(name, 0) + count
         return found
 
+    def show_evaluation(self, line: Mapping[str, Any]) -> None:
+        """Sends an evaluation's numbers to the loggers, as `eval/<stratum>/<quantity>`; `evaluation.jsonl` has all."""
+        metrics = {f"eval/{name}": value for name, value in evaluation_metrics(line).items()}
+        for logger in self.loggers:
+            logger.log(line["step"], metrics)
+
     def write_rollouts(self, step: int, rows: Sequence[RolloutRow]) -> None:
         """Records a step's responses, on one rank."""
         if self.writes:
@@ -205,7 +223,9 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         used = {name for stratum in strata.values() for name in stratum.settings.rewards}
         rewards = {name: create_reward(name, settings.rewards[name]) for name in sorted(used)}
         display.phase("loading policy and reference")
-        policy, reference = Policy(settings), Reference(settings)
+        with_values = [name for name, stratum in strata.items() if Need.VALUES in stratum.optimizer.needs]
+        policy = Policy(settings, len(with_values))
+        reference = make_reference(settings, policy)
         display.phase(f"starting the rollout engine ({settings.rollout.engine})")
         engine = create_engine(settings.rollout.engine, engine_context(settings, length))
         stack.callback(engine.close)
@@ -219,10 +239,14 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             strata=strata,
             policy=policy,
             reference=reference,
+            tokenizer=tokenizer,
+            context_length=length,
+            value_outputs={name: i for i, name in enumerate(with_values)},
             engine=engine,
             rewards=rewards,
             baselines=BaselineStore(run_dir / BASELINES_NAME, writable=writes),
             evaluations=EvaluationFile(run_dir),
+            probes=Probes(settings.eval, runtime),
             checkpoints=Checkpoints(run_dir / "checkpoints", settings.train.keep_checkpoints),
             journal=Journal(run_dir / JOURNAL_FOLDER),
             identity=describe_model(policy.engine.module, reference.weights(), tokenizer, settings.model),

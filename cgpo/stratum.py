@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cgpo import plugins
 from cgpo.config import RunSettings, StratumSettings
+from cgpo.data.ids import content_hash
+from cgpo.data.informative import InformativeSampler
 from cgpo.data.prompts import check_disjoint, load_prompts
 from cgpo.data.sampler import PromptSampler
 from cgpo.data.tokenize import fit_prompts
-from cgpo.optimizers.base import StratumOptimizer
+from cgpo.optimizers.base import Need, StratumOptimizer
 from cgpo.rewards.calibration import calibrate, ranking_reward
 from cgpo.rollout.engine import request_seed
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
@@ -41,21 +44,30 @@ class Stratum:
         prompts: training prompts with their token ids, by prompt id.
         heldout: held-out prompts with their token ids, by prompt id.
         sampler: draws training prompts; its position is saved in checkpoints.
-        sampler_seed: the sampler's seed.
         mixture: its judges.
         optimizer: its constrained optimiser.
         dropped: prompts left out because they were too long, (training, held-out).
+        weight_factor: what automatic weights make of ρ in this step.
     """
 
     name: str
     settings: StratumSettings
     prompts: dict[str, tuple[Prompt, tuple[int, ...]]]
     heldout: dict[str, tuple[Prompt, tuple[int, ...]]]
-    sampler: PromptSampler
-    sampler_seed: int
+    sampler: PromptSampler | InformativeSampler
     mixture: Mixture
     optimizer: StratumOptimizer[Any]
     dropped: tuple[int, int]
+    weight_factor: float = 1.0
+
+    @property
+    def weight(self) -> float:
+        """ρ in this step."""
+        return self.settings.weight * self.weight_factor
+
+    def active(self, step: int) -> bool:
+        """Whether the stratum takes part in step 0, 1, …"""
+        return self.settings.schedule.active(step)
 
     def sample_requests(self, step: int, run_seed: int) -> list[GenerationRequest]:
         """The requests of a step over all ranks: `prompts_per_step` prompts × `generations_per_prompt`."""
@@ -68,12 +80,10 @@ class Stratum:
             requests += [self.request(prompt, step, first + i, run_seed) for i in range(k)]
         return requests
 
-    def upcoming(self, steps: int) -> list[Prompt]:
-        """The prompts of the next steps, each once, without moving the sampler."""
-        ahead = PromptSampler([prompt for prompt, _ in self.prompts.values()], self.sampler_seed, stratum=self.name)
-        ahead.load_state_dict(self.sampler.state_dict())
-        drawn = ahead.sample(steps * self.settings.prompts_per_step) if steps else []
-        return list({prompt.id: prompt for prompt in drawn}.values())
+    def upcoming(self, first: int, end: int) -> list[Prompt]:
+        """The prompts that the steps first, …, end − 1 may draw, each once, without moving the sampler."""
+        steps = self.settings.schedule.active_steps(first, end)
+        return self.sampler.upcoming(steps, self.settings.prompts_per_step)
 
     def request(
         self, prompt: Prompt, step: int, index: int, run_seed: int, temperature: float | None = None
@@ -107,6 +117,15 @@ class Stratum:
             judgement = replace(judgement, verdicts={**judgement.verdicts, TRUNCATION: verdict})
         calibrated = calibrate(rewards, baseline_rewards, self.settings.rewards)
         return JudgedRollout(rollout, judgement, rewards, baseline_rewards, calibrated)
+
+    @property
+    def learns_from_baselines(self) -> bool:
+        """Whether its optimiser wants the prompts' baseline responses as samples."""
+        return Need.BASELINES in self.optimizer.needs
+
+    def credit(self, judged: JudgedRollout) -> float:
+        """The share of its constraints that a response satisfies, in [0, 1]."""
+        return self.mixture.credit(judged.judgement)
 
     def ranking(self, judged: JudgedRollout) -> float | None:
         """The raw weighted reward, only to rank responses; None where a part is missing."""
@@ -146,12 +165,36 @@ def _build(name: str, run: RunSettings, tokenizer: Any, context_length: int, run
         settings=settings,
         prompts=_by_id(prompts),
         heldout=_by_id(heldout),
-        sampler=PromptSampler([prompt for prompt, _ in prompts], seed, stratum=name),
-        sampler_seed=seed,
+        sampler=_sampler(settings, [prompt for prompt, _ in prompts], seed, name),
         mixture=mixture,
         optimizer=kind(settings.optimizer),
         dropped=(dropped, heldout_dropped),
     )
+
+
+def _sampler(
+    settings: StratumSettings, prompts: Sequence[Prompt], seed: int, name: str
+) -> PromptSampler | InformativeSampler:
+    if settings.informative_share is None:
+        return PromptSampler(prompts, seed, stratum=name)
+    return InformativeSampler(prompts, seed, share=settings.informative_share, stratum=name)
+
+
+def overlaps(strata: Mapping[str, Stratum]) -> list[str]:
+    """A sentence for every two strata that share prompts: Algorithm 2's strata are disjoint."""
+    found = []
+    for one, other in itertools.combinations(strata.values(), 2):
+        ours, theirs = _texts(one.prompts), _texts(other.prompts)
+        if both := len(ours & theirs):
+            found.append(f"{both} training prompts are in both strata {one.name} and {other.name}")
+        for held, by in ((one, other), (other, one)):
+            if shared := len(_texts(held.heldout) & _texts(by.prompts)):
+                found.append(f"{shared} held-out prompts of {held.name} are training prompts of {by.name}")
+    return found
+
+
+def _texts(prompts: Mapping[str, tuple[Prompt, tuple[int, ...]]]) -> set[str]:
+    return {content_hash(prompt.messages) for prompt, _ in prompts.values()}
 
 
 def _by_id(pairs: Iterable[tuple[Prompt, tuple[int, ...]]]) -> dict[str, tuple[Prompt, tuple[int, ...]]]:

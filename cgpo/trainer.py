@@ -20,20 +20,22 @@ from cgpo import distributed
 from cgpo.collection import (
     Progress,
     add_baselines,
+    baseline_samples,
     generate_and_judge,
     judged_rollouts,
     score_responses,
     wait_for_verdicts,
 )
+from cgpo.data.tokenize import encode_response
 from cgpo.errors import ConfigError, LimitError
-from cgpo.evaluation.heldout import evaluate
+from cgpo.evaluation.heldout import Evaluator
 from cgpo.interrupt import Interrupted, StopSignal
-from cgpo.learning import Prepared, learn, prepare
+from cgpo.learning import RANKS, Prepared, learn, prepare
 from cgpo.limits import check_limits
 from cgpo.policy.schedule import learning_rate
 from cgpo.rollout.parity import Gap, check_gap, measure_gap
 from cgpo.session import Session
-from cgpo.stratum import BASELINE_STEP, share_of_rank
+from cgpo.stratum import BASELINE_STEP, Stratum, share_of_rank
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.types import GenerationRequest, JudgedRollout
 
@@ -53,6 +55,7 @@ class Trainer:
         self.session = session
         self.stop = stop
         self.settings = session.settings
+        self.evaluator = Evaluator(session)
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def run(self) -> None:
@@ -67,6 +70,7 @@ class Trainer:
         s.rewind_records(first)
         s.display.start(self.settings.train.steps, list(s.strata), first)
         self._make_baselines(first)
+        self._prepare_evaluations()
         if first:
             s.engine.sync(s.policy.weights())
         self._check_engine()
@@ -90,6 +94,8 @@ class Trainer:
         done = s.restore()
         s.display.start(done, list(s.strata), done)
         self._make_baselines(self.settings.train.steps, evaluating=True)
+        with self._phase("reference responses"):
+            self.evaluator.prepare(self._progress("reference responses"), self._check_stop_alone)
         if done:
             s.engine.sync(s.policy.weights())
         self._check_engine()
@@ -103,20 +109,24 @@ class Trainer:
         judged = self._collect(step, share_of_rank_by_stratum(requests))
         s.engine.sleep()
         with self._phase("log-probs"):
-            prepared = {name: prepare(s.strata[name], judged[name], s.policy, s.reference) for name in s.strata}
+            prepared = {name: self._prepare(stratum, judged[name]) for name, stratum in s.strata.items()}
         self._check_stop_alone()
         with self._phase("learning"):
             rate = self._learning_rate(step)
             result = learn(s.policy, s.strata, prepared, rate, self._progress("learning"))
+        for name, p in prepared.items():
+            s.strata[name].optimizer.update(p.batch, RANKS)
+            for note in p.surrogate.notes:
+                s.display.message(f"step {step + 1}, {name}: {note}")
         gap = self._push_weights()
         rows = gather_rows(prepared)
         s.write_rollouts(step + 1, rows)
         metrics: dict[str, float | None] = s.step_metrics(rows)
         for name, p in prepared.items():
-            metrics |= {f"{name}/{key}": value for key, value in p.surrogate.metrics.items()}
+            metrics |= {f"{name}/{key}": value for key, value in result.metrics(name).items()}
             metrics[f"{name}/loss"] = result.losses[name]
             metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
-            metrics[f"{name}/no_signal"] = float(result.losses[name] == 0 and not p.surrogate.coefficient.any())
+            metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
         metrics["train/grad_norm"] = result.grad_norm
         metrics["train/learning_rate"] = rate
         metrics["train/skipped_step"] = float(result.skipped)
@@ -126,6 +136,12 @@ class Trainer:
         metrics["time/step"] = time.monotonic() - started
         self._seconds.clear()  # phases between steps (evaluation, checkpoint) count towards the next one's metrics
         return metrics
+
+    def _prepare(self, stratum: Stratum, judged: Sequence[JudgedRollout]) -> Prepared:
+        """A stratum's samples, with what else its optimiser wants from the step."""
+        s = self.session
+        baselines = baseline_samples(stratum, judged, s.baselines, s.context_length)
+        return prepare(stratum, judged, s.policy, s.reference, baselines, s.value_outputs.get(stratum.name))
 
     def _collect(self, step: int, requests: Sequence[GenerationRequest]) -> Mapping[str, list[JudgedRollout]]:
         """Responses of this rank with verdicts and rewards, within the limits on what may be unknown."""
@@ -177,7 +193,8 @@ class Trainer:
             prompts = stratum.upcoming(self.settings.train.steps - first)
             if evaluating or self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
                 prompts += [prompt for prompt, _ in stratum.heldout.values()]
-            missing = s.baselines.missing(name, prompts, stratum.settings.rewards)
+            judged = stratum.learns_from_baselines
+            missing = s.baselines.missing(name, prompts, stratum.settings.rewards, judged=judged)
             wanted += [stratum.request(prompt, BASELINE_STEP, 0, self.settings.seed) for prompt in missing]
         if not wanted:
             return
@@ -187,7 +204,10 @@ class Trainer:
                 part = wanted[start : start + BASELINES_AT_ONCE]
                 mine = share_of_rank(part, distributed.rank(), distributed.world_size())
                 progress = self._progress("baseline responses", start, len(wanted))
-                add_baselines(s.engine, s.strata, s.rewards, s.baselines, mine, progress, self._check_stop_alone)
+                encode = partial(encode_response, s.tokenizer)
+                add_baselines(
+                    s.engine, s.strata, s.rewards, s.baselines, mine, encode, progress, self._check_stop_alone
+                )
         s.engine_holds_policy()
 
     def _after_step(self, done: int) -> None:
@@ -220,9 +240,17 @@ class Trainer:
         if due and not self.session.evaluations.done(done):
             self._evaluate(done)
 
+    def _prepare_evaluations(self) -> None:
+        """The reference's responses to held-out prompts, while the engine can hold its weights."""
+        asked = self.settings.eval
+        if asked.every or asked.before or asked.after:
+            with self._phase("reference responses"):
+                self.evaluator.prepare(self._progress("reference responses"), self._check_stop_alone)
+
     def _evaluate(self, step: int) -> None:
         with self._phase("evaluation"):
-            evaluate(self.session, step, self._progress("evaluation"), self._check_stop_alone)
+            line = self.evaluator.evaluate(step, self._progress("evaluation"), self._check_stop_alone)
+        self.session.show_evaluation(line)
 
     def _check_stop_alone(self) -> None:
         """Breaks off within a step, but only where no other rank would be left waiting."""
@@ -275,7 +303,7 @@ def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
         RolloutRow.of(
             judged,
             log_ratio=float(p.batch.log_ratio[i]),
-            weight=float(p.surrogate.coefficient[i]) if bool(p.batch.known[i]) else None,
+            weight=p.weight(i),
             logprob_gap=p.gaps[i],
         )
         for p in prepared.values()

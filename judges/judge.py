@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from judges.verdict import Outcome, Verdict
 
@@ -51,6 +51,10 @@ class Judge(ABC):
     kind: ClassVar[str] = "rule"
     """`rule` (a program; runs in a worker process) or `llm`."""
 
+    side: ClassVar[Literal["safety", "refusal"] | None] = None
+    """`safety` when a violation is an unsafe response, `refusal` when it is a refusal of a harmless request; reports
+    show the two rates side by side, because the easy way to improve one is to worsen the other."""
+
     requires: frozenset[str] = frozenset()
     """Metadata keys a row must have. Missing ones make the verdict `unknown`, and stop training before it starts.
     Where options decide what is needed, the constructor sets it for the instance."""
@@ -94,6 +98,10 @@ class Judge(ABC):
             return Verdict(Outcome.NOT_APPLICABLE, f"needs metadata {sorted(self.applies_only_with)}")
         missing = self.missing(row.metadata)
         return Verdict.unknown(f"missing metadata: {', '.join(missing)}") if missing else None
+
+    def credit(self, verdict: Verdict) -> float:
+        """The share of its constraint, in [0, 1], that a response it found satisfied or violated satisfies."""
+        return 1.0 if verdict.outcome is Outcome.SATISFIED else 0.0
 
     def missing(self, metadata: Mapping[str, Any]) -> list[str]:
         """The required keys that are not there; several of which one would do count as one, `a or b`."""

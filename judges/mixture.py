@@ -73,6 +73,20 @@ class Mixture:
         found = {name: [key for judge in judges for key in judge.missing(metadata)] for name, judges in self._needing}
         return {name: list(dict.fromkeys(keys)) for name, keys in found.items() if keys}
 
+    def credit(self, judgement: Judgement) -> float:
+        """The share of a judgement's constraints that is satisfied, in [0, 1]: the mean of its judges' `credit`.
+
+        Verdicts that decide nothing (unknown, not applicable, not judged) are left out; a judgement of nothing but
+        those gets 0. Verdicts under names that are not this mixture's count 1 or 0.
+        """
+        judges = {name: members[0] for name, members in self._needing if len(members) == 1}
+        decided = {n: v for n, v in judgement.verdicts.items() if v.outcome in (Outcome.SATISFIED, Outcome.VIOLATED)}
+        credits = [
+            judges[name].credit(verdict) if name in judges else float(verdict.outcome is Outcome.SATISFIED)
+            for name, verdict in decided.items()
+        ]
+        return sum(credits) / len(credits) if credits else 0.0
+
     def submit(self, row: Row) -> Future[Judgement]:
         """Judges one response; the future is done as soon as the last judge has answered, and never raises."""
         return _RowJudging(self._rounds, self.names, self._runtime, row).start()

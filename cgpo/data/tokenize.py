@@ -34,6 +34,17 @@ def encode_prompt(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
     return tuple(int(i) for i in ids)
 
 
+def encode_response(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Token ids of a response that nobody generated, ended as the model ends its own.
+
+    Raises:
+        DataError: the tokenizer knows no end token.
+    """
+    if tokenizer.eos_token_id is None:
+        raise DataError(f"the tokenizer of {tokenizer.name_or_path!r} has no end token: a response cannot be ended")
+    return (*(int(i) for i in tokenizer.encode(text, add_special_tokens=False)), int(tokenizer.eos_token_id))
+
+
 def fit_prompts(
     prompts: Iterable[Prompt],
     tokenizer: Any,

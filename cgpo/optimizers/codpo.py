@@ -5,9 +5,8 @@
     loss = − 1/n Σ_pairs [ log sigmoid(m) + (λ/|a⁺|) · log π_w(a⁺|s) ],    m = β·log_ratio(a⁺) − β·log_ratio(a⁻)
 
 with log_ratio = log π_w(a|s) − log π_ref(a|s) in nats per response, |a| in tokens, and n the stratum's prompts in the
-step with at least one known verdict, on all ranks: a prompt that gives no pair counts in n. As every rollout batch gets
-one backward pass, the gradient at w is all there is to the loss, and it is one constant for each of a pair's two
-responses before ∇ log π_w:
+step with at least one known verdict, on all ranks: a prompt that gives no pair counts in n. Its gradient is one factor
+for each of a pair's two responses before ∇ log π_w:
 
     a⁺:  ( β·sigmoid(−m) + λ/|a⁺| ) / n               a⁻:  − β·sigmoid(−m) / n
 
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from cgpo.config import OptimizerSettings
-from cgpo.optimizers.base import MaxOverRanks, StratumBatch, StratumOptimizer, SumOverRanks, Surrogate
+from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,26 +76,29 @@ class Codpo(StratumOptimizer[CodpoSettings]):
 
     Settings = CodpoSettings
 
-    def surrogate(self, batch: StratumBatch, all_sum: SumOverRanks, all_max: MaxOverRanks) -> Surrogate:
+    def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
+        beta, weight = self.settings.beta, self.settings.likelihood_weight
         found = pairs(batch)
         chosen, rejected = [a for a, _ in found], [b for _, b in found]
-        margin = self.settings.beta * (batch.log_ratio[chosen] - batch.log_ratio[rejected])
+        log_ratio = batch.logprob - batch.reference_logprob
+        margin = beta * (log_ratio[chosen] - log_ratio[rejected])
+        likelihood = batch.logprob[chosen] / batch.length[chosen]
         with_known = len(set(batch.prompt[batch.known].tolist()))
         with_feasible = len(set(batch.prompt[batch.known & batch.satisfied].tolist()))
-        n, feasible, made, margins, right = all_sum(
-            [float(with_known), float(with_feasible), float(len(found)), float(margin.double().sum()),
+        n, feasible, made, margins, right = ranks.sum(
+            [float(with_known), float(with_feasible), float(len(found)), float(margin.detach().sum()),
              float((margin > 0).sum())]
         )  # fmt: skip
-        coefficient = batch.policy_logprob.new_zeros(batch.policy_logprob.shape)
         if n == 0:
-            return Surrogate(coefficient, {})
-        coefficient[chosen], coefficient[rejected] = self._coefficients(margin, batch.length[chosen], n)
+            return Loss(batch.logprobs.sum() * 0)
         metrics = {"pair_rate": made / n, "feasible_prompt_rate": feasible / n}
         if made:
             metrics |= {"preference_margin": margins / made, "preference_accuracy": right / made}
-        return Surrogate(coefficient, metrics)
+        return Loss(-(log_sigmoid(margin) + weight * likelihood).sum() / n, metrics)
 
-    def _coefficients(self, margin: Tensor, chosen_length: Tensor, n: float) -> tuple[Tensor, Tensor]:
-        """[pairs] of the chosen and of the rejected responses: the derivative of −loss by log π_w."""
-        push = self.settings.beta * (-margin).sigmoid() / n
-        return push + self.settings.likelihood_weight / chosen_length / n, -push
+
+def log_sigmoid(margin: Tensor) -> Tensor:
+    """log sigmoid(margin), exact for margins of any size."""
+    from torch.nn.functional import logsigmoid
+
+    return logsigmoid(margin)

@@ -13,7 +13,17 @@ The KL factor exceeds 1 where log_ratio < 0; the paper does not clip it there an
 Deviations from the paper:
   - Feasible means *every* judge is satisfied: the paper's prose; its Algorithm 1 prints OR.
   - Samples whose verdict or reward is unknown are left out of n, of the mean and of the sum.
-  - `kl_factor_max` (off by default) caps the KL factor.
+
+Options beyond the paper, off by default:
+  - `kl_factor_max` caps the KL factor.
+  - `mean_over: prompt` measures R̃ against the mean of the prompt's own samples, so that easy and hard prompts are not
+    compared with each other; `other_responses` against the mean of the prompt's *other* samples (leave one out).
+  - `kl_per_token`: each token answers for the log-ratio from it to the end instead of the whole response's. It changes
+    the objective: what a token could not influence no longer counts against it.
+  - `partial_credit`: an infeasible sample that satisfies a share c of its constraints has
+    R̃ = `partial_credit` · c · (what it would have if it were feasible), so that a stratum in which everything is
+    violated still has a signal. Violations then earn something: keep it small, and only as long as needed.
+  - clipping, importance weights and length normalisation of `cgpo.optimizers.policy_gradient`.
 """
 
 from __future__ import annotations
@@ -22,14 +32,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from cgpo.config import OptimizerSettings
-from cgpo.optimizers.base import MaxOverRanks, StratumBatch, StratumOptimizer, SumOverRanks, Surrogate
+from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
+from cgpo.optimizers.kl_limit import beyond_kl_max
+from cgpo.optimizers.policy_gradient import PolicyGradientSettings, group_mean, policy_gradient_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class CrpgSettings(OptimizerSettings):
+class CrpgSettings(PolicyGradientSettings):
     """Settings of CRPG."""
 
     name: Literal["crpg"] = "crpg"
@@ -37,16 +48,31 @@ class CrpgSettings(OptimizerSettings):
     """KL_max in nats per response: a sample this far from the reference earns nothing."""
     kl_factor_max: float | None = Field(default=None, gt=0)
     """Cap of the factor 1 − log_ratio / KL_max. Unset: none, as in the paper."""
+    mean_over: Literal["stratum", "prompt", "other_responses"] = "stratum"
+    """What R̃ is measured against: its mean over the stratum's samples (the paper), over the prompt's, or over the
+    prompt's other samples."""
+    kl_per_token: bool = False
+    """Take the log-ratio from each token to the end in place of the whole response's."""
+    partial_credit: float = Field(default=0.0, ge=0, le=1)
+    """What an infeasible sample earns per share of its constraints that it satisfies; 0 as in the paper."""
 
 
 def kl_factor(log_ratio: Tensor, kl_max: float, kl_factor_max: float | None = None) -> Tensor:
-    """[N] max(1 − log_ratio / KL_max, 0), capped at `kl_factor_max` if given."""
+    """max(1 − log_ratio / KL_max, 0), capped at `kl_factor_max` if given; any shape."""
     return (1 - log_ratio / kl_max).clamp(min=0, max=kl_factor_max)
 
 
-def regularised_reward(factor: Tensor, calibrated_reward: Tensor, satisfied: Tensor) -> Tensor:
-    """[N] R̃, eq. 10. Where a sample is not satisfied R̃ is 0, even if its calibrated reward is NaN."""
-    return (factor * calibrated_reward).where(satisfied, factor.new_zeros(()))
+def earned(batch: StratumBatch, partial_credit: float = 0.0) -> Tensor:
+    """[N] R_calib · 1[feasible], eq. 10 without its KL factor, with the option of partial credit.
+
+    Where a sample is not satisfied and has no partial credit it is 0, even if its calibrated reward is NaN.
+    """
+    zero = batch.calibrated_reward.new_zeros(())
+    full = batch.calibrated_reward.where(batch.satisfied & batch.known, zero)
+    if not partial_credit:
+        return full
+    partly = ~batch.satisfied & batch.known & ~batch.calibrated_reward.isnan()
+    return full + (partial_credit * batch.credit * batch.calibrated_reward).where(partly, zero)
 
 
 class Crpg(StratumOptimizer[CrpgSettings]):
@@ -54,20 +80,31 @@ class Crpg(StratumOptimizer[CrpgSettings]):
 
     Settings = CrpgSettings
 
-    def surrogate(self, batch: StratumBatch, all_sum: SumOverRanks, all_max: MaxOverRanks) -> Surrogate:
-        known = batch.known
-        factor = kl_factor(batch.log_ratio, self.settings.kl_max, self.settings.kl_factor_max)
-        reward = regularised_reward(factor, batch.calibrated_reward, batch.satisfied & known)
-        beyond = (batch.satisfied & known & (factor == 0)).sum()
-        n, total, beyond_total = all_sum([float(known.sum()), float(reward.double().sum()), float(beyond)])
+    def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
+        s, known = self.settings, batch.known
+        reward = earned(batch, s.partial_credit)
+        factor = kl_factor(batch.log_ratio, s.kl_max, s.kl_factor_max)
+        regularised = factor * reward
+        n, total = ranks.sum([float(known.sum()), float(regularised.sum())])
+        largest = ranks.max(float(factor[known].max()) if bool(known.any()) else float("-inf"))
+        limit, note = beyond_kl_max(batch.log_ratio, batch.satisfied & known, s.kl_max, ranks)
         if n == 0:
-            return Surrogate(reward.new_zeros(reward.shape), {})
-        mean = total / n
-        coefficient = ((reward - mean) / n).where(known, reward.new_zeros(()))
-        largest = all_max(float(factor[known].max()) if bool(known.any()) else float("-inf"))
-        metrics = {
-            "regularised_reward": mean,
-            "kl_factor_largest": largest,
-            "beyond_kl_max": beyond_total / n,
-        }
-        return Surrogate(coefficient, metrics)
+            return Loss(batch.logprobs.sum() * 0)
+        mean = self._mean(regularised, total / n, batch)
+        each = self._factor_per_token(batch) * reward[:, None] if s.kl_per_token else regularised[:, None]
+        advantage = (each - mean[:, None]).where(known[:, None], each.new_zeros(()))
+        value, found = policy_gradient_loss(batch, advantage, n, s, ranks)
+        metrics = {"regularised_reward": total / n, "kl_factor_largest": largest, **limit, **found}
+        return Loss(value, metrics, (note,) if note else ())
+
+    def _mean(self, regularised: Tensor, over_stratum: float, batch: StratumBatch) -> Tensor:
+        if self.settings.mean_over == "stratum":
+            return regularised.new_full(regularised.shape, over_stratum)
+        leave_one_out = self.settings.mean_over == "other_responses"
+        return group_mean(regularised, batch.prompt, batch.known, leave_one_out=leave_one_out)
+
+    def _factor_per_token(self, batch: StratumBatch) -> Tensor:
+        """[N, T] the KL factor of the log-ratio from each token to the end."""
+        each = batch.old_logprobs - batch.reference_logprobs
+        to_go = each.flip(1).cumsum(1).flip(1)
+        return kl_factor(to_go, self.settings.kl_max, self.settings.kl_factor_max)

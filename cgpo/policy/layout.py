@@ -51,6 +51,14 @@ class MicroBatch:
         return MicroBatch(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
 
     @property
+    def place(self) -> Tensor:
+        """int [M], which token of its response each one is: 0, 1, …"""
+        number = torch.arange(len(self.sample), device=self.sample.device)
+        first = torch.ones_like(self.sample, dtype=torch.bool)
+        first[1:] = self.sample[1:] != self.sample[:-1]
+        return number - torch.where(first, number, 0).cummax(0).values
+
+    @property
     def tokens(self) -> int:
         """Padded tokens: what the pass costs."""
         return self.input_ids.numel()

@@ -3,6 +3,9 @@
 For each response token y_t with preceding hidden state h_t:  log_softmax(head(h_t) / T)[y_t]  in float32.
 Only response positions reach the output head, and only `chunk` of them at a time, recomputed in the backward pass:
 logits of the whole batch, [batch, length, vocabulary], never exist. The end token is part of the response.
+
+A value head, for optimisers that want one, is a linear function of the same hidden states: V(s_t) of the state before
+token y_t. It has one output for each stratum that wants values, and starts at 0.
 """
 
 from __future__ import annotations
@@ -24,16 +27,22 @@ class LogProbModel(nn.Module):
     Args:
         causal_lm: a transformers causal language model.
         chunk: response tokens whose logits exist at once.
+        value_outputs: outputs of the value head; 0 makes none.
     """
 
-    def __init__(self, causal_lm: nn.Module, chunk: int) -> None:
+    def __init__(self, causal_lm: nn.Module, chunk: int, value_outputs: int = 0) -> None:
         super().__init__()
         self.causal_lm = causal_lm
         self.chunk = chunk
+        self.value_head = _value_head(causal_lm, value_outputs) if value_outputs else None
         self._adjust = _logit_adjustment(causal_lm.config)
 
-    def forward(self, batch: MicroBatch, temperature: float) -> Tensor:
-        """float32 [M]: the log-prob of each response token at `temperature`, in nats."""
+    def forward(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
+        """The log-prob of each response token at `temperature`, and the values of the state before it.
+
+        Returns:
+            float32 [M], in nats, and float32 [M, value_outputs].
+        """
         model: Any = self.causal_lm
         mask = batch.attention_mask
         if mask.dim() == 4:
@@ -48,12 +57,26 @@ class LogProbModel(nn.Module):
             found = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
         else:
             found = [self._head(h, y, temperature) for h, y in parts]
-        return torch.cat(found)
+        return torch.cat(found), self._values(hidden)
+
+    def _values(self, hidden: Tensor) -> Tensor:
+        if self.value_head is None:
+            return hidden.new_zeros(len(hidden), 0, dtype=torch.float32)
+        values: Tensor = self.value_head(hidden)
+        return values.float()
 
     def _head(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
         model: Any = self.causal_lm
         logits = self._adjust(model.get_output_embeddings()(hidden)).float() / temperature
         return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
+
+
+def _value_head(causal_lm: Any, outputs: int) -> nn.Linear:
+    like = causal_lm.get_input_embeddings().weight
+    head = nn.Linear(causal_lm.config.get_text_config().hidden_size, outputs, device=like.device, dtype=like.dtype)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
 
 
 def sequence_sums(token_logprobs: Tensor, sample: Tensor, n: int) -> Tensor:
@@ -77,7 +100,7 @@ def check_head(model: LogProbModel, vocabulary: int, share_prompts: bool) -> Non
     with torch.no_grad():
         (batch,) = micro_batches(sequences, [0, 1], 64, share_prompts)
         batch = batch.to(device)
-        ours = sequence_sums(model(batch, 1.0), batch.sample, 2)
+        ours = sequence_sums(model(batch, 1.0)[0], batch.sample, 2)
         theirs = [_plain_logprob(causal_lm, s, device) for s in sequences]
     gap = max(abs(float(a) - b) for a, b in zip(ours, theirs, strict=True))
     limit = 1e-3 if causal_lm.dtype == torch.float32 else 0.5

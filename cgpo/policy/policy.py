@@ -7,7 +7,7 @@ multiplied by the number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,10 @@ from cgpo.config import RunSettings
 from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
 from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch, micro_batches
-from cgpo.policy.logprobs import LogProbModel, check_head, sequence_sums
-from cgpo.policy.model import load_causal_lm, load_reference
+from cgpo.policy.logprobs import LogProbModel, check_head
+from cgpo.policy.lora import add_adapter, leave_frozen_out
+from cgpo.policy.model import check_precision, load_causal_lm
+from cgpo.policy.weights import ModuleWeights
 
 _PREFIX = "causal_lm."
 
@@ -41,55 +43,78 @@ class ScoringModel:
         train = self.settings.train
         return micro_batches(sequences, indices, train.micro_batch_tokens, train.share_prompts)
 
-    @torch.no_grad()
     def token_logprobs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[Tensor]:
         """float32 [response length] for each sequence, on the CPU. Every rank must call it."""
+        return [logprobs for logprobs, _ in self.token_outputs(sequences, temperature)]
+
+    @torch.no_grad()
+    def token_outputs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
+        """(log-probs float32 [response length], values float32 [response length, value outputs]) for each sequence.
+
+        On the CPU. Every rank must call it.
+        """
         batches = self.lay_out(sequences, range(len(sequences)))
-        found: dict[int, Tensor] = {}
+        found: dict[int, tuple[Tensor, Tensor]] = {}
         for batch in pad_to_all_ranks(batches, self.settings.train.share_prompts):
             batch = batch.to(distributed.device())
-            logprobs = self.module(batch, temperature).cpu()
+            logprobs, values = (output.cpu() for output in self.module(batch, temperature))
             if not sequences:
                 continue
             sample = batch.sample.cpu()
             for index in set(sample.tolist()):
-                found.setdefault(index, logprobs[sample == index])
+                found.setdefault(index, (logprobs[sample == index], values[sample == index]))
         return [found[i] for i in range(len(sequences))]
 
 
 class Policy(ScoringModel):
     """The model that is trained, with AdamW, under DeepSpeed.
 
+    Args:
+        settings: the run's settings.
+        value_outputs: outputs of its value head; 0 makes none.
+
     Raises:
         ConfigError: the model cannot be loaded, or its log-probs cannot be computed in the chosen layout.
     """
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunSettings, value_outputs: int = 0) -> None:
         import deepspeed
 
+        check_precision(settings.model.dtype)
         causal_lm = load_causal_lm(settings.model.name, settings.model).to(distributed.device())
+        lora = settings.model.lora
+        self.adapter = None if lora is None else add_adapter(causal_lm, lora, settings.seed)
         if settings.model.gradient_checkpointing:
             causal_lm.train()  # transformers recomputes in training mode only; dropout is off in either
             causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         train = settings.train
-        model = LogProbModel(causal_lm, train.logit_chunk_tokens)
+        model = LogProbModel(causal_lm, train.logit_chunk_tokens, value_outputs)
+        if lora is not None:
+            model.register_state_dict_post_hook(leave_frozen_out)
         check_head(model, causal_lm.config.get_text_config().vocab_size, train.share_prompts)
         optimizer = torch.optim.AdamW(
-            model.parameters(),
+            [p for p in model.parameters() if p.requires_grad],
             lr=train.learning_rate,
             betas=(train.betas[0], train.betas[1]),
             weight_decay=train.weight_decay,
+            fused=True if settings.deepspeed.offload_optimizer == "cpu" else None,
         )
         self.engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(settings))
         super().__init__(self.engine, settings)
+        self.causal_lm = causal_lm
+        self.value_outputs = value_outputs
+        self.overflowed = False
         self.zero_stage = settings.deepspeed.zero_stage
 
-    def accumulate(self, batch: MicroBatch, coefficient: Tensor, temperature: float, *, last: bool) -> float:
-        """Adds the gradient of  − Σ_i coefficient_i · log π_w(a_i|s_i)  over the samples of one micro-batch.
+    def accumulate(
+        self, batch: MicroBatch, coefficient: Tensor, value_coefficient: Tensor, temperature: float, *, last: bool
+    ) -> float:
+        """Adds the gradient of  Σ_m ( value_coefficient_m · V_m − coefficient_m · log π_m )  over M response tokens.
 
         Args:
             batch: the tokens.
-            coefficient: float [N], indexed by `batch.sample`.
+            coefficient: float [M].
+            value_coefficient: float [M, value outputs].
             temperature: at which log π is taken.
             last: no further micro-batch comes before `step`, on any rank.
 
@@ -98,22 +123,37 @@ class Policy(ScoringModel):
         """
         batch = batch.to(distributed.device())
         self.engine.set_gradient_accumulation_boundary(last)
-        token_logprobs = self.engine(batch, temperature)
-        weight = coefficient.to(token_logprobs.device, torch.float32)
-        loss = -(sequence_sums(token_logprobs, batch.sample, len(weight)) * weight).sum()
+        logprobs, values = self.engine(batch, temperature)
+        here = {"device": logprobs.device, "dtype": torch.float32}
+        loss = (values * value_coefficient.to(**here)).sum() - (logprobs * coefficient.to(**here)).sum()
         self.engine.backward(loss * distributed.world_size())
         return float(loss.detach())
 
-    def step(self, learning_rate: float) -> float:
+    def step(self, learning_rate: float) -> float | None:
         """One AdamW step on the accumulated gradient.
 
         Returns:
-            The gradient's norm before it was scaled down to `train.max_grad_norm`.
+            The gradient's norm before it was scaled down to `train.max_grad_norm`. None where a float16 gradient
+            overflowed (`overflowed` is then True): the weights stay, and the next losses are scaled less.
+
+        Raises:
+            RunError: gradients overflow even at the smallest loss scale.
         """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         norm = self._plain_grad_norm() if self.zero_stage == 0 else None
-        self.engine.step()
+        try:
+            self.engine.step()
+        except Exception as error:  # DeepSpeed raises no class of its own for it
+            if "loss scale already at minimum" in str(error):
+                raise RunError(
+                    "train: float16 gradients overflow even at the smallest loss scale: the losses are too large or "
+                    "not finite. Use model.dtype=bfloat16, or a smaller learning rate"
+                ) from error
+            raise
+        self.overflowed = bool(getattr(self.engine.optimizer, "overflow", False))
+        if self.overflowed:
+            return None
         return float(self.engine.get_global_grad_norm() if norm is None else norm)
 
     def _plain_grad_norm(self) -> float:
@@ -122,12 +162,13 @@ class Policy(ScoringModel):
         return float(torch.nn.utils.get_total_norm(grads)) if grads else float("nan")
 
     def weights(self) -> ModuleWeights:
-        """The current weights, for the rollout engine."""
-        return ModuleWeights(self.engine.module.causal_lm)
+        """The current weights, an adapter merged into them, for the rollout engine."""
+        return ModuleWeights(self.causal_lm)
 
     def save(self, folder: str) -> None:
-        """Writes weights and optimiser state under `folder`; every rank must call it."""
-        self.engine.save_checkpoint(folder, tag="state", save_latest=False)
+        """Writes what is trained (all weights, or the adapter) and optimiser state; every rank must call it."""
+        frozen = self.adapter is not None  # the base model is where it came from
+        self.engine.save_checkpoint(folder, tag="state", save_latest=False, exclude_frozen_parameters=frozen)
 
     def load(self, folder: str) -> None:
         """Restores what `save` wrote, on as many ranks with the same ZeRO stage.
@@ -135,51 +176,11 @@ class Policy(ScoringModel):
         Raises:
             RunError: DeepSpeed finds no whole checkpoint there.
         """
-        path, _ = self.engine.load_checkpoint(folder, tag="state")
+        path, _ = self.engine.load_checkpoint(folder, tag="state", load_module_strict=self.adapter is None)
         if path is None:
             raise RunError(
                 f"{folder}: DeepSpeed finds no whole checkpoint; remove the folder to go on from an older one"
             )
-
-
-class Reference(ScoringModel):
-    """π_ref: the frozen model RL starts from, or the one named by `model.reference`."""
-
-    def __init__(self, settings: RunSettings) -> None:
-        causal_lm = load_reference(settings.model).to(distributed.device()).requires_grad_(False)
-        causal_lm.eval()
-        model = LogProbModel(causal_lm, settings.train.logit_chunk_tokens)
-        check_head(model, causal_lm.config.get_text_config().vocab_size, settings.train.share_prompts)
-        super().__init__(model, settings)
-
-    def weights(self) -> ModuleWeights:
-        """Its weights, for generating baseline responses."""
-        return ModuleWeights(self.module.causal_lm)
-
-
-class ModuleWeights:
-    """A re-iterable stream of a model's full weights under their transformers names (`rollout.WeightStream`).
-
-    ZeRO-3 shards are gathered one parameter at a time; iterating is then a collective.
-    """
-
-    def __init__(self, causal_lm: Any) -> None:
-        self._causal_lm = causal_lm
-
-    def metadata(self) -> list[tuple[str, torch.dtype, tuple[int, ...]]]:
-        """Name, type and full shape of each parameter, without gathering."""
-        named = self._causal_lm.named_parameters()
-        return [(name, p.dtype, tuple(getattr(p, "ds_shape", p.shape))) for name, p in named]
-
-    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        for name, parameter in self._causal_lm.named_parameters():
-            if hasattr(parameter, "ds_id"):
-                import deepspeed
-
-                with deepspeed.zero.GatheredParameters([parameter]):
-                    yield name, parameter.detach()
-            else:
-                yield name, parameter.detach()
 
 
 def pad_to_all_ranks(batches: list[MicroBatch], share_prompts: bool) -> list[MicroBatch]:
@@ -188,6 +189,6 @@ def pad_to_all_ranks(batches: list[MicroBatch], share_prompts: bool) -> list[Mic
     return batches + [idle_micro_batch(share_prompts)] * (count - len(batches))
 
 
-def without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A `LogProbModel`'s state dict under transformers' names."""
-    return {name.removeprefix(_PREFIX): value for name, value in state.items()}
+def language_model_part(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The language model in a `LogProbModel`'s state dict, under its own names; a value head is left out."""
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}

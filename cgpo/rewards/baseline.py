@@ -1,6 +1,9 @@
 """Baseline responses ā and their rewards r(s, ā): made once before training and kept on disk.
 
-    baselines.jsonl    {"schema": 1, "stratum", "prompt_id", "golden", "response", "rewards": {name: number or null}}
+    baselines.jsonl    {"schema": 2, "stratum", "prompt_id", "golden", "response", "response_ids", "finish_reason",
+                        "rewards": {name: number or null}, "verdicts": {judge: verdict}}
+
+Verdicts are there for strata whose optimiser learns from baseline responses (CRRAFT), else null.
 
 The file is appended to and forced to the disk, so a run that is killed and started again generates only what is
 missing: later it could not, because π_ref generates the baselines while the engine still holds its weights.
@@ -10,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,9 @@ from cgpo.errors import RunError
 from cgpo.rewards.calibration import finite
 from cgpo.tracking.disk import append_line
 from cgpo.types import Prompt
+from judges import Judgement, Outcome, Verdict
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "baselines.jsonl"
 
 
@@ -30,13 +34,19 @@ class Baseline:
 
     Attributes:
         response: ā.
+        response_ids: its token ids, including the end token when it was ended.
         rewards: r(s, ā) by reward name; None where scoring failed.
         golden: ā is the data set's own response, not the reference's.
+        finish_reason: `stop`, or `length` where the reference's response was cut off.
+        judgement: the judges' verdicts, or None where nobody asked for them.
     """
 
     response: str
+    response_ids: tuple[int, ...]
     rewards: Mapping[str, float | None]
     golden: bool = False
+    finish_reason: str = "stop"
+    judgement: Judgement | None = None
 
 
 class BaselineStore:
@@ -65,39 +75,32 @@ class BaselineStore:
         """Where they are kept. The file only grows."""
         return self._file
 
-    def missing(self, stratum: str, prompts: Iterable[Prompt], rewards: Iterable[str]) -> list[Prompt]:
+    def missing(
+        self, stratum: str, prompts: Iterable[Prompt], rewards: Iterable[str], *, judged: bool = False
+    ) -> list[Prompt]:
         """The prompts, each once and in order, that have no baseline yet or lack one of the rewards' entries.
 
-        A golden response that is no longer the data set's counts as missing.
+        A golden response that is no longer the data set's counts as missing; where verdicts are wanted (`judged`), so
+        does one without them or whose outcome is unknown.
         """
         names = set(rewards)
         distinct = {prompt.id: prompt for prompt in prompts}
-        return [prompt for prompt in distinct.values() if not self._complete(stratum, prompt, names)]
+        return [prompt for prompt in distinct.values() if not self._complete(stratum, prompt, names, judged)]
 
-    def add(
-        self,
-        stratum: str,
-        prompts: Sequence[Prompt],
-        responses: Sequence[str],
-        rewards: Mapping[str, Sequence[float | None]],
-    ) -> None:
+    def add(self, stratum: str, baselines: Iterable[tuple[str, Baseline]]) -> None:
         """Keeps baselines, on disk when this returns.
 
         Args:
             stratum: name of the stratum.
-            prompts: the prompts.
-            responses: ā of each.
-            rewards: reward name → r(s, ā) of each (`cgpo.rewards.model.score_all`).
+            baselines: prompt ids with their baselines.
 
         Raises:
             RunError: the disk is full, or the file cannot be written.
         """
         lines = []
-        for i, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-            scores = {name: finite(column[i]) for name, column in rewards.items()}
-            baseline = Baseline(response, scores, golden=prompt.baseline is not None)
-            self._baselines[stratum, prompt.id] = baseline
-            lines.append(json.dumps(_row(stratum, prompt.id, baseline), allow_nan=False))
+        for prompt_id, baseline in baselines:
+            self._baselines[stratum, prompt_id] = baseline
+            lines.append(json.dumps(_row(stratum, prompt_id, baseline), allow_nan=False))
         if lines and self._writable:
             append_line(self._file, "\n".join(lines), f"the baselines of stratum {stratum}")
 
@@ -109,9 +112,11 @@ class BaselineStore:
         """
         return self._baselines[stratum, prompt_id]
 
-    def _complete(self, stratum: str, prompt: Prompt, rewards: set[str]) -> bool:
+    def _complete(self, stratum: str, prompt: Prompt, rewards: set[str], judged: bool) -> bool:
         found = self._baselines.get((stratum, prompt.id))
         if found is None or any(found.rewards.get(name) is None for name in rewards):
+            return False
+        if judged and (found.judgement is None or found.judgement.outcome is Outcome.UNKNOWN):
             return False
         return prompt.baseline == found.response if prompt.baseline is not None else not found.golden
 
@@ -132,7 +137,15 @@ class BaselineStore:
     def _keep(self, row: dict[str, Any]) -> None:
         if row["schema"] != SCHEMA:
             raise ValueError(f"schema {row['schema']} instead of {SCHEMA}")
-        self._baselines[row["stratum"], row["prompt_id"]] = Baseline(row["response"], row["rewards"], row["golden"])
+        verdicts = row["verdicts"]
+        self._baselines[row["stratum"], row["prompt_id"]] = Baseline(
+            row["response"],
+            tuple(row["response_ids"]),
+            row["rewards"],
+            row["golden"],
+            row["finish_reason"],
+            None if verdicts is None else Judgement({name: _verdict(found) for name, found in verdicts.items()}),
+        )
 
 
 def _row(stratum: str, prompt_id: str, baseline: Baseline) -> dict[str, Any]:
@@ -142,5 +155,14 @@ def _row(stratum: str, prompt_id: str, baseline: Baseline) -> dict[str, Any]:
         "prompt_id": prompt_id,
         "golden": baseline.golden,
         "response": baseline.response,
-        "rewards": dict(baseline.rewards),
+        "response_ids": list(baseline.response_ids),
+        "finish_reason": baseline.finish_reason,
+        "rewards": {name: finite(score) for name, score in baseline.rewards.items()},
+        "verdicts": None
+        if baseline.judgement is None
+        else {name: verdict.as_json() for name, verdict in baseline.judgement.verdicts.items()},
     }
+
+
+def _verdict(found: Mapping[str, Any]) -> Verdict:
+    return Verdict(Outcome(found["verdict"]), found.get("reason", ""), found.get("score"))

@@ -14,10 +14,12 @@ from cgpo import distributed
 from cgpo.compose import validate
 from cgpo.learning import learn, prepare
 from cgpo.optimizers.crpg import Crpg
-from cgpo.policy.policy import Policy, Reference
+from cgpo.policy.policy import Policy
+from cgpo.policy.reference import Reference
 from cgpo.stratum import Stratum
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict
+from judges.mixture import Mixture
 
 PROMPTS, RESPONSES, STEPS = 4, 3, 2
 
@@ -71,7 +73,7 @@ def main(model: str, stage: int, out: str) -> None:
     policy, reference = Policy(settings), Reference(settings)
     missing = cast(Any, None)
     strata = {
-        name: Stratum(name, s, {}, {}, missing, 0, missing, Crpg(s.optimizer), (0, 0))
+        name: Stratum(name, s, {}, {}, missing, Mixture([], missing), Crpg(s.optimizer), (0, 0))
         for name, s in settings.strata.items()
     }
     rank, size = distributed.rank(), distributed.world_size()

@@ -55,7 +55,7 @@ class Instruction:
 class InstructionFollowingJudge(Judge):
     """Every verifiable instruction in metadata `instruction_id_list` and `kwargs` (IFEval's form) is followed.
 
-    The score is 1 when all are followed, else minus the share of those that are not: partial credit is 1 + score.
+    The score is 1 when all are followed, else minus the share of those that are not.
 
     Args:
         strict: judge the response as it is. If false, an instruction also counts as followed when the response
@@ -77,6 +77,12 @@ class InstructionFollowingJudge(Judge):
 
     def __init__(self, strict: bool = True) -> None:
         self.strict = strict
+
+    def credit(self, verdict: Verdict) -> float:
+        """The share of the instructions that are followed."""
+        if verdict.score is None or verdict.outcome is Outcome.SATISFIED:
+            return super().credit(verdict)
+        return 1 + min(0.0, verdict.score)
 
     def prepare(self) -> None:
         detect("The profiles of all languages are loaded by the first call.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from math import exp
 
 import pytest
 import torch
+from batches import NAN, alone, on_ranks, per_sample
+from batches import make_batch as make_any_batch
 from torch.nn.functional import logsigmoid
 
 from cgpo.compose import compose
@@ -14,35 +16,13 @@ from cgpo.errors import ConfigError
 from cgpo.optimizers.base import StratumBatch, Surrogate
 from cgpo.optimizers.codpo import Codpo, CodpoSettings, pairs
 
-NAN = float("nan")
 
-
-def make_batch(
-    satisfied: Sequence[bool],
-    reward: Sequence[float],
-    *,
-    log_ratio: Sequence[float] | None = None,
-    known: Sequence[bool] | None = None,
-    prompt: Sequence[int] | None = None,
-    text: Sequence[int] | None = None,
-    length: Sequence[int] | None = None,
-) -> StratumBatch:
-    n = len(satisfied)
-    return StratumBatch(
-        satisfied=torch.tensor(satisfied, dtype=torch.bool),
-        known=torch.tensor([True] * n if known is None else known, dtype=torch.bool),
-        calibrated_reward=torch.full((n,), 0.5),
-        reward=torch.tensor(reward, dtype=torch.float32),
-        policy_logprob=torch.tensor([0.0] * n if log_ratio is None else log_ratio, dtype=torch.float32) - 20,
-        reference_logprob=torch.full((n,), -20.0),
-        prompt=torch.tensor([0] * n if prompt is None else prompt, dtype=torch.long),
-        length=torch.tensor([5] * n if length is None else length, dtype=torch.long),
-        text=torch.arange(n) if text is None else torch.tensor(text),
-    )
+def make_batch(satisfied: list[bool], reward: list[float], **more: list[float]) -> StratumBatch:
+    return make_any_batch(satisfied, reward=reward, **more)  # type: ignore[arg-type]
 
 
 def surrogate(batch: StratumBatch, **settings: float) -> Surrogate:
-    return Codpo(CodpoSettings(**settings)).surrogate(batch, lambda values: values, lambda value: value)
+    return alone(Codpo(CodpoSettings(**settings)), batch)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +57,8 @@ def test_golden_numbers() -> None:
     batch = make_batch([True, False, False], [1.0, 0.0, 0.0], log_ratio=[3, -1, 0], prompt=[0, 0, 1], length=[4, 9, 2])
     found = surrogate(batch, beta=0.5, likelihood_weight=2.0)
     push = 0.5 * 0.1192029 / 2
-    torch.testing.assert_close(found.coefficient, torch.tensor([push + 2 / 4 / 2, -push, 0.0]), atol=1e-6, rtol=0)
+    each = per_sample(found, batch).float()
+    torch.testing.assert_close(each, torch.tensor([push + 2 / 4 / 2, -push, 0.0]), atol=1e-6, rtol=0)
     assert found.metrics == {
         "pair_rate": 0.5,
         "feasible_prompt_rate": 0.5,
@@ -92,12 +73,13 @@ def test_the_coefficients_are_the_gradient_of_the_loss_as_written() -> None:
     reference = torch.randn(6, dtype=torch.float64)
     beta, weight = 0.3, 0.7
     batch = make_batch(
-        [True, False, True, True, True, False], [1.0, 2.0, 0.5, 3.0, 1.0, 4.0], prompt=[0, 0, 0, 1, 1, 1]
+        [True, False, True, True, True, False],
+        [1.0, 2.0, 0.5, 3.0, 1.0, 4.0],
+        prompt=[0, 0, 0, 1, 1, 1],
+        length=[3, 4, 5, 6, 7, 8],
     )
-    batch = StratumBatch(
-        **{**vars(batch), "policy_logprob": policy.detach(), "reference_logprob": reference,
-           "length": torch.tensor([3, 4, 5, 6, 7, 8])}
-    )  # fmt: skip
+    spread = batch.mask / batch.length[:, None]
+    batch = replace(batch, logprobs=policy.detach()[:, None] * spread, reference_logprobs=reference[:, None] * spread)
     ratio = policy - reference
     loss = (
         -sum(
@@ -108,19 +90,18 @@ def test_the_coefficients_are_the_gradient_of_the_loss_as_written() -> None:
     )
     loss.backward()
     found = surrogate(batch, beta=beta, likelihood_weight=weight)
-    torch.testing.assert_close(found.coefficient, -policy.grad, atol=1e-8, rtol=0)
+    assert found.loss == pytest.approx(loss.item())
+    torch.testing.assert_close(per_sample(found, batch), -policy.grad, atol=1e-8, rtol=0)
 
 
 def test_n_runs_over_all_ranks_and_an_empty_rank_is_fine() -> None:
-    mine = make_batch([True, False], [1.0, 0.0])
-
-    def two_ranks(values: list[float]) -> list[float]:
-        return [values[0] + 3, *values[1:]]  # the other rank has 3 prompts and no pair
-
-    found = Codpo(CodpoSettings(beta=1.0, likelihood_weight=0.0)).surrogate(mine, two_ranks, lambda value: value)
-    assert found.coefficient.tolist() == pytest.approx([0.5 / 4, -0.5 / 4])
+    mine, other = make_batch([True, False], [1.0, 0.0]), make_batch([False] * 3, [1.0] * 3, prompt=[0, 1, 2])
+    ranks = [mine, other, make_batch([], [])]  # 4 prompts, one pair
+    found = on_ranks([Codpo(CodpoSettings(beta=1.0, likelihood_weight=0.0)) for _ in ranks], ranks)
+    assert per_sample(found[0], mine).tolist() == pytest.approx([0.5 / 4, -0.5 / 4])
+    assert not found[1].coefficient.any()
     empty = surrogate(make_batch([], []))
-    assert empty.coefficient.shape == (0,)
+    assert empty.coefficient.shape == (0, 0)
     assert empty.metrics == {}
 
 

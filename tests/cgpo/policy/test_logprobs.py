@@ -53,7 +53,7 @@ def sums(
     wrapped = LogProbModel(model, chunk)
     total = torch.zeros(len(SEQUENCES))
     for batch in micro_batches(SEQUENCES, range(len(SEQUENCES)), max_tokens, share):
-        total = total + sequence_sums(wrapped(batch, temperature), batch.sample, len(SEQUENCES))
+        total = total + sequence_sums(wrapped(batch, temperature)[0], batch.sample, len(SEQUENCES))
     return total
 
 
@@ -83,8 +83,8 @@ def test_a_response_does_not_see_its_siblings() -> None:
     alone, together = [SEQUENCES[0]], [TokenSequence((5, 6, 7), (50, 51, 52)), SEQUENCES[0]]
     (one,) = micro_batches(alone, [0], 64)
     (two,) = micro_batches(together, [0, 1], 64)
-    mine = wrapped(two, 1.0)[two.sample == 1]
-    torch.testing.assert_close(mine, wrapped(one, 1.0), atol=1e-5, rtol=1e-5)
+    mine = wrapped(two, 1.0)[0][two.sample == 1]
+    torch.testing.assert_close(mine, wrapped(one, 1.0)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_temperature_divides_the_logits() -> None:
@@ -189,4 +189,4 @@ def test_idle_micro_batch_has_the_layout_of_the_others(share: bool) -> None:
 
 def test_idle_micro_batch_gives_a_finite_number() -> None:
     model = tiny(LlamaConfig(**SMALL))
-    assert torch.isfinite(LogProbModel(model, 4)(idle_micro_batch(), 1.0)).all()
+    assert torch.isfinite(LogProbModel(model, 4)(idle_micro_batch(), 1.0)[0]).all()

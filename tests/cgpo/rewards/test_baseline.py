@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 from cgpo.errors import RunError
-from cgpo.rewards.baseline import BaselineStore
+from cgpo.rewards.baseline import Baseline, BaselineStore
 from cgpo.types import Prompt
+from judges import Judgement, Verdict
+
+
+def baseline(response: str, score: float | None, *, golden: bool = False, said: Verdict | None = None) -> Baseline:
+    judgement = None if said is None else Judgement({"judge": said})
+    return Baseline(response, (7, 2), {"h": score}, golden, judgement=judgement)
 
 
 def prompt(name: str, golden: str | None = None) -> Prompt:
@@ -21,7 +27,7 @@ def test_a_resumed_run_generates_only_what_is_missing(tmp_path: Path) -> None:
     prompts = [prompt("a"), prompt("b"), prompt("c"), prompt("a")]
     store = BaselineStore(file)
     assert [p.id for p in store.missing("math", prompts, ["h"])] == ["a", "b", "c"]
-    store.add("math", prompts[:2], ["A \udc80", "B"], {"h": [1.5, math.nan]})
+    store.add("math", [("a", baseline("A \udc80", 1.5)), ("b", baseline("B", math.nan))])
 
     again = BaselineStore(file)
     assert [p.id for p in again.missing("math", prompts, ["h"])] == ["b", "c"]  # a score that failed is tried again
@@ -34,17 +40,17 @@ def test_a_resumed_run_generates_only_what_is_missing(tmp_path: Path) -> None:
 
 def test_a_new_reward_needs_scores(tmp_path: Path) -> None:
     store = BaselineStore(tmp_path / "b.jsonl")
-    store.add("math", [prompt("a")], ["A"], {"h": [1.0]})
+    store.add("math", [("a", baseline("A", 1.0))])
     assert len(store.missing("math", [prompt("a")], ["h", "love"])) == 1
 
 
 def test_a_half_written_last_line_is_dropped(tmp_path: Path) -> None:
     file = tmp_path / "b.jsonl"
-    BaselineStore(file).add("math", [prompt("a"), prompt("b")], ["A", "B"], {"h": [1.0, 2.0]})
+    BaselineStore(file).add("math", [("a", baseline("A", 1.0)), ("b", baseline("B", 2.0))])
     file.write_bytes(file.read_bytes()[:-5])
     store = BaselineStore(file)
     assert [p.id for p in store.missing("math", [prompt("a"), prompt("b")], ["h"])] == ["b"]
-    store.add("math", [prompt("b")], ["B"], {"h": [2.0]})
+    store.add("math", [("b", baseline("B", 2.0))])
     assert BaselineStore(file).get("math", "b").rewards == {"h": 2.0}
 
 
@@ -57,7 +63,7 @@ def test_damage_in_the_middle_is_said(tmp_path: Path) -> None:
 
 def test_a_changed_golden_response_counts_as_missing(tmp_path: Path) -> None:
     store = BaselineStore(tmp_path / "b.jsonl")
-    store.add("math", [prompt("a", golden="4")], ["4"], {"h": [1.0]})
+    store.add("math", [("a", baseline("4", 1.0, golden=True))])
     assert store.missing("math", [prompt("a", golden="4")], ["h"]) == []
     assert store.missing("math", [prompt("a", golden="5")], ["h"])
     assert store.missing("math", [prompt("a")], ["h"])
@@ -66,6 +72,19 @@ def test_a_changed_golden_response_counts_as_missing(tmp_path: Path) -> None:
 def test_only_the_writing_rank_writes(tmp_path: Path) -> None:
     file = tmp_path / "b.jsonl"
     store = BaselineStore(file, writable=False)
-    store.add("math", [prompt("a")], ["A"], {"h": [1.0]})
+    store.add("math", [("a", baseline("A", 1.0))])
     assert store.get("math", "a").response == "A"
     assert not file.exists()
+
+
+def test_verdicts_are_kept_where_they_are_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    prompts = [prompt("a"), prompt("b"), prompt("c")]
+    store = BaselineStore(file)
+    store.add("math", [("a", baseline("A", 1.0, said=Verdict.violated("wrong", -0.5))), ("b", baseline("B", 1.0))])
+    store.add("math", [("c", baseline("C", 1.0, said=Verdict.unknown("timeout")))])
+    again = BaselineStore(file)
+    assert again.get("math", "a") == store.get("math", "a")
+    assert again.get("math", "a").response_ids == (7, 2)
+    assert again.missing("math", prompts, ["h"]) == []
+    assert [p.id for p in again.missing("math", prompts, ["h"], judged=True)] == ["b", "c"]  # an unknown is tried again

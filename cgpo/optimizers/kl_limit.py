@@ -1,0 +1,33 @@
+"""What CRPG and CRRAFT say when the limit on KL leaves nothing to learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cgpo.optimizers.base import Ranks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def beyond_kl_max(log_ratio: Tensor, feasible: Tensor, kl_max: float, ranks: Ranks) -> tuple[dict[str, float], str]:
+    """The metric `beyond_kl_max` (share of feasible samples beyond the limit), and a note if that is all of them.
+
+    Args:
+        log_ratio: [N], nats per response.
+        feasible: bool [N], satisfied and known.
+        kl_max: the limit, in nats per response.
+        ranks: reductions.
+    """
+    mine = log_ratio[feasible]
+    none = float("-inf")
+    count, beyond, total = ranks.sum([float(mine.numel()), float((mine >= kl_max).sum()), float(mine.sum())])
+    largest = ranks.max(float(mine.max()) if mine.numel() else none)
+    smallest = -ranks.max(float(-mine.min()) if mine.numel() else none)
+    if not count:
+        return {}, ""
+    note = (
+        f"all {count:.0f} feasible responses lie beyond kl_max = {kl_max:g} nats (log_ratio from {smallest:.1f} to "
+        f"{largest:.1f}, mean {total / count:.1f}), so none is reinforced: raise kl_max or lower the learning rate"
+    )
+    return {"beyond_kl_max": beyond / count}, note if beyond == count else ""
