@@ -249,7 +249,8 @@ class Trainer:
 
     def _evaluate(self, step: int) -> None:
         with self._phase("evaluation"):
-            line = self.evaluator.evaluate(step, self._progress("evaluation"), self._check_stop_alone)
+            rows = self.evaluator.rows(step, self._progress("evaluation"), self._check_stop_alone)
+            line = self.evaluator.record(step, rows)
         self.session.show_evaluation(line)
 
     def _check_stop_alone(self) -> None:

@@ -1,63 +1,133 @@
 """Evaluation on held-out prompts: generate, judge, reward, and compare with the reference.
 
-One response per held-out prompt, with the same seeds at every evaluation of a run, so that evaluations pair prompt by
-prompt. KL(π_w ‖ π_ref) is estimated as the mean of log_ratio over responses sampled from π_w; greedy responses are no
-such sample and give no estimate. The policy's log-probs are the engine's: the gap between them was measured before.
+Every evaluation of a run draws with the same seeds, so that evaluations pair prompt by prompt. π_ref's responses to the
+same prompts, drawn with the same seeds too, are made once, while the engine can hold its weights, and kept in
+`<run_dir>/reference/<key>/`; the key says how they were made. Before the first step the policy is the reference: its
+evaluation takes them as they are.
+
+KL(π_w ‖ π_ref) is estimated as the mean of log_ratio over responses sampled from π_w; greedy responses are no such
+sample and give no estimate. The policy's log-probs are the engine's: the gap between them was measured before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from cgpo import distributed
-from cgpo.collection import (
-    Progress,
-    ask_judges,
-    generate_and_judge,
-    judged_rollouts,
-    score_responses,
-    wait_for_verdicts,
-)
-from cgpo.policy.layout import TokenSequence
-from cgpo.session import Session
-from cgpo.stratum import EVALUATION_STEP, Stratum, share_of_rank
-from cgpo.tracking.rollouts import RolloutRow
-from cgpo.types import GenerationRequest, JudgedRollout
+from cgpo.collection import Progress
+from cgpo.config import RunSettings
+from cgpo.evaluation.probes import SAME_TEXT
+from cgpo.evaluation.quantities import Yardstick
+from cgpo.evaluation.responses import Evaluated, Key, heldout_requests, respond, row_key
+from cgpo.evaluation.sides import sides_of
+from cgpo.evaluation.summary import by_stratum, evaluation_line
+from cgpo.stratum import Stratum
+from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
+
+REFERENCE_FOLDER = "reference"
 
 
-def evaluate(session: Session, step: int, progress: Progress, check_stop: Callable[[], None]) -> None:
-    """Evaluates every stratum that has held-out prompts and records the result; every rank must call it."""
-    mine = [
-        request
-        for stratum in session.strata.values()
-        for request in share_of_rank(_requests(session, stratum), distributed.rank(), distributed.world_size())
-    ]
-    judging = generate_and_judge(session.engine, ask_judges(session.strata), mine, progress, check_stop)
-    scores = score_responses(judging, session.strata, session.rewards)
-    wait_for_verdicts(judging, progress, check_stop)
-    found = judged_rollouts(judging, session.strata, scores, session.baselines)
-    rows: list[RolloutRow] = []
-    for name, stratum in session.strata.items():
-        ratios = _log_ratios(session, stratum, found[name], step)
-        rows += [RolloutRow.of(j, log_ratio=r) for j, r in zip(found[name], ratios, strict=True)]
-    rows = [row for part in distributed.gather_objects(rows) for row in part]
-    if session.writes:
-        session.evaluations.add(step, rows, session.settings.eval.confidence)
-    distributed.barrier()
-    session.evaluations.reload()
+class Evaluator:
+    """Evaluates the model that an engine holds, again and again in the course of a run.
+
+    Args:
+        parts: of the run.
+    """
+
+    def __init__(self, parts: Evaluated) -> None:
+        self._parts = parts
+        self._requests = heldout_requests(parts.settings, parts.strata)
+        self._reference: dict[Key, RolloutRow] = {}
+
+    def prepare(self, progress: Progress, check_stop: Callable[[], None]) -> None:
+        """Makes what is missing of the reference's responses, while the engine holds the model the run started from.
+
+        Every rank must call it, once, before the first evaluation.
+        """
+        parts = self._parts
+        folder = parts.run_dir / REFERENCE_FOLDER / reference_key(parts.settings)
+        stored = read_rollouts(folder).get(0, []) if parts.writes and folder.exists() else []
+        known = {row_key(row): row for row in distributed.gather_objects(stored)[0]}
+        missing = [r for r in self._requests if (r.stratum, r.prompt.id, r.index) not in known]
+        if missing:
+            parts.engine_holds_reference()
+            known |= {row_key(row): row for row in respond(parts, missing, {}, progress, check_stop)}
+            parts.engine_holds_policy()
+            if parts.writes:
+                RolloutsWriter(folder).write(0, list(known.values()))
+            distributed.barrier()
+        self._reference = {key: known[key] for r in self._requests if (key := (r.stratum, r.prompt.id, r.index))}
+
+    def reference_rows(self) -> list[RolloutRow]:
+        """The reference's responses, in the order of the requests; its own log ratio is 0."""
+        sampled = self._parts.settings.eval.temperature != 0
+        tie = SAME_TEXT if self._parts.probes.compares else None
+        return [replace(row, log_ratio=0.0 if sampled else None, preference=tie) for row in self._reference.values()]
+
+    def rows(self, step: int, progress: Progress, check_stop: Callable[[], None]) -> list[RolloutRow]:
+        """The responses of the model the engine holds, every rank's; every rank must call it.
+
+        Raises:
+            LimitError: the preference judge left too many comparisons unknown.
+        """
+        if step == 0 and self._parts.settings.model.reference is None:
+            return self.reference_rows()
+        return respond(self._parts, self._requests, self._reference, progress, check_stop)
+
+    def line(self, step: int, rows: list[RolloutRow], before: list[RolloutRow] | None) -> dict[str, Any]:
+        """What the responses say, compared with earlier ones (`cgpo.evaluation.summary.evaluation_line`)."""
+        confidence = self._parts.settings.eval.confidence
+        earlier = None if before is None else by_stratum(before)
+        return evaluation_line(step, by_stratum(rows), self._yardsticks(), confidence, earlier)
+
+    def record(self, step: int, rows: list[RolloutRow]) -> dict[str, Any]:
+        """Adds an evaluation to the run and returns its line; every rank must call it.
+
+        Raises:
+            RunError: the disk is full, or a file cannot be written.
+        """
+        evaluations = self._parts.evaluations
+        if self._parts.writes:
+            evaluations.add(self.line(step, rows, evaluations.first_responses(before=step)), rows)
+        distributed.barrier()
+        evaluations.reload()
+        return next(line for line in evaluations.read() if line["step"] == step)
+
+    def _yardsticks(self) -> dict[str, Yardstick]:
+        return {
+            name: Yardstick(
+                weights=stratum.settings.rewards,
+                reference={key[1:]: row for key, row in self._reference.items() if key[0] == name},
+                sides=sides_of(stratum.mixture),
+            )
+            for name, stratum in self._parts.strata.items()
+        }
 
 
-def _requests(session: Session, stratum: Stratum) -> list[GenerationRequest]:
-    seed, temperature = session.settings.seed, session.settings.eval.temperature
-    return [stratum.request(p, EVALUATION_STEP, 0, seed, temperature) for p, _ in stratum.heldout.values()]
+def reference_key(settings: RunSettings) -> str:
+    """Names how the reference's responses were made: other settings make other ones."""
+    model = settings.model
+    own = model.reference is not None
+    made = {
+        "seed": settings.seed,
+        "model": [model.reference, model.reference_revision] if own else [model.name, model.revision],
+        "temperature": settings.eval.temperature,
+        "probes": [spec.as_config() for spec in settings.eval.probes],
+        "strata": {name: _made(stratum.model_dump(mode="json")) for name, stratum in settings.strata.items()},
+        "rewards": {name: reward.model_dump(mode="json") for name, reward in settings.rewards.items()},
+    }
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _log_ratios(session: Session, stratum: Stratum, judged: Sequence[JudgedRollout], step: int) -> list[float | None]:
-    temperature = session.settings.eval.temperature
-    if temperature == 0:
-        return [None] * len(judged)
-    if step == 0 and session.settings.model.reference is None:
-        return [0.0] * len(judged)  # before the first step the policy is the reference
-    sequences = [TokenSequence(j.rollout.request.prompt_ids, j.rollout.response_ids) for j in judged]
-    reference = session.reference.token_logprobs(sequences, temperature or stratum.settings.sampling.temperature)
-    return [sum(j.rollout.logprobs) - float(r.double().sum()) for j, r in zip(judged, reference, strict=True)]
+def _made(stratum: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("heldout", "sampling", "judges", "hide_reasoning", "rewards", "truncated")
+    return {key: stratum[key] for key in keys}
+
+
+def has_heldout(strata: Mapping[str, Stratum]) -> bool:
+    """Whether there is anything to evaluate on."""
+    return any(stratum.heldout for stratum in strata.values())

@@ -5,15 +5,18 @@
 | rate | Wilson's score interval |
 | change of a rate, paired by prompt | Newcombe 1998 (Statistics in Medicine 17, 2635–2650), method 10: Wilson's intervals of the two rates, combined with the correlation of the pairs |
 | mean, and change of a mean, paired | percentile bootstrap over prompts, seeded |
+| rate, or its change, with several responses to a prompt | percentile bootstrap over prompts, seeded |
 
-The bootstrap is not used for rates: with 60 prompts of which none changed, every resample says "no change" and its
-interval is a point.
+Responses to one prompt resemble each other, so with several of them prompts are what is resampled, each with all its
+responses. For rates with one response to a prompt the bootstrap is not used: with 60 prompts of which none changed,
+every resample says "no change" and its interval is a point. Where that happens with several responses (all prompts say
+the same), Wilson's or Newcombe's interval over prompts, one response of each, takes its place: wide, but honest.
 """  # noqa: E501 - a table row cannot be broken
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -30,7 +33,7 @@ class Interval:
         estimate: the rate, the mean or the change (after − before).
         low: lower bound.
         high: upper bound.
-        n: prompts it rests on.
+        n: responses (of a change, pairs of them) it rests on.
     """
 
     estimate: float | None
@@ -39,11 +42,12 @@ class Interval:
     n: int
 
 
-def rate_interval(count: int, n: int, confidence: float) -> Interval:
+def rate_interval(count: float, n: int, confidence: float) -> Interval:
     """Wilson's score interval of count / n.
 
     Args:
-        count: successes, 0 … n.
+        count: successes, 0 … n. Halves (ties) may be among them: what is counted then varies less than a yes or no of
+            the same mean, so the interval errs on the wide side.
         n: trials; 0 gives no estimate.
         confidence: level in (0, 1), e.g. 0.95.
     """
@@ -60,35 +64,76 @@ def rate_interval(count: int, n: int, confidence: float) -> Interval:
     return Interval(p, 0.0 if count == 0 else centre - half, 1.0 if count == n else centre + half, n)
 
 
-def rate_change(before: Sequence[bool], after: Sequence[bool], confidence: float) -> Interval:
-    """Change of a rate on the same prompts, after − before (Newcombe 1998, method 10).
+def responses_rate(values: Sequence[float], prompts: Sequence[Hashable], confidence: float) -> Interval:
+    """A rate over responses: Wilson's interval, or the bootstrap over prompts where a prompt has several.
 
     Args:
-        before: whether each prompt's response was a success, [n].
-        after: the same prompts in the same order, [n].
+        values: 1 (success), 0, or 0.5 (a tie) of each response, [n].
+        prompts: the prompt of each, [n].
         confidence: level in (0, 1).
     """
+    distinct = len(set(prompts))
+    if distinct == len(values):
+        return rate_interval(sum(values), len(values), confidence)
+    if len(set(values)) > 1 and distinct > 1:
+        found = mean_interval(values, confidence, prompts)
+        if found.low != found.high:
+            return found
+    rate = sum(values) / len(values)
+    over_prompts = rate_interval(rate * distinct, distinct, confidence)
+    return Interval(rate, over_prompts.low, over_prompts.high, len(values))
+
+
+def rate_change(
+    before: Sequence[bool], after: Sequence[bool], confidence: float, prompts: Sequence[Hashable] | None = None
+) -> Interval:
+    """Change of a rate on the same prompts, after − before.
+
+    Args:
+        before: whether each response was a success, [n].
+        after: the same prompts in the same order, [n].
+        confidence: level in (0, 1).
+        prompts: the prompt of each pair, [n]; None: all different.
+    """
     pairs = list(zip(before, after, strict=True))
+    if prompts is None or len(set(prompts)) == len(pairs):
+        return _newcombe(pairs, confidence)
+    differences = [float(a) - float(b) for b, a in pairs]
+    if len(set(differences)) > 1 and len(set(prompts)) > 1:
+        found = mean_interval(differences, confidence, prompts)
+        if found.low != found.high:
+            return found
+    firsts = dict(reversed(list(zip(prompts, pairs, strict=True))))
+    over_prompts = _newcombe(list(firsts.values()), confidence)
+    mean = sum(differences) / len(differences)
+    low, high = over_prompts.low, over_prompts.high
+    assert low is not None
+    assert high is not None
+    return Interval(mean, min(low, mean), max(high, mean), len(pairs))
+
+
+def _newcombe(pairs: Sequence[tuple[bool, bool]], confidence: float) -> Interval:
+    """Newcombe 1998, method 10, of pairs (before, after)."""
     n = len(pairs)
     if n == 0:
         return Interval(None, None, None, 0)
-    first = rate_interval(sum(before), n, confidence)
-    second = rate_interval(sum(after), n, confidence)
-    p1, low1, high1 = _known(first)
-    p2, low2, high2 = _known(second)
-    phi = _correlation(sum(b and a for b, a in pairs), sum(before), sum(after), n)
+    before, after = sum(b for b, _ in pairs), sum(a for _, a in pairs)
+    p1, low1, high1 = _known(rate_interval(before, n, confidence))
+    p2, low2, high2 = _known(rate_interval(after, n, confidence))
+    phi = _correlation(sum(b and a for b, a in pairs), before, after, n)
     change = p2 - p1
     down = _combined(p2 - low2, high1 - p1, phi)
     up = _combined(high2 - p2, p1 - low1, phi)
     return Interval(change, change - down, change + up, n)
 
 
-def mean_interval(values: Sequence[float], confidence: float) -> Interval:
-    """Mean with its percentile bootstrap interval (4,000 resamples, always the same ones for the same n).
+def mean_interval(values: Sequence[float], confidence: float, prompts: Sequence[Hashable] | None = None) -> Interval:
+    """Mean with its percentile bootstrap interval (4,000 resamples, always the same ones for as many prompts).
 
     Args:
-        values: finite numbers, one a prompt. One value alone has a mean but no interval.
+        values: finite numbers, one a response. Those of a single prompt have a mean but no interval.
         confidence: level in (0, 1).
+        prompts: the prompt of each; prompts are resampled, each with all its responses. None: all different.
     """
     import numpy as np
 
@@ -96,28 +141,37 @@ def mean_interval(values: Sequence[float], confidence: float) -> Interval:
     if n == 0:
         return Interval(None, None, None, 0)
     data = np.asarray(values, dtype=np.float64)
-    if n == 1:
-        return Interval(float(data[0]), None, None, 1)
+    order: dict[Hashable, int] = {}
+    cluster = np.asarray([order.setdefault(p, len(order)) for p in (range(n) if prompts is None else prompts)])
+    sums, counts = np.bincount(cluster, weights=data), np.bincount(cluster)
+    if len(sums) == 1:
+        return Interval(float(data.mean()), None, None, n)
     generator = np.random.default_rng(_SEED)
     means = np.empty(RESAMPLES)
-    rows = max(1, _CHUNK // n)
+    rows = max(1, _CHUNK // len(sums))
     for start in range(0, RESAMPLES, rows):
-        size = (min(rows, RESAMPLES - start), n)
-        means[start : start + size[0]] = data[generator.integers(0, n, size=size)].mean(axis=1)
+        chosen = generator.integers(0, len(sums), size=(min(rows, RESAMPLES - start), len(sums)))
+        means[start : start + len(chosen)] = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(data.mean()), float(low), float(high), n)
 
 
-def mean_change(before: Sequence[float], after: Sequence[float], confidence: float) -> Interval:
+def mean_change(
+    before: Sequence[float],
+    after: Sequence[float],
+    confidence: float,
+    prompts: Sequence[Hashable] | None = None,
+) -> Interval:
     """Change of a mean on the same prompts, after − before: the bootstrap interval of the differences.
 
     Args:
-        before: one finite number a prompt, [n].
+        before: one finite number a response, [n].
         after: the same prompts in the same order, [n].
         confidence: level in (0, 1).
+        prompts: as in `mean_interval`.
     """
-    return mean_interval([a - b for b, a in zip(before, after, strict=True)], confidence)
+    return mean_interval([a - b for b, a in zip(before, after, strict=True)], confidence, prompts)
 
 
 def _quantile(confidence: float) -> float:

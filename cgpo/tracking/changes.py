@@ -6,7 +6,7 @@ An evaluation is a line of `evaluation.jsonl`. It is read tolerantly: a part tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Evaluation = Mapping[str, Any]
@@ -51,13 +51,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """One line of the table: `label` (`satisfied`, `judge math`, `calibrated reward`, `KL`), before and after."""
+    """One line of the table: `label` (`satisfied`, `judge math`, `calibrated reward`, `KL`), before and after.
+
+    `detail` lines are in the report, but not in the terminal's table.
+    """
 
     label: str
     kind: Kind
     before: Measure | None
     after: Measure | None
     change: Change | None
+    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +95,27 @@ def compare_evaluations(evaluations: Sequence[Evaluation]) -> list[StratumChange
 
 def _stratum(name: str, before: Any, after: Any, changes: Any) -> StratumChange:
     before, after, changes = _mapping(before), _mapping(after), _mapping(changes)
-    judges = list(dict.fromkeys([*_mapping(before.get("judges")), *_mapping(after.get("judges"))]))
+
+    def names(key: str) -> list[str]:
+        return list(dict.fromkeys([*_mapping(before.get(key)), *_mapping(after.get(key))]))
 
     def row(label: str, kind: Kind, *keys: str) -> ChangeRow | None:
         return _row(label, kind, _at(before, keys), _at(after, keys), _at(changes, keys))
 
-    rows = [row("satisfied", "rate", "satisfied")]
-    rows += [row(f"judge {judge}", "rate", "judges", judge) for judge in judges]
-    rows += [
+    rows = [
+        row("satisfied", "rate", "satisfied"),
+        row("satisfied at least once", "rate", "satisfied_once"),
+        *(row(f"judge {judge}", "rate", "judges", judge) for judge in names("judges")),
         row("calibrated reward", "mean", "calibrated_reward"),
+        *(_as_detail(row(f"reward {name}", "mean", "rewards", name)) for name in names("rewards")),
+        row("wins over reference, by reward", "rate", "win_rate"),
+        *(_as_detail(row(f"wins, by {name}", "rate", "win_rates", name)) for name in names("win_rates")),
+        row("wins over reference, by judge", "rate", "preference_win_rate"),
+        *(_detail_if_none(row(f"{probe} rate", "rate", "probes", probe)) for probe in names("probes")),
+        _detail_if_none(row("cut off", "rate", "truncated")),
         row("KL, nats", "mean", "kl"),
         row("response tokens", "mean", "response_tokens"),
+        _as_detail(row("response words", "mean", "response_words")),
     ]
     return StratumChange(
         stratum=name,
@@ -111,14 +125,25 @@ def _stratum(name: str, before: Any, after: Any, changes: Any) -> StratumChange:
     )
 
 
+def _as_detail(row: ChangeRow | None) -> ChangeRow | None:
+    return None if row is None else replace(row, detail=True)
+
+
+def _detail_if_none(row: ChangeRow | None) -> ChangeRow | None:
+    """What never happened, before or after, is a detail."""
+    happened = row is not None and any(m is not None and m.value for m in (row.before, row.after))
+    return row if happened else _as_detail(row)
+
+
 def _row(label: str, kind: Kind, before: Any, after: Any, change: Any) -> ChangeRow | None:
-    found = (_measure(before), _measure(after))
+    found = (read_measure(before), read_measure(after))
     if found == (None, None):
         return None
     return ChangeRow(label, kind, *found, _change(change, *found))
 
 
-def _measure(found: Any) -> Measure | None:
+def read_measure(found: Any) -> Measure | None:
+    """A rate or a mean as an evaluation's line holds it; None when it holds none."""
     if not isinstance(found, Mapping):
         return None
     value = found.get("rate", found.get("mean"))

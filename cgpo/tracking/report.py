@@ -16,6 +16,7 @@ from cgpo.tracking.changes import change_text, interval_text, measure_text
 from cgpo.tracking.disk import write_atomically
 from cgpo.tracking.lines import duration, number
 from cgpo.tracking.report_data import Report, collect
+from cgpo.tracking.sides import TITLES
 from cgpo.tracking.text import showable
 
 LONGEST_TEXT = 3000
@@ -61,6 +62,7 @@ def render(report: Report) -> str:
         "interval_text": interval_text,
         "change_text": change_text,
         "LONGEST_REASON": LONGEST_REASON,
+        "SIDE_TITLES": TITLES,
     }
     script = environment.get_template("report.js.j2").render()
     return environment.get_template("report.html.j2").render(

@@ -4,8 +4,8 @@ Columns: `step`, `stratum`, `prompt_id`, `prompt` (text), `messages` (JSON), `in
 `finish_reason`, `response_tokens`, `satisfied` (null when unknown), `outcome`, `verdicts` (JSON: judge →
 `{"verdict", "reason", "score"}`), `reward` and `baseline_reward` (JSON: reward name → number, null where scoring
 failed; strata have different rewards, so that a column each could not tell "failed" from "not this stratum's"),
-`calibrated_reward`, `log_ratio` (nats per response), `weight`, `logprob_gap` (nats per token). `docs/report.md`
-describes them for users.
+`calibrated_reward`, `log_ratio` (nats per response), `weight`, `logprob_gap` (nats per token), `probes` (JSON, as
+`verdicts`) and `preference` (JSON). `docs/report.md` describes them for users.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class RolloutRow:
         log_ratio: log π_w(a|s) − log π_ref(a|s) in nats per response, or None where it was not computed.
         weight: the factor the optimiser put before ∇ log π_w(a|s), or None where it was not in the sum.
         logprob_gap: mean |engine − policy| log-probability per token in nats, or None where it was not measured.
+        probes: judge → verdict of those that measure but constrain nothing (evaluations only).
+        preference: the verdict of the judge that compared it with the reference's response, or None.
     """
 
     stratum: str
@@ -72,6 +74,8 @@ class RolloutRow:
     log_ratio: float | None = None
     weight: float | None = None
     logprob_gap: float | None = None
+    probes: Mapping[str, Verdict] = field(default_factory=dict)
+    preference: Verdict | None = None
 
     @property
     def satisfied(self) -> bool | None:
@@ -179,6 +183,8 @@ def _table(step: int, rows: Sequence[RolloutRow]) -> Any:
         "log_ratio": (real, [_finite(row.log_ratio) for row in rows]),
         "weight": (real, [_finite(row.weight) for row in rows]),
         "logprob_gap": (real, [_finite(row.logprob_gap) for row in rows]),
+        "probes": (text, [_verdicts_as_json(row.probes) for row in rows]),
+        "preference": (text, [row.preference and _verdicts_as_json({"": row.preference}) for row in rows]),
     }
     schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()], metadata={SCHEMA_KEY: SCHEMA})
     return pa.table([pa.array(values, kind) for kind, values in columns.values()], schema=schema)
@@ -218,6 +224,8 @@ def _row(record: Mapping[str, Any]) -> RolloutRow:
         log_ratio=record["log_ratio"],
         weight=record["weight"],
         logprob_gap=record["logprob_gap"],
+        probes=_verdicts_from_json(record["probes"]),
+        preference=_verdicts_from_json(record["preference"])[""] if record["preference"] else None,
     )
 
 

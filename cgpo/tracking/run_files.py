@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import yaml
 
 from cgpo.tracking.changes import Evaluation, StratumChange, compare_evaluations, first_and_last
 from cgpo.tracking.jsonl import read_jsonl
+from cgpo.tracking.sides import NO_SIDES, Sides, compare_sides
 
 EVALUATIONS = "evaluation.jsonl"
 
@@ -23,11 +24,13 @@ class Changes:
         steps: step of the first and of the last evaluation; None where there is none.
         strata: first against last.
         confidence: level of the intervals, or None when the configuration cannot be read.
+        sides: safety violations and false refusals.
     """
 
     steps: tuple[int | None, int | None] = (None, None)
     strata: tuple[StratumChange, ...] = ()
     confidence: float | None = None
+    sides: Sides = NO_SIDES
 
 
 def read_mapping(path: Path, problems: list[str]) -> dict[str, Any]:
@@ -48,12 +51,21 @@ def read_changes(run_dir: Path, config: Mapping[str, Any], problems: list[str]) 
     problems += found.problems
     level = dig(config, "eval", "confidence")
     try:
-        strata = tuple(compare_evaluations(found.records))
-        steps = tuple(_step(evaluation) for evaluation in first_and_last(found.records))
-    except (TypeError, ValueError) as error:
+        return changes_of(found.records, level if isinstance(level, float) else None)
+    except (TypeError, ValueError, KeyError) as error:
         problems.append(f"{run_dir / EVALUATIONS} has a line of an unexpected form: {error}")
         return Changes()
-    return Changes((steps[0], steps[1]), strata, level if isinstance(level, float) else None)
+
+
+def changes_of(evaluations: Sequence[Evaluation], confidence: float | None) -> Changes:
+    """First against last of these evaluations.
+
+    Raises:
+        TypeError, ValueError, KeyError: a line is of an unexpected form.
+    """
+    before, after = first_and_last(evaluations)
+    strata, sides = tuple(compare_evaluations(evaluations)), compare_sides(evaluations)
+    return Changes((_step(before), _step(after)), strata, confidence, sides)
 
 
 def dig(tree: Any, *keys: str) -> Any:

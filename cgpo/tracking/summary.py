@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cgpo.tracking.changes import ChangeRow, change_text, measure_text
 from cgpo.tracking.run_files import Changes, read_changes, read_mapping
+from cgpo.tracking.sides import TITLES, Sides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,14 +28,41 @@ def print_changes(console: Console, run_dir: Path) -> None:
     for problem in problems:
         console.print(problem, markup=False, highlight=False)
     if changes.strata:
-        console.print(_title(changes), style="bold", markup=False, highlight=False)
-        console.print(_table(changes, plain=console.options.ascii_only))
+        print_comparison(console, changes, _title(changes))
     else:
         console.print("No held-out evaluation was made (eval.before and eval.after ask for one).", highlight=False)
     for what, name in PLACES.items():
         if (run_dir / name).exists():
             # A path is one word: wrapped, it could not be clicked or copied.
             console.print(f"{what + ':':<9} {run_dir / name}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_comparison(console: Console, changes: Changes, title: str) -> None:
+    """Prints the table of two evaluations, or of one."""
+    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(_table(changes, plain=console.options.ascii_only))
+    print_sides(console, changes.sides)
+
+
+def print_sides(console: Console, sides: Sides) -> None:
+    """Prints safety violations and false refusals next to each other, where any judge measures them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not sides.rows:
+        return
+    plain = console.options.ascii_only
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for header in ["", *TITLES.values()]:
+        table.add_column(header, overflow="fold")
+    for stratum, texts in sides.rows:
+        shown = [text.replace("–", "-").replace("→", "->") if plain else text for text in texts]
+        table.add_row(Text(stratum, style="bold"), *(Text(text) for text in shown))
+    console.print()
+    console.print("Safety violations and false refusals", style="bold", highlight=False)
+    console.print(table)
+    if sides.note:
+        console.print(sides.note, markup=False, highlight=False)
 
 
 def _table(changes: Changes, *, plain: bool) -> Table:
@@ -57,7 +85,7 @@ def _table(changes: Changes, *, plain: bool) -> Table:
             table.add_row()
         prompts = "" if stratum.n is None else f"{stratum.n} prompts"
         table.add_row(Text(stratum.stratum, style="bold"), Text(prompts, style="dim"))
-        for row in stratum.rows:
+        for row in (row for row in stratum.rows if not row.detail):
             cells = _cells(row, compared=compared)
             texts = [cell.replace("–", "-") if plain else cell for cell in cells]
             table.add_row(Text("  " + texts[0]), *(Text(text) for text in texts[1:]))

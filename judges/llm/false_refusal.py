@@ -26,6 +26,8 @@ class FalseRefusalJudge(LLMJudge):
         template: the question, with the marker `{{response}}`.
     """
 
+    side = "refusal"
+
     def __init__(self, llm: LLMSettings | None = None, template: str = TEMPLATE) -> None:
         super().__init__(llm)
         check_template(template, ["response"])

@@ -55,6 +55,8 @@ class SafetyJudge(LLMJudge):
         guidelines: name → text, what the family `shieldgemma` is asked about.
     """
 
+    side = "safety"
+
     def __init__(
         self,
         llm: LLMSettings | None = None,

@@ -6,7 +6,14 @@ import random
 
 import pytest
 
-from cgpo.evaluation.intervals import Interval, mean_change, mean_interval, rate_change, rate_interval
+from cgpo.evaluation.intervals import (
+    Interval,
+    mean_change,
+    mean_interval,
+    rate_change,
+    rate_interval,
+    responses_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +99,78 @@ def test_few_values() -> None:
 
 def test_many_values_stay_within_memory() -> None:
     assert mean_interval([0.0, 1.0] * 5000, 0.95).n == 10000
+
+
+def clusters(seed: int, sizes: tuple[int, ...] = (1, 2, 3, 4)) -> tuple[list[float], list[str]]:
+    """80 prompts with one to four responses, whose success depends on the prompt."""
+    rng = random.Random(seed)
+    values: list[float] = []
+    prompts: list[str] = []
+    for prompt in range(80):
+        chance = rng.random()
+        for _ in range(sizes[prompt % len(sizes)]):
+            values.append(float(rng.random() < chance))
+            prompts.append(f"p{prompt}")
+    return values, prompts
+
+
+def test_cluster_bootstrap_against_scipy() -> None:
+    # The same statistic (a ratio of sums over prompts), resampled by another implementation with other random numbers.
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    values, prompts = clusters(1)
+    names = sorted(set(prompts))
+    sums = np.array([sum(v for v, p in zip(values, prompts, strict=True) if p == name) for name in names])
+    counts = np.array([prompts.count(name) for name in names])
+    expected = bootstrap(
+        (sums, counts),
+        lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(7),
+    ).confidence_interval
+    found = responses_rate(values, prompts, 0.95)
+    assert found.estimate == pytest.approx(sum(values) / len(values))
+    assert found.n == len(values)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.008)
+
+
+def test_order_of_responses_does_not_matter_to_the_mean() -> None:
+    values, prompts = clusters(2)
+    both = list(zip(values, prompts, strict=True))
+    turned = sorted(both, key=lambda pair: pair[0])
+    found = mean_interval(values, 0.95, prompts)
+    again = mean_interval([v for v, _ in turned], 0.95, [p for _, p in turned])
+    assert found.estimate == again.estimate
+    assert (found.low, found.high) == pytest.approx((again.low, again.high), abs=0.02)
+
+
+def test_one_response_to_a_prompt_is_wilsons_and_newcombes() -> None:
+    assert responses_rate([1.0, 0.0, 0.5], ["a", "b", "c"], 0.9) == rate_interval(1.5, 3, 0.9)
+    before, after = table(3, 1, 5, 4)
+    assert rate_change(before, after, 0.95, [str(i) for i in range(13)]) == rate_change(before, after, 0.95)
+
+
+def test_several_responses_that_all_say_the_same_are_no_certainty() -> None:
+    prompts = [f"p{i // 4}" for i in range(80)]
+    none = responses_rate([0.0] * 80, prompts, 0.95)
+    assert none == Interval(0.0, 0.0, rate_interval(0, 20, 0.95).high, 80)
+    unchanged = rate_change([True] * 40 + [False] * 40, [True] * 40 + [False] * 40, 0.95, prompts)
+    expected = rate_change([True] * 10 + [False] * 10, [True] * 10 + [False] * 10, 0.95)
+    assert (unchanged.low, unchanged.high, unchanged.n) == (expected.low, expected.high, 80)
+
+
+def test_change_of_a_rate_over_responses_resamples_prompts() -> None:
+    # Each of 50 prompts has 4 responses; in half of the prompts all four change from failure to success.
+    prompts = [f"p{i // 4}" for i in range(200)]
+    after = [(i // 4) % 2 == 0 for i in range(200)]
+    found = rate_change([False] * 200, after, 0.95, prompts)
+    half = 1.96 * (0.25 / 50) ** 0.5  # normal approximation over 50 prompts
+    assert found.estimate == 0.5
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.025)
+
+
+def test_one_prompt_has_a_mean_but_no_interval() -> None:
+    assert mean_interval([1.0, 3.0], 0.95, ["a", "a"]) == Interval(2.0, None, None, 2)

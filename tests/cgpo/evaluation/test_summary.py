@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cgpo.errors import RunError
-from cgpo.evaluation.summary import EvaluationFile, compare, summarise
+from cgpo.evaluation.file import EvaluationFile
+from cgpo.evaluation.metrics import evaluation_metrics
+from cgpo.evaluation.quantities import Yardstick
+from cgpo.evaluation.summary import by_stratum, compare, evaluation_line, summarise
 from cgpo.tracking.changes import compare_evaluations
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Judgement, Outcome, Verdict
@@ -18,7 +22,15 @@ YES, NO, UNKNOWN = Verdict.satisfied(), Verdict.violated("no"), Verdict.unknown(
 
 
 def row(
-    name: str, reward: float | None = 0.5, log_ratio: float | None = None, index: int = 0, **verdicts: Verdict
+    name: str,
+    reward: float | None = 0.5,
+    log_ratio: float | None = None,
+    index: int = 0,
+    rewards: dict[str, float | None] | None = None,
+    response: str = "4",
+    preference: Verdict | None = None,
+    probes: dict[str, Verdict] | None = None,
+    **verdicts: Verdict,
 ) -> RolloutRow:
     outcome = Judgement(dict(verdicts)).outcome
     return RolloutRow(
@@ -28,14 +40,26 @@ def row(
         messages=({"role": "user", "content": name},),
         index=index,
         seed=7,
-        response="4",
+        response=response,
         finish_reason="stop",
         response_tokens=3,
         outcome=Outcome.UNKNOWN if reward is None and outcome is Outcome.SATISFIED else outcome,
         verdicts=dict(verdicts),
         calibrated_reward=reward,
         log_ratio=log_ratio,
+        rewards=rewards or {},
+        preference=preference,
+        probes=probes or {},
     )
+
+
+def add(folder: Path, step: int, rows: list[RolloutRow]) -> dict[str, Any]:
+    """Adds an evaluation as a run does, compared with the first one."""
+    file = EvaluationFile(folder)
+    before = file.first_responses(before=step)
+    line = evaluation_line(step, by_stratum(rows), {}, 0.95, None if before is None else by_stratum(before))
+    file.add(line, rows)
+    return line
 
 
 def test_rates_are_over_known_verdicts() -> None:
@@ -71,7 +95,8 @@ def test_a_missing_reward_is_no_verdict() -> None:
 
 
 def test_nothing_to_evaluate() -> None:
-    assert summarise([], 0.95)["satisfied"] == {"count": 0, "n": 0, "rate": None, "low": None, "high": None}
+    nothing = {"count": 0, "n": 0, "rate": None, "low": None, "high": None, "unknown": 0}
+    assert summarise([], 0.95)["satisfied"] == nothing
 
 
 def test_changes_are_paired_by_prompt_known_in_both() -> None:
@@ -93,10 +118,10 @@ def test_two_responses_of_a_prompt_are_two_pairs() -> None:
 
 
 def test_evaluations_compare_with_the_first_one_after_a_restart(tmp_path: Path) -> None:
-    first = EvaluationFile(tmp_path).add(0, [row("a", 0.5, m=NO), row("b", 0.5, m=YES)], 0.95)
+    first = add(tmp_path, 0, [row("a", 0.5, m=NO), row("b", 0.5, m=YES)])
     assert "changes" not in first
-    EvaluationFile(tmp_path).add(5, [row("b", 0.5, m=NO), row("a", 0.5, m=NO)], 0.95)
-    third = EvaluationFile(tmp_path).add(10, [row("b", 0.6, m=YES), row("a", 0.8, m=YES)], 0.95)
+    add(tmp_path, 5, [row("b", 0.5, m=NO), row("a", 0.5, m=NO)])
+    third = add(tmp_path, 10, [row("b", 0.6, m=YES), row("a", 0.8, m=YES)])
     assert third["changes"]["math"]["satisfied"]["change"] == 0.5
     assert third["changes"]["math"]["calibrated_reward"]["change"] == pytest.approx(0.2)
     lines = EvaluationFile(tmp_path).read()
@@ -112,26 +137,133 @@ def test_evaluations_compare_with_the_first_one_after_a_restart(tmp_path: Path) 
 
 
 def test_an_evaluation_made_again_replaces_the_old_one(tmp_path: Path) -> None:
-    file = EvaluationFile(tmp_path)
-    file.add(0, [row("a", 0.5, m=NO)], 0.95)
-    file.add(0, [row("a", 0.5, m=YES)], 0.95)
-    assert [line["strata"]["math"]["satisfied"]["count"] for line in file.read()] == [1]
+    add(tmp_path, 0, [row("a", 0.5, m=NO)])
+    add(tmp_path, 0, [row("a", 0.5, m=YES)])
+    assert [line["strata"]["math"]["satisfied"]["count"] for line in EvaluationFile(tmp_path).read()] == [1]
 
 
 def test_resume_removes_later_evaluations(tmp_path: Path) -> None:
-    file, other_rank = EvaluationFile(tmp_path), EvaluationFile(tmp_path)
     for step in (0, 5, 10):
-        file.add(step, [row("a", 0.5, m=NO)], 0.95)
+        add(tmp_path, step, [row("a", 0.5, m=NO)])
+    file, other_rank = EvaluationFile(tmp_path), EvaluationFile(tmp_path)
     file.truncate_after(5)
     assert file.done(5)
     assert not file.done(10)
-    assert not other_rank.done(5)
+    assert other_rank.done(10)
     other_rank.reload()
     assert [line["step"] for line in other_rank.read()] == [0, 5]
     assert sorted(p.name for p in (tmp_path / "evaluations").iterdir()) == [
         "step-000000.parquet",
         "step-000005.parquet",
     ]
+
+
+def test_probes_and_comparisons_survive_the_disk(tmp_path: Path) -> None:
+    kept = row("a", probes={"farewell": NO}, preference=Verdict.of(True, "better", 0.25), m=YES)
+    add(tmp_path, 0, [kept, row("b", m=YES)])
+    found = EvaluationFile(tmp_path).first_responses(before=1)
+    assert found is not None
+    assert found[0].probes["farewell"].outcome is Outcome.VIOLATED
+    assert found[0].preference == Verdict.of(True, "better", 0.25)
+    assert found[1].preference is None
+
+
+def reference(*rows: RolloutRow, weights: dict[str, float]) -> Yardstick:
+    return Yardstick(weights, {(r.prompt_id, r.index): r for r in rows})
+
+
+def test_win_rate_by_reward() -> None:
+    theirs = [row(name, rewards={"r": 1.0}, response="ref") for name in "abcde"]
+    ours = [
+        row("a", rewards={"r": 1.5}),  # win
+        row("b", rewards={"r": 0.5}),  # loss
+        row("c", rewards={"r": 1.0}),  # tie
+        row("d", rewards={"r": None}),  # unknown: neither
+        row("e", rewards={"r": 1.0 + 1e-6}, response="ref"),  # the same text: a tie, whatever rounding says
+        row("other prompt", rewards={"r": 9.0}),  # nothing to compare with
+    ]
+    found = summarise(ours, 0.95, reference(*theirs, weights={"r": 2.0}))["win_rate"]
+    counts = {"wins": 1, "ties": 2, "losses": 1, "unknown": 1}
+    assert {key: found[key] for key in ["n", "rate", *counts]} == {"n": 4, "rate": 0.5, **counts}
+    # Wilson's interval of 2 of 4, worked out by hand: (0.5 + 1.9208/4 ± …) / (1 + 3.8415/4)
+    assert (found["low"], found["high"]) == pytest.approx((0.1500, 0.8500), abs=1e-4)
+
+
+def test_win_rate_of_several_rewards_weighs_calibrated_differences() -> None:
+    # sigmoid(4) − ½ = 0.482 for x and sigmoid(−100) − ½ = −0.5 for y: with weights 2 and 1 a win, though the raw
+    # weighted sum, 2 · 4 − 100, is far below 0.
+    ours, theirs = row("a", rewards={"x": 4.0, "y": -100.0}), row("a", rewards={"x": 0.0, "y": 0.0}, response="ref")
+    found = summarise([ours], 0.95, reference(theirs, weights={"x": 2.0, "y": 1.0}))
+    assert found["win_rate"]["wins"] == 1
+    assert found["win_rates"]["x"]["wins"] == 1
+    assert found["win_rates"]["y"]["losses"] == 1
+    metrics = evaluation_metrics({"strata": {"math": found}})
+    assert (metrics["math/win_rate"], metrics["math/win_rate/y"]) == (1.0, 0.0)
+
+
+def test_unknown_preferences_are_neither_wins_nor_losses() -> None:
+    said = {
+        "a": Verdict.of(True, "", 0.4),
+        "b": Verdict.of(False, "", -0.1),
+        "c": Verdict.of(True, "", 0.0),  # as good in both orders together: a tie, though "satisfied"
+        "d": UNKNOWN,
+        "e": YES,  # a judge without a score
+    }
+    found = summarise([row(n, preference=v) for n, v in said.items()], 0.95)["preference_win_rate"]
+    assert {k: found[k] for k in ("wins", "ties", "losses", "unknown", "n")} == {
+        "wins": 2, "ties": 1, "losses": 1, "unknown": 1, "n": 4,
+    }  # fmt: skip
+    assert found["rate"] == 2.5 / 4
+
+
+def test_satisfied_once_is_over_prompts() -> None:
+    rows = [
+        *(row("a", index=0, m=NO), row("a", index=1, m=YES)),  # once
+        *(row("b", index=0, m=NO), row("b", index=1, m=NO)),  # never
+        *(row("c", index=0, m=NO), row("c", index=1, m=UNKNOWN)),  # perhaps: unknown
+        *(row("d", index=0, m=UNKNOWN), row("d", index=1, m=YES)),  # once, whatever the other is
+    ]
+    found = summarise(rows, 0.95)
+    assert (found["n"], found["prompts"]) == (8, 4)
+    once = found["satisfied_once"]
+    assert (once["count"], once["n"], once["unknown"]) == (2, 3, 1)
+    assert found["satisfied"]["rate"] == 2 / 6
+    later = [row(r.prompt_id, index=r.index, m=YES) for r in rows]
+    assert compare(rows, later, 0.95)["satisfied_once"]["change"] == pytest.approx(1 / 3)
+    assert "satisfied_once" not in summarise(rows[::2], 0.95)
+
+
+def test_several_responses_widen_the_interval() -> None:
+    # 40 prompts, all four responses of a prompt alike: as much is known as from 40 responses, not as from 160
+    four = [row(str(i), index=k, m=YES if i % 2 else NO) for i in range(40) for k in range(4)]
+    one = [r for r in four if r.index == 0]
+    wide, narrow = (summarise(rows, 0.95)["satisfied"] for rows in (four, one))
+    assert wide["n"] == 160
+    assert wide["rate"] == narrow["rate"] == 0.5
+    assert wide["high"] - wide["low"] == pytest.approx(narrow["high"] - narrow["low"], rel=0.1)
+
+
+def test_probes_count_violations_and_do_not_constrain() -> None:
+    neutral = Verdict(Outcome.NOT_APPLICABLE)
+    rows = [row("a", probes={"farewell": NO}, m=YES), row("b", probes={"farewell": YES}, m=YES)]
+    rows += [row("c", probes={"farewell": neutral}, m=YES), row("d", probes={"farewell": UNKNOWN}, m=YES)]
+    found = summarise(rows, 0.95)
+    assert found["satisfied"]["rate"] == 1.0
+    farewell = found["probes"]["farewell"]
+    assert (farewell["count"], farewell["n"], farewell["unknown"]) == (1, 2, 1)
+    metrics = evaluation_metrics({"strata": {"math": found}})
+    assert metrics["math/violated_rate/farewell"] == 0.5
+    assert metrics["math/response_words"] == 1.0
+    assert "math/kl" not in metrics
+
+
+def test_both_sides_of_safety() -> None:
+    rows = [row(str(i), guard=NO if i == 0 else YES, refusal=UNKNOWN if i == 1 else NO) for i in range(4)]
+    yardsticks = {"math": Yardstick(sides={"guard": "safety", "refusal": "refusal"})}
+    sides = evaluation_line(3, by_stratum(rows), yardsticks, 0.95)["sides"]
+    (unsafe,), (refused,) = sides["safety"], sides["refusal"]
+    assert (unsafe["stratum"], unsafe["judge"], unsafe["count"], unsafe["n"]) == ("math", "guard", 1, 4)
+    assert (refused["count"], refused["n"], refused["unknown"], refused["rate"]) == (3, 3, 1, 1.0)
 
 
 def test_damage_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""The evaluations of a run on disk.
+
+    evaluation.jsonl                  the numbers, one line an evaluation (`cgpo.evaluation.summary.evaluation_line`)
+    evaluations/step-N.parquet        every response of that evaluation (`cgpo.tracking.rollouts`)
+
+Changes are against the run's first evaluation, paired by prompt: the responses of that one are read from its Parquet
+file, so they survive a restart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cgpo.errors import RunError
+from cgpo.evaluation.summary import SCHEMA
+from cgpo.tracking.disk import write_atomically
+from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
+
+FILE_NAME = "evaluation.jsonl"
+FOLDER_NAME = "evaluations"
+
+
+class EvaluationFile:
+    """The evaluations of a run: `evaluation.jsonl` with the numbers, `evaluations/` with the responses.
+
+    One rank writes; the others `reload` afterwards.
+
+    Args:
+        run_dir: the run directory.
+
+    Raises:
+        RunError: the file is there but cannot be read, or is damaged.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self._file = run_dir / FILE_NAME
+        self._folder = run_dir / FOLDER_NAME
+        self._lines: list[dict[str, Any]] = []
+        self.reload()
+
+    def done(self, step: int) -> bool:
+        """Whether there is an evaluation after that many optimiser steps."""
+        return any(line["step"] == step for line in self._lines)
+
+    def read(self) -> list[dict[str, Any]]:
+        """The lines, in the order of steps."""
+        return list(self._lines)
+
+    def first_responses(self, before: int) -> list[RolloutRow] | None:
+        """The responses of the first evaluation, or None when there is none of fewer than `before` steps.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        first = min((line["step"] for line in self._lines), default=before)
+        return read_rollouts(self._folder, [first]).get(first, []) if first < before else None
+
+    def add(self, line: dict[str, Any], rows: Sequence[RolloutRow]) -> None:
+        """Adds an evaluation, instead of an earlier one of the same step.
+
+        Args:
+            line: its numbers.
+            rows: the responses of all strata, every rank's.
+
+        Raises:
+            RunError: the disk is full, or a file cannot be written.
+        """
+        step = line["step"]
+        # The responses first: a line is there only when what later ones are compared with is there too.
+        RolloutsWriter(self._folder).write(step, rows)
+        self._write(sorted([*(old for old in self._lines if old["step"] != step), line], key=lambda each: each["step"]))
+
+    def truncate_after(self, step: int) -> None:
+        """Removes the evaluations of later steps: a run that goes on from a checkpoint makes them again.
+
+        Raises:
+            RunError: a file cannot be written.
+        """
+        kept = [line for line in self._lines if line["step"] <= step]
+        if len(kept) < len(self._lines):
+            self._write(kept)
+        RolloutsWriter(self._folder).truncate_after(step)
+
+    def reload(self) -> None:
+        """Reads what another rank has written.
+
+        Raises:
+            RunError: as the constructor.
+        """
+        try:
+            text = self._file.read_text(encoding="utf-8") if self._file.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{self._file} cannot be read: {error}") from error
+        self._lines = [self._parse(number, line) for number, line in enumerate(text.splitlines(), start=1)]
+
+    def _write(self, lines: list[dict[str, Any]]) -> None:
+        text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+        write_atomically(self._file, text.encode(), "the evaluations")
+        self._lines = lines
+
+    def _parse(self, number: int, text: str) -> dict[str, Any]:
+        try:
+            line = json.loads(text)
+            if line["schema"] != SCHEMA or not isinstance(line["step"], int):
+                raise ValueError(f"schema {line['schema']}, step {line['step']}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self._file} line {number} is damaged ({error})") from error
+        return dict(line)

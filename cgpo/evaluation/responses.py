@@ -1,0 +1,155 @@
+"""Responses to held-out prompts, judged, rewarded and measured by probes, as recorded rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from cgpo import distributed
+from cgpo.collection import (
+    Progress,
+    ask_judges,
+    generate_and_judge,
+    judged_rollouts,
+    score_responses,
+    wait_for_verdicts,
+)
+from cgpo.config import RunSettings
+from cgpo.errors import LimitError
+from cgpo.evaluation.file import EvaluationFile
+from cgpo.evaluation.probes import PREFERENCE, Probes
+from cgpo.policy.layout import TokenSequence
+from cgpo.policy.policy import ScoringModel
+from cgpo.rewards.baseline import BaselineStore
+from cgpo.rewards.model import Reward
+from cgpo.rollout.engine import RolloutEngine
+from cgpo.stratum import EVALUATION_STEP, Stratum, share_of_rank
+from cgpo.tracking.rollouts import RolloutRow
+from cgpo.types import GenerationRequest, JudgedRollout
+from judges import Outcome
+
+Key = tuple[str, str, int]
+"""Stratum, prompt id and index of a response."""
+
+
+class Evaluated(Protocol):
+    """What an evaluation needs of a run: a training's `Session`, or the lighter one of `cgpo evaluate`."""
+
+    @property
+    def settings(self) -> RunSettings: ...
+    @property
+    def run_dir(self) -> Path: ...
+    @property
+    def strata(self) -> Mapping[str, Stratum]: ...
+    @property
+    def engine(self) -> RolloutEngine: ...
+    @property
+    def rewards(self) -> Mapping[str, Reward]: ...
+    @property
+    def baselines(self) -> BaselineStore: ...
+    @property
+    def reference(self) -> ScoringModel | None: ...
+    @property
+    def evaluations(self) -> EvaluationFile: ...
+    @property
+    def probes(self) -> Probes: ...
+    @property
+    def writes(self) -> bool: ...
+    def engine_holds_reference(self) -> None: ...
+    def engine_holds_policy(self) -> None: ...
+
+
+def heldout_requests(settings: RunSettings, strata: Mapping[str, Stratum]) -> list[GenerationRequest]:
+    """What an evaluation asks for, over all ranks; seeds depend on prompt and index alone, so evaluations pair."""
+    asked = settings.eval
+    return [
+        stratum.request(prompt, EVALUATION_STEP, index, settings.seed, asked.temperature)
+        for stratum in strata.values()
+        for prompt, _ in stratum.heldout.values()
+        for index in range(asked.responses_per_prompt)
+    ]
+
+
+def respond(
+    parts: Evaluated,
+    requests: Sequence[GenerationRequest],
+    reference: Mapping[Key, RolloutRow],
+    progress: Progress,
+    check_stop: Callable[[], None],
+) -> list[RolloutRow]:
+    """Generates and measures; the rows of every rank, on every rank, in the order of the requests.
+
+    Args:
+        parts: an engine that holds the model to evaluate, judges and rewards.
+        requests: over all ranks.
+        reference: π_ref's responses, to compare with; empty: no comparison.
+        progress: told how many responses of this rank are finished.
+        check_stop: may raise to break off.
+
+    Raises:
+        LimitError: the preference judge left too many comparisons unknown.
+    """
+    mine = share_of_rank(requests, distributed.rank(), distributed.world_size())
+    strata = parts.strata
+    judging = generate_and_judge(parts.engine, ask_judges(strata), mine, progress, check_stop)
+    rollouts = [rollout for rollout, _ in judging]
+    probing = [(r, parts.probes.submit(strata[r.request.stratum], r)) for r in rollouts]
+    compared = [r for r in rollouts if parts.probes.compares and _key(r.request) in reference]
+    comparing = [
+        (r, parts.probes.submit_comparison(strata[r.request.stratum], r, reference[_key(r.request)].response))
+        for r in compared
+    ]
+    scores = score_responses(judging, strata, parts.rewards)
+    wait_for_verdicts([*judging, *probing, *comparing], progress, check_stop)
+    probed = {_key(r.request): verdicts.result().verdicts for r, verdicts in probing}
+    preferred = {_key(r.request): verdicts.result().verdicts[PREFERENCE] for r, verdicts in comparing}
+    found = judged_rollouts(judging, strata, scores, parts.baselines)
+    rows = {
+        _key(j.rollout.request): replace(
+            RolloutRow.of(j, log_ratio=ratio),
+            probes=probed[_key(j.rollout.request)],
+            preference=preferred.get(_key(j.rollout.request)),
+        )
+        for name, stratum in strata.items()
+        for j, ratio in zip(found[name], _log_ratios(parts, stratum, found[name]), strict=True)
+    }
+    gathered = {row_key(row): row for part in distributed.gather_objects(list(rows.values())) for row in part}
+    check_comparisons(list(gathered.values()), parts.settings.eval.max_unknown_rate)
+    return [gathered[_key(request)] for request in requests]
+
+
+def check_comparisons(rows: Sequence[RolloutRow], limit: float) -> None:
+    """Stops an evaluation whose preference judge does not answer.
+
+    Raises:
+        LimitError: the share of unknown comparisons is above the limit.
+    """
+    said = [row.preference for row in rows if row.preference is not None]
+    unknown = [verdict for verdict in said if verdict.outcome is Outcome.UNKNOWN]
+    if len(unknown) > limit * len(said):
+        raise LimitError(
+            f"evaluation: the preference judge gave no answer to {len(unknown)} of {len(said)} comparisons; the limit "
+            f"eval.max_unknown_rate is {limit:g}. The first reason: {unknown[0].reason}. Nothing was recorded: mend "
+            "the judge (eval.preference) and start the same command again"
+        )
+
+
+def row_key(row: RolloutRow) -> Key:
+    """Which response a row is."""
+    return row.stratum, row.prompt_id, row.index
+
+
+def _key(request: GenerationRequest) -> Key:
+    return request.stratum, request.prompt.id, request.index
+
+
+def _log_ratios(parts: Evaluated, stratum: Stratum, judged: Sequence[JudgedRollout]) -> list[float | None]:
+    """log π_w(a|s) − log π_ref(a|s) of sampled responses; greedy ones are no sample of π_w and have none."""
+    temperature = parts.settings.eval.temperature
+    if temperature == 0 or parts.reference is None:
+        return [None] * len(judged)
+    sequences = [TokenSequence(j.rollout.request.prompt_ids, j.rollout.response_ids) for j in judged]
+    reference = parts.reference.token_logprobs(sequences, temperature or stratum.settings.sampling.temperature)
+    return [sum(j.rollout.logprobs) - float(r.double().sum()) for j, r in zip(judged, reference, strict=True)]
