@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -85,6 +86,18 @@ def _gib(process: psutil.Process) -> float:
         return float(process.memory_info().rss) / 2**30
     except psutil.Error:
         return 0.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _be_no_rank() -> Iterator[None]:
+    """Training in this process names it rank 0 in its environment; what the next file starts must not be that rank."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
