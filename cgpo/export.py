@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError, RunError
 from cgpo.policy.checkpoints import Checkpoint, Checkpoints
+from cgpo.policy.lora import add_adapter, is_adapter, merge_for_good
 from cgpo.policy.model import load_causal_lm, load_tokenizer
-from cgpo.policy.policy import without_prefix
+from cgpo.policy.policy import language_model_part
 from cgpo.run_directory import read_config
 
 
 def export_run(run_dir: Path, output: Path) -> Path:
-    """Exports the newest checkpoint of a run.
+    """Exports the policy of a run's newest checkpoint, a LoRA adapter merged into it.
 
     Args:
         run_dir: the run directory.
@@ -29,19 +31,43 @@ def export_run(run_dir: Path, output: Path) -> Path:
         ConfigError: `output` exists, or the run's model cannot be loaded.
         RunError: the run has no checkpoint, the checkpoint does not fit the model, or the disk is full.
     """
+    settings, latest = _newest(run_dir, output)
+    model = checkpoint_model(latest, settings)
+    tokenizer = load_tokenizer(settings.model.name, settings.model)
+    return _write(output, [model.save_pretrained, tokenizer.save_pretrained])
+
+
+def export_adapter(run_dir: Path, output: Path) -> Path:
+    """Exports the LoRA adapter of a run's newest checkpoint alone, in peft's form.
+
+    Raises:
+        ConfigError: as `export_run`, or the run has no adapter.
+        RunError: as `export_run`.
+    """
+    settings, latest = _newest(run_dir, output)
+    if settings.model.lora is None:
+        raise ConfigError(f"--adapter: {run_dir} trained all weights, not an adapter (model.lora is not set)")
+    return _write(output, [_adapted_model(latest, settings).save_pretrained])
+
+
+def _newest(run_dir: Path, output: Path) -> tuple[RunSettings, Checkpoint]:
     if output.exists():
         raise ConfigError(f"--output {output}: exists already")
     settings = validate(read_config(run_dir))
     latest = Checkpoints(run_dir / "checkpoints", keep=1).latest()
     if latest is None:
         raise RunError(f"{run_dir} has no checkpoint yet: train first, or lower train.save_every")
-    model = checkpoint_model(latest, settings)
+    return settings, latest
+
+
+def _write(output: Path, savers: Sequence[Callable[[Path], Any]]) -> Path:
+    """Lets each write into a folder that becomes `output` when all are done."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
             whole = Path(temporary) / "whole"
-            model.save_pretrained(whole)
-            load_tokenizer(settings.model.name, settings.model).save_pretrained(whole)
+            for save in savers:
+                save(whole)
             whole.rename(output)
     except OSError as error:
         raise RunError(f"--output {output} could not be written: {error}") from error
@@ -59,22 +85,43 @@ def checkpoint_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
         ConfigError: the run's model cannot be loaded.
         RunError: the checkpoint does not fit the model.
     """
+    if settings.model.lora is not None:
+        return merge_for_good(_adapted_model(checkpoint, settings))
     model = load_causal_lm(settings.model.name, settings.model)
-    found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
-    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
-    if found.unexpected_keys or set(found.missing_keys) - tied:
-        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {found}")
+    _load(model, checkpoint, settings, set(getattr(model, "all_tied_weights_keys", None) or ()))
     model.tie_weights()
     return model
 
 
+def _adapted_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
+    """peft's wrapper around the model the run started from, with the checkpoint's adapter."""
+    if settings.model.lora is None:
+        raise ValueError("the run has no adapter")
+    model = load_causal_lm(settings.model.name, settings.model)
+    adapted = add_adapter(model, settings.model.lora, settings.seed)
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    _load(model, checkpoint, settings, {name for name in names if not is_adapter(name)})
+    return adapted
+
+
+def _load(model: Any, checkpoint: Checkpoint, settings: RunSettings, may_miss: set[str]) -> None:
+    found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
+    if found.unexpected_keys or set(found.missing_keys) - may_miss:
+        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {found}")
+
+
 def _weights(checkpoint: Checkpoint, settings: RunSettings) -> dict[str, Any]:
-    """The full weights in float32, or in the policy's type where there are no float32 ones."""
+    """What was trained, in float32, or in the policy's type where there is no float32; a value head left out."""
     import torch
 
     if settings.deepspeed.zero_stage > 0:
         from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
-        return without_prefix(get_fp32_state_dict_from_zero_checkpoint(str(checkpoint.folder), tag="state"))
-    file = checkpoint.folder / "state" / "mp_rank_00_model_states.pt"
-    return without_prefix(torch.load(file, map_location="cpu", weights_only=False)["module"])
+        frozen = settings.model.lora is not None
+        state = get_fp32_state_dict_from_zero_checkpoint(
+            str(checkpoint.folder), tag="state", exclude_frozen_parameters=frozen
+        )
+    else:
+        file = checkpoint.folder / "state" / "mp_rank_00_model_states.pt"
+        state = torch.load(file, map_location="cpu", weights_only=False)["module"]
+    return language_model_part(state)

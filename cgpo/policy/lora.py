@@ -94,6 +94,20 @@ def merged(weight: Tensor, layer: Any) -> Tensor:
     return weight.detach().float().add(delta, alpha=float(layer.scaling[ADAPTER])).to(weight.dtype)
 
 
+def merge_for_good(adapted: Any) -> Any:
+    """The plain transformers model with the adapter added to its weights, from what `add_adapter` returned."""
+    for layer in _layers(adapted.get_base_model()).values():
+        layer.base_layer.weight.data = merged(layer.base_layer.weight, layer)
+    return adapted.unload()
+
+
+def leave_frozen_out(module: Any, state: dict[str, Any], prefix: str, local_metadata: Any) -> None:
+    """A hook on state dicts: only what is trained stays. DeepSpeed's own overlooks the second name of a tied weight."""
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if not parameter.requires_grad:
+            state.pop(prefix + name, None)
+
+
 def is_adapter(name: str) -> bool:
     """Whether a parameter belongs to the adapter."""
     return f".{ADAPTER}." in name and any(f".{part}." in name for part in ("lora_A", "lora_B"))

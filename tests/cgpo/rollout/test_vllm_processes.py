@@ -20,7 +20,7 @@ import torch.distributed as dist
 from transformers import AutoModelForCausalLM
 
 from cgpo.config import RolloutSettings, SamplingSettings, VllmSettings
-from cgpo.policy.policy import ModuleWeights
+from cgpo.policy.weights import ModuleWeights
 from cgpo.rollout.engine import EngineContext, create_engine
 from cgpo.rollout.parity import measure_gap
 from cgpo.types import GenerationRequest, Prompt
