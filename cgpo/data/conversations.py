@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from judges import Message
 NAMED_PROBLEMS = 10
 """How many bad rows a message names."""
 
+Given = TypeVar("Given")
 Row = TypeVar("Row")
 
 
@@ -66,11 +67,12 @@ def read_conversations(
             for p in prompts
         ]
         return [Conversation(messages, p.source) for p, messages in zip(prompts, answers, strict=True)], []
-    return parse_rows(stage_rows(settings, where), lambda row: _conversation(row, settings), settings, where)
+    rows, unreadable = stage_rows(settings, where)
+    return parse_rows(rows, lambda row: _conversation(row, settings), settings, where, unreadable)
 
 
-def stage_rows(settings: StageDataSettings, where: str) -> list[RawRow]:
-    """The first `size` rows of a stage's data set.
+def stage_rows(settings: StageDataSettings, where: str) -> tuple[list[RawRow], list[str]]:
+    """The first `size` rows of a stage's data set, and a sentence for each line that is no row.
 
     Raises:
         ConfigError: no data set is named. DataError: it cannot be read, is empty, or has fewer rows.
@@ -78,24 +80,29 @@ def stage_rows(settings: StageDataSettings, where: str) -> list[RawRow]:
     if settings.path is None:
         raise ConfigError(f"{where}.path is not set: name a JSONL or Parquet file, or a data set on the hub")
     source = PromptSettings(path=settings.path, name=settings.name, split=settings.split)
-    rows = list(itertools.islice(read_rows(source, where), settings.size))
-    if not rows:
+    unreadable: list[str] = []
+    rows = list(itertools.islice(read_rows(source, where, unreadable.append), settings.size))
+    if not rows and not unreadable:
         raise DataError(f"{where}: {settings.path!r} is empty, it has no rows")
     if settings.size is not None and len(rows) < settings.size:
         raise DataError(f"{where}.size: {settings.size} rows asked for, but {settings.path!r} has {len(rows)}")
-    return rows
+    return rows, unreadable
 
 
 def parse_rows(
-    rows: Iterable[RawRow], parse: Callable[[RawRow], Row], settings: StageDataSettings, where: str
+    rows: Iterable[Given],
+    parse: Callable[[Given], Row],
+    settings: StageDataSettings,
+    where: str,
+    unreadable: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:
-    """Rows as `parse` reads them, and a sentence for each that it refused.
+    """Rows as `parse` reads them, and a sentence for each that it refused, after those that could not be read.
 
     Raises:
         DataError: some are bad and `bad_rows` is `stop`, or all are; says how many and names the first.
     """
     good: list[Row] = []
-    problems: list[str] = []
+    problems = list(unreadable)
     for row in rows:
         try:
             good.append(parse(row))
@@ -103,13 +110,9 @@ def parse_rows(
             problems.append(str(error))
     if problems and (settings.bad_rows == "stop" or not good):
         hint = f"\nMend them, or leave them out with {where}.bad_rows=drop" if good else ""
-        raise DataError("\n".join([f"{where}: {summary(problems, len(good))}", *named(problems)]) + hint)
+        head = f"{where}: {len(problems)} of {len(good) + len(problems)} rows cannot be used"
+        raise DataError("\n".join([head, *named(problems)]) + hint)
     return good, problems
-
-
-def summary(problems: list[str], good: int) -> str:
-    """How many rows are bad, in words."""
-    return f"{len(problems)} of {good + len(problems)} rows cannot be used"
 
 
 def named(problems: list[str]) -> list[str]:

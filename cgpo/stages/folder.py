@@ -10,16 +10,10 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.errors import RunError
+from cgpo.stages.outcome import MODEL_NAME, REPORT_NAME, is_done
 from cgpo.tracking.disk import write_atomically
 
 SCHEMA = 1
-REPORT_NAME = "report.json"
-MODEL_NAME = "model"
-
-
-def is_done(run_dir: Path) -> bool:
-    """Whether a stage has ended there: the report is written last."""
-    return (run_dir / REPORT_NAME).is_file() and (run_dir / MODEL_NAME / "config.json").is_file()
 
 
 class StageFolder:

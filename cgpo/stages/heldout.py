@@ -1,0 +1,79 @@
+"""The loss on held-out conversations, with the uncertainty of having only so many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from cgpo import distributed
+from cgpo.evaluation.intervals import RESAMPLES, Interval
+from cgpo.policy.layout import MicroBatch
+from cgpo.policy.logprobs import sequence_sums
+from cgpo.policy.packing import pack
+from cgpo.policy.policy import Policy, pad_to_all_ranks
+from cgpo.types import LearnedTokens
+
+CONFIDENCE = 0.95
+_SEED = 20240930
+_CHUNK = 2_000_000
+
+
+@torch.no_grad()
+def heldout_loss(policy: Policy, conversations: Sequence[LearnedTokens]) -> Interval:
+    """Mean loss per learnt token, in nats, with its 95 % interval; every rank calls it, each measuring its share."""
+    train = policy.settings.train
+    mine = list(range(len(conversations)))[distributed.rank() :: distributed.world_size()]
+    batches = pack(conversations, mine, train.micro_batch_tokens, packed=train.share_prompts)
+    found: dict[int, float] = {}
+    for i, batch in enumerate(pad_to_all_ranks(batches, train.share_prompts)):
+        sums = _sums(policy, batch.to(distributed.device()), len(conversations))
+        if i < len(batches):
+            found |= {int(k): -float(sums[k]) for k in batch.sample.unique()}
+    everywhere = {k: loss for part in distributed.gather_objects(found) for k, loss in part.items()}
+    losses = [everywhere[i] for i in range(len(conversations))]
+    return ratio_interval(losses, [int(c.learned.sum()) for c in conversations], CONFIDENCE)
+
+
+def _sums(policy: Policy, batch: MicroBatch, n: int) -> torch.Tensor:
+    logprobs, _ = policy.module(batch, 1.0)
+    return sequence_sums(logprobs, batch.sample, n).cpu()
+
+
+def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], confidence: float) -> Interval:
+    """Σ numerators / Σ denominators with its percentile bootstrap interval: pairs of the two are resampled.
+
+    Args:
+        numerators: [n].
+        denominators: positive, [n]. One pair alone has a ratio but no interval.
+        confidence: level in (0, 1).
+    """
+    n = len(numerators)
+    if n == 0:
+        return Interval(None, None, None, 0)
+    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    estimate = float(a.sum() / b.sum())
+    if n == 1:
+        return Interval(estimate, None, None, 1)
+    generator = np.random.default_rng(_SEED)
+    ratios = np.empty(RESAMPLES)
+    rows = max(1, _CHUNK // n)
+    for start in range(0, RESAMPLES, rows):
+        drawn = generator.integers(0, n, size=(min(rows, RESAMPLES - start), n))
+        ratios[start : start + len(drawn)] = a[drawn].sum(axis=1) / b[drawn].sum(axis=1)
+    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high), n)
+
+
+def as_report(found: Interval) -> dict[str, float | int | None]:
+    """An interval as a report has it."""
+    return {"estimate": found.estimate, "low": found.low, "high": found.high, "n": found.n}
+
+
+def in_words(found: dict[str, float | int | None], digits: int = 3) -> str:
+    """`1.234 (95 % interval 1.1 to 1.3)`."""
+    if found["estimate"] is None:
+        return "–"
+    bounds = "" if found["low"] is None else f", 95 % interval {found['low']:.{digits}f} to {found['high']:.{digits}f}"
+    return f"{found['estimate']:.{digits}f} ({found['n']} held out{bounds})"

@@ -1,0 +1,142 @@
+"""Preference pairs from any data set: which columns hold them, and the forms in which the public sets come.
+
+{"prompt": text or messages, "chosen": text, "rejected": text}
+{"chosen": messages, "rejected": messages}            the prompt is what both begin with
+{"chosen": transcript, "rejected": transcript}        "\\n\\nHuman: …\\n\\nAssistant: …", as in Anthropic's HH
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cgpo.config import PairDataSettings
+from cgpo.data.conversations import column, parse_rows, stage_rows
+from cgpo.data.messages import content, message_list, messages_of
+from cgpo.data.rows import RawRow, kind_of
+from cgpo.errors import DataError, unknown_name
+from cgpo.stages.pairs import GIVEN, PreferencePair, split
+from judges import Message
+
+_TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
+_ROLES = {"Human": "user", "Assistant": "assistant"}
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """What a data set held.
+
+    Attributes:
+        pairs: the usable ones, each either to train on or held out.
+        sources: file and row of each.
+        bad: a sentence for each row that was left out.
+        equal: pairs left out because their two sides are the same text.
+    """
+
+    pairs: list[PreferencePair]
+    sources: list[str]
+    bad: list[str]
+    equal: int
+
+
+def read_preference_rows(settings: PairDataSettings, *, seed: int, where: str) -> FoundPairs:
+    """All pairs of a stage, split by prompt. A data set with a `split` of its own, as `cgpo reward` writes, keeps it.
+
+    Args:
+        settings: where they come from.
+        seed: of the split.
+        where: the setting to name in errors, such as `dpo_stage.data`.
+
+    Raises:
+        ConfigError: no data set is named.
+        DataError: it cannot be read or has no usable pair; or a row is bad and `bad_rows` is `stop`.
+    """
+    rows, unreadable = stage_rows(settings, where)
+    if settings.kinds:
+        known = {str(row.values.get("kind", GIVEN)) for row in rows}
+        for kind in settings.kinds:
+            if kind not in known:
+                raise DataError(unknown_name("kind of pair", kind, known, f"{where}.kinds"))
+        rows = [row for row in rows if str(row.values.get("kind", GIVEN)) in settings.kinds]
+    found, bad = parse_rows(rows, lambda row: (_pair(row, settings), row.where), settings, where, unreadable)
+    # White space alone makes no difference that could be preferred.
+    kept = [(pair, source) for pair, source in found if pair.chosen.split() != pair.rejected.split()]
+    if not kept:
+        raise DataError(f"{where}: the two sides of all {len(found)} pairs are equal")
+    pairs = [pair for pair, _ in kept]
+    if not any(pair.heldout for pair in pairs):
+        pairs = split(pairs, settings.heldout_share, seed)
+    return FoundPairs(pairs, [source for _, source in kept], bad, len(found) - len(kept))
+
+
+def _pair(row: RawRow, settings: PairDataSettings) -> PreferencePair:
+    sides = [_side(row, settings.chosen_column), _side(row, settings.rejected_column)]
+    prompt = row.values.get(settings.prompt_column)
+    if prompt is not None:
+        messages = messages_of(prompt, row.where)
+        chosen, rejected = (side if isinstance(side, str) else side[-1]["content"] for side in sides)
+    else:
+        messages, chosen, rejected = _shared_prompt(sides, row.where, settings)
+    return PreferencePair(
+        prompt=messages,
+        chosen=content(chosen, row.where, f"{settings.chosen_column!r}"),
+        rejected=_text(rejected, row.where),
+        kind=str(row.values.get("kind", GIVEN)),
+        stratum=str(row.values.get("stratum") or ""),
+        prompt_id=str(row.values.get("prompt_id") or ""),
+        heldout=row.values.get("split") == "heldout",
+    )
+
+
+def _side(row: RawRow, name: str) -> str | tuple[Message, ...]:
+    value: Any = column(row, name)
+    if value is None:
+        raise DataError(f"{row.where}: {name!r} has no value: a pair needs both sides")
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (list, tuple)):
+        raise DataError(f"{row.where}: {name!r} must be text or a list of messages, not {kind_of(value)}")
+    return _ending_with_assistant(message_list(value, row.where, repr(name)), row.where, name)
+
+
+def _ending_with_assistant(messages: tuple[Message, ...], where: str, name: str) -> tuple[Message, ...]:
+    if messages[-1]["role"] != "assistant":
+        raise DataError(
+            f"{where}: the last message of {name!r} must be the assistant's, not the {messages[-1]['role']}'s"
+        )
+    return messages
+
+
+def _shared_prompt(
+    sides: Sequence[str | tuple[Message, ...]], where: str, settings: PairDataSettings
+) -> tuple[tuple[Message, ...], str, str]:
+    """The messages both sides begin with, and the last message of each."""
+    names = (settings.chosen_column, settings.rejected_column)
+    found = []
+    for side, name in zip(sides, names, strict=True):
+        messages = _transcript(side) if isinstance(side, str) else side
+        if not messages:
+            raise DataError(
+                f"{where}: there is no {settings.prompt_column!r}, and {name!r} is neither a list of messages nor a "
+                'transcript of "Human:" and "Assistant:" turns that would hold one'
+            )
+        found.append(_ending_with_assistant(messages, where, name))
+    chosen, rejected = found
+    if chosen[:-1] != rejected[:-1]:
+        raise DataError(f"{where}: {names[0]!r} and {names[1]!r} differ before their last message: not one prompt")
+    return messages_of([dict(m) for m in chosen[:-1]], where), chosen[-1]["content"], rejected[-1]["content"]
+
+
+def _transcript(text: str) -> tuple[Message, ...]:
+    parts = _TURN.split(text)
+    if len(parts) < 3 or parts[0].strip():
+        return ()
+    turns = zip(parts[1::2], parts[2::2], strict=True)
+    return tuple({"role": _ROLES[speaker], "content": said.strip()} for speaker, said in turns)
+
+
+def _text(value: str, where: str) -> str:
+    """The worse response: it may be empty, but not be what no tokenizer takes."""
+    return content(value, where, "the rejected response") if value.strip() else value
