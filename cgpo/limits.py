@@ -37,7 +37,7 @@ def check_limits(found: Mapping[str, Sequence[JudgedRollout]], settings: RunSett
     limits = {name: reward.max_missing_rate for name, reward in settings.rewards.items()}
     check_missing({name: (missing[name], scored[name]) for name in scored}, limits, when)
     for name, stratum in settings.strata.items():
-        said = [v for part, _ in parts for v in part[name]]
+        said = [v for part, _ in parts for v in part.get(name, [])]  # not every step has every stratum
         for judge in dict.fromkeys(judge for judge, *_ in said):
             own = [(outcome, reason) for key, outcome, reason in said if key == judge]
             _check(f"{when}: {_who(judge, name)}", own, f"strata.{name}.max_unknown_rate", stratum.max_unknown_rate)

@@ -30,13 +30,14 @@ from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, create_engine
 from cgpo.run_directory import read_config
-from cgpo.stratum import Stratum, build_strata
+from cgpo.stratum import Stratum, build_strata, overlaps
 from cgpo.tracking.display import Display
 from cgpo.tracking.environment import describe_environment
 from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.quantities import step_metrics
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
+from cgpo.watch import StrataWatch
 from judges.errors import JudgesError
 from judges.runtime import JudgeRuntime
 
@@ -67,6 +68,7 @@ class Session:
         journal: judges a step's responses and keeps what was said.
         identity: which model is trained, for recognising another one's checkpoint.
         totals: what the run has consumed so far: metric name → count.
+        watch: which strata a step has, their weights, and what the last steps showed.
         probe: fixed tokens on which engine and policy are compared after each sync.
     """
 
@@ -88,6 +90,7 @@ class Session:
     journal: Journal
     identity: dict[str, Any]
     totals: dict[str, float]
+    watch: StrataWatch
     probe: list[TokenSequence]
     metrics: MetricsFile
     rollouts: RolloutsWriter
@@ -104,6 +107,7 @@ class Session:
             "ranks": distributed.world_size(),
             "zero_stage": self.settings.deepspeed.zero_stage,
             "totals": dict(self.totals),
+            "watch": self.watch.state_dict(),
             "strata": {
                 name: {"sampler": stratum.sampler.state_dict(), "optimizer": stratum.optimizer.state_dict()}
                 for name, stratum in self.strata.items()
@@ -145,6 +149,7 @@ class Session:
             stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
             stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
         self.totals.update(state["totals"])
+        self.watch.load_state_dict(state["watch"])
         latest.restore_random_states()
         return latest.step
 
@@ -219,6 +224,8 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             if any(stratum.dropped):
                 train, heldout = stratum.dropped
                 display.message(f"{stratum.name}: dropped as too long: {train} training, {heldout} held-out prompts")
+        for text in overlaps(strata):
+            display.message(f"warning: strata are meant to be disjoint, but {text}")
         display.phase("loading reward models")
         used = {name for stratum in strata.values() for name in stratum.settings.rewards}
         rewards = {name: create_reward(name, settings.rewards[name]) for name in sorted(used)}
@@ -251,6 +258,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             journal=Journal(run_dir / JOURNAL_FOLDER),
             identity=describe_model(policy.engine.module, reference.weights(), tokenizer, settings.model),
             totals={},
+            watch=StrataWatch(strata, settings.weighting, display.message),
             probe=probe_sequences(strata, settings.rollout.probe_responses),
             metrics=MetricsFile(run_dir / "metrics.jsonl"),
             rollouts=RolloutsWriter(run_dir / "rollouts"),

@@ -82,34 +82,16 @@ class Trainer:
             with self._saved_if_broken_off(step + 1):
                 self._after_step(step + 1)
 
-    def evaluate_only(self) -> None:
-        """Evaluates the newest checkpoint, or the model the run starts from; what training recorded stays.
-
-        Raises:
-            ConfigError: no stratum has held-out prompts.
-        """
-        s = self.session
-        if not any(stratum.heldout for stratum in s.strata.values()):
-            raise ConfigError("nothing to evaluate: no stratum has `heldout` prompts")
-        done = s.restore()
-        s.display.start(done, list(s.strata), done)
-        self._make_baselines(self.settings.train.steps, evaluating=True)
-        with self._phase("reference responses"):
-            self.evaluator.prepare(self._progress("reference responses"), self._check_stop_alone)
-        if done:
-            s.engine.sync(s.policy.weights())
-        self._check_engine()
-        self._evaluate(done)
-
     def _step(self, step: int) -> dict[str, float | None]:
         """One step of Algorithm 2; returns its metrics on every rank."""
         s = self.session
         started = time.monotonic()
-        requests = [r for stratum in s.strata.values() for r in stratum.sample_requests(step, self.settings.seed)]
-        judged = self._collect(step, share_of_rank_by_stratum(requests))
+        active = s.watch.begin(step)
+        requests = [r for stratum in active.values() for r in stratum.sample_requests(step, self.settings.seed)]
+        judged = self._collect(step, active, share_of_rank_by_stratum(requests))
         s.engine.sleep()
         with self._phase("log-probs"):
-            prepared = {name: self._prepare(stratum, judged[name]) for name, stratum in s.strata.items()}
+            prepared = {name: self._prepare(stratum, judged[name]) for name, stratum in active.items()}
         self._check_stop_alone()
         with self._phase("learning"):
             rate = self._learning_rate(step)
@@ -117,7 +99,7 @@ class Trainer:
         for name, p in prepared.items():
             s.strata[name].optimizer.update(p.batch, RANKS)
             for note in p.surrogate.notes:
-                s.display.message(f"step {step + 1}, {name}: {note}")
+                s.watch.note(step, name, note)
         gap = self._push_weights()
         rows = gather_rows(prepared)
         s.write_rollouts(step + 1, rows)
@@ -127,6 +109,7 @@ class Trainer:
             metrics[f"{name}/loss"] = result.losses[name]
             metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
             metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
+        metrics |= s.watch.end(step, rows, metrics)
         metrics["train/grad_norm"] = result.grad_norm
         metrics["train/learning_rate"] = rate
         metrics["train/skipped_step"] = float(result.skipped)
@@ -143,20 +126,22 @@ class Trainer:
         baselines = baseline_samples(stratum, judged, s.baselines, s.context_length)
         return prepare(stratum, judged, s.policy, s.reference, baselines, s.value_outputs.get(stratum.name))
 
-    def _collect(self, step: int, requests: Sequence[GenerationRequest]) -> Mapping[str, list[JudgedRollout]]:
+    def _collect(
+        self, step: int, strata: Mapping[str, Stratum], requests: Sequence[GenerationRequest]
+    ) -> Mapping[str, list[JudgedRollout]]:
         """Responses of this rank with verdicts and rewards, within the limits on what may be unknown."""
         s = self.session
         with self._phase("rollout"):
             progress = self._progress("rollout")
             judging = generate_and_judge(
-                s.engine, partial(s.journal.submit, step, s.strata), requests, progress, self._check_stop_alone
+                s.engine, partial(s.journal.submit, step, strata), requests, progress, self._check_stop_alone
             )
         with self._phase("rewards"):
-            scores = score_responses(judging, s.strata, s.rewards)
+            scores = score_responses(judging, strata, s.rewards)
         with self._phase("judging"):  # what generating and scoring did not hide
             wait_for_verdicts(judging, self._progress("judging"), self._check_stop_alone)
         s.journal.flush()
-        found = judged_rollouts(judging, s.strata, scores, s.baselines)
+        found = judged_rollouts(judging, strata, scores, s.baselines)
         try:
             check_limits(found, self.settings, f"step {step + 1}")
         except LimitError:
@@ -185,13 +170,13 @@ class Trainer:
         check_gap(gap, self.settings.rollout.max_logprob_gap, "after the weights were pushed to the rollout engine")
         return gap
 
-    def _make_baselines(self, first: int, *, evaluating: bool = False) -> None:
+    def _make_baselines(self, first: int) -> None:
         """Baseline responses for every prompt the rest of the run will use, while the engine holds π_ref."""
         s = self.session
         wanted = []
         for name, stratum in s.strata.items():
-            prompts = stratum.upcoming(self.settings.train.steps - first)
-            if evaluating or self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
+            prompts = stratum.upcoming(first, self.settings.train.steps)
+            if self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
                 prompts += [prompt for prompt, _ in stratum.heldout.values()]
             judged = stratum.learns_from_baselines
             missing = s.baselines.missing(name, prompts, stratum.settings.rewards, judged=judged)
@@ -212,6 +197,7 @@ class Trainer:
 
     def _after_step(self, done: int) -> None:
         """What happens between steps: checkpoint, evaluation, stopping."""
+        self.session.watch.check()
         save_every = self.settings.train.save_every
         last = done == self.settings.train.steps
         if last or (save_every and done % save_every == 0):
