@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
+from cgpo.errors import unknown_name
 from judges.llm.settings import LLMSettings
 from judges.spec import JudgeSpec
 
@@ -279,7 +280,9 @@ class StratumSettings(Settings):
                 f"to train so all the same, set sampling.allow=[{','.join(refused)}]"
             )
         if self.informative_share is not None and self.generations_per_prompt == 1:
-            raise ValueError("`informative_share` compares the responses to a prompt: `generations_per_prompt` must be 2")
+            raise ValueError(
+                "`informative_share` compares the responses to a prompt: `generations_per_prompt` must be 2"
+            )
         return self
 
 
@@ -354,6 +357,16 @@ class ScheduleSettings(Settings):
         return self
 
 
+class KeepBestSettings(Settings):
+    """Which checkpoint is the best."""
+
+    metric: str
+    """A number of the held-out evaluations: `<stratum>/<quantity>[/<judge>]`, e.g. `math/satisfied_rate`
+    (docs/evaluation.md lists them)."""
+    mode: Literal["max", "min"] = "max"
+    """Whether more of it is better, or less."""
+
+
 class TrainSettings(ScheduleSettings):
     """The optimiser step and its schedule."""
 
@@ -381,6 +394,9 @@ class TrainSettings(ScheduleSettings):
     """Steps between checkpoints; 0 = only at the end and when interrupted."""
     keep_checkpoints: int = Field(default=2, ge=1)
     """How many of the newest checkpoints stay on disk."""
+    keep_best: KeepBestSettings | None = None
+    """Also keep the best checkpoint by a metric of the held-out evaluations: `{metric: math/satisfied_rate}`. An
+    evaluation that is better than all before writes a checkpoint, whatever `save_every` says. Unset: none."""
 
     @model_validator(mode="after")
     def _room_to_fall(self) -> TrainSettings:
@@ -713,6 +729,7 @@ class RunSettings(Settings):
         evaluates = self.eval.before or self.eval.after or self.eval.every
         if evaluates and not any(s.heldout for s in self.strata.values()):
             raise ValueError("`eval` asks for evaluations, but no stratum has `heldout` prompts")
+        self._check_keep_best()
         if self.model.dtype != "float32" and self.deepspeed.zero_stage == 0:
             raise ValueError(
                 f"`model.dtype` is {self.model.dtype} and `deepspeed.zero_stage` is 0, where DeepSpeed sums the "
@@ -747,3 +764,15 @@ class RunSettings(Settings):
                 f"strata.*.schedule: in {len(idle)} of {steps} steps, the first of them step {idle[0]} (counted from "
                 "0), no stratum takes part; change a `start`, `end` or `every`, or train.steps"
             )
+
+    def _check_keep_best(self) -> None:
+        asked = self.train.keep_best
+        if asked is None:
+            return
+        if not (self.eval.every or self.eval.after):
+            raise ValueError("`train.keep_best` chooses by evaluations: set `eval.every` (or `eval.after`)")
+        from cgpo.evaluation.metrics import evaluation_metric_names
+
+        allowed = evaluation_metric_names(self)
+        if asked.metric not in allowed:
+            raise ValueError(unknown_name("metric", asked.metric, allowed, "train.keep_best.metric"))

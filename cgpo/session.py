@@ -11,7 +11,7 @@ from typing import Any
 from cgpo import distributed
 from cgpo.assets import resolve_model
 from cgpo.config import RunSettings
-from cgpo.errors import ConfigError, RunError
+from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.metrics import evaluation_metrics
 from cgpo.evaluation.probes import Probes
@@ -123,12 +123,32 @@ class Session:
         self.checkpoints.save(step, self.policy.save, {**positions, "model": self.identity, **surroundings})
         self.journal.forget_before(self.checkpoints.oldest_resumable())
 
+    def keep_best(self, done: int) -> None:
+        """Marks the checkpoint after `done` steps as the best, if its evaluation says so; every rank must call it."""
+        asked = self.settings.train.keep_best
+        line = next((each for each in self.evaluations.read() if each["step"] == done), None)
+        if asked is None or line is None or done == 0:
+            return
+        value = evaluation_metrics(line).get(asked.metric)
+        if value is None:
+            self.display.message(
+                f"train.keep_best: no {asked.metric} after step {done}: nothing known to measure it on"
+            )
+            return
+        # One rank compares: another might already see what it has written.
+        if not distributed.any_rank(self.writes and self.checkpoints.is_better(value, asked.metric, asked.mode)):
+            return
+        self.save(done, self.positions())
+        if self.writes:
+            self.checkpoints.mark_best(done, asked.metric, asked.mode, value)
+        self.display.message(f"step {done} is the best so far: {asked.metric} {value:g}")
+        distributed.barrier()
+
     def restore(self) -> int:
         """Loads the newest whole checkpoint; returns how many steps are done (0 without one).
 
         Raises:
-            RunError: no checkpoint is whole, it is one of another model, its baselines have gone, or it was made on
-                another number of ranks with ZeRO.
+            RunError: no checkpoint is whole, it is one of another model, or its baselines have gone.
         """
         latest = self.checkpoints.newest_whole(self.display.message)
         if latest is None:
@@ -138,13 +158,7 @@ class Session:
         check_pin(self.baselines.file, state["baselines"], latest.folder)
         if changed := changed_versions(state["versions"], describe_environment()["versions"]):
             self.display.message(f"other versions than when {latest.folder.name} was written: {', '.join(changed)}")
-        ranks, stage = distributed.world_size(), self.settings.deepspeed.zero_stage
-        if stage > 0 and state["ranks"] != ranks:
-            raise RunError(
-                f"{latest.folder} was made on {state['ranks']} ranks with ZeRO stage {state['zero_stage']}, and its "
-                f"optimiser state is split over them; this run has {ranks}. Start it on {state['ranks']} ranks"
-            )
-        self.policy.load(str(latest.folder))
+        self._load_policy(latest.folder, state["ranks"], state["zero_stage"])
         for name, stratum in self.strata.items():
             stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
             stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
@@ -152,6 +166,19 @@ class Session:
         self.watch.load_state_dict(state["watch"])
         latest.restore_random_states()
         return latest.step
+
+    def _load_policy(self, folder: Path, ranks: int, stage: int) -> None:
+        """Loads the policy of a checkpoint made on `ranks` ranks with ZeRO `stage`."""
+        our_ranks, our_stage = distributed.world_size(), self.settings.deepspeed.zero_stage
+        if (ranks, stage) != (our_ranks, our_stage):
+            self.display.message(
+                f"{folder.name} was made on {ranks} rank(s) with ZeRO stage {stage}, this run has {our_ranks} with "
+                f"stage {our_stage}: from here on its numbers are the same only to rounding"
+            )
+        if stage == our_stage and (stage == 0 or ranks == our_ranks):
+            self.policy.load(str(folder))
+        else:
+            self.policy.load_from_elsewhere(str(folder), stage)
 
     def rewind_records(self, done: int) -> None:
         """Removes what was recorded after `done` steps, which will be done again, and opens the loggers."""

@@ -225,6 +225,7 @@ class Trainer:
         due = due or bool(asked.every and done and done % asked.every == 0)
         if due and not self.session.evaluations.done(done):
             self._evaluate(done)
+        self.session.keep_best(done)
 
     def _prepare_evaluations(self) -> None:
         """The reference's responses to held-out prompts, while the engine can hold its weights."""

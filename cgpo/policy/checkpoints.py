@@ -214,6 +214,17 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             raise RunError(f"{file} cannot be read: {error}. Remove it; the next evaluation writes it anew") from error
 
+    def is_better(self, value: float, metric: str, mode: str) -> bool:
+        """Whether a checkpoint with that value would be better than the one marked; equal is not better.
+
+        Raises:
+            RunError: as `read_best`.
+        """
+        best = self.read_best()
+        if best is None or (best["metric"], best["mode"]) != (metric, mode):
+            return True
+        return bool(value > best["value"] if mode == "max" else value < best["value"])
+
     def mark_best(self, step: int, metric: str, mode: str, value: float) -> None:
         """Names the checkpoint of `step` the best; one rank calls it. The one marked before may then go.
 

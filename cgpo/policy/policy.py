@@ -8,6 +8,7 @@ multiplied by the number of ranks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch, micr
 from cgpo.policy.logprobs import LogProbModel, check_head
 from cgpo.policy.lora import add_adapter, leave_frozen_out
 from cgpo.policy.model import check_precision, load_causal_lm
+from cgpo.policy.universal import load_from_elsewhere
 from cgpo.policy.weights import ModuleWeights
 
 _PREFIX = "causal_lm."
@@ -169,6 +171,14 @@ class Policy(ScoringModel):
         """Writes what is trained (all weights, or the adapter) and optimiser state; every rank must call it."""
         frozen = self.adapter is not None  # the base model is where it came from
         self.engine.save_checkpoint(folder, tag="state", save_latest=False, exclude_frozen_parameters=frozen)
+
+    def load_from_elsewhere(self, folder: str, zero_stage: int) -> None:
+        """Restores what `save` wrote with another ZeRO stage or on another number of ranks.
+
+        Raises:
+            RunError: the checkpoint is one of another model, or the disk is full.
+        """
+        load_from_elsewhere(self.engine, Path(folder), zero_stage)
 
     def load(self, folder: str) -> None:
         """Restores what `save` wrote, on as many ranks with the same ZeRO stage.

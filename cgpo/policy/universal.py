@@ -1,0 +1,197 @@
+"""A checkpoint made on another number of ranks, or with another ZeRO stage, is loaded parameter by parameter.
+
+DeepSpeed's universal layout holds each parameter whole, whoever wrote it:
+
+    zero/<parameter>/fp32.pt, exp_avg.pt, exp_avg_sq.pt
+
+Its own converter (`deepspeed.checkpoint.ds_to_universal`) writes it from the files of ZeRO 1, 2 and 3. Three things
+it leaves out are done here: ZeRO 0, whose files hold a plain AdamW; reading the layout into another stage than the one
+it came from, for which DeepSpeed's loader has no path (the common state is written in two forms); and parameters whose
+size does not divide by the ranks, for which its setter for whole tensors fails in ZeRO 3. Float32 weights and AdamW's
+moments arrive as they were; a float16 loss scale starts anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cgpo import distributed
+from cgpo.errors import RunError
+from cgpo.tracking.disk import writing
+
+FP32, MOMENTS, STEP = "fp32", ("exp_avg", "exp_avg_sq"), "step"
+_PLAIN = "mp_rank_00_model_states.pt"
+
+
+def load_from_elsewhere(engine: Any, checkpoint: Path, zero_stage: int) -> None:
+    """Loads a checkpoint made on another number of ranks or with another ZeRO stage; every rank must call it.
+
+    The universal layout (12 bytes a trained parameter) stands beside the checkpoint while it is read.
+
+    Args:
+        engine: DeepSpeed's engine of this run.
+        checkpoint: the checkpoint's folder.
+        zero_stage: the stage it was made with.
+
+    Raises:
+        RunError: it is one of another model, or the disk is full.
+    """
+    scratch = checkpoint.with_name(f".{checkpoint.name}.universal")
+    layout = scratch / "layout"  # DeepSpeed's converter writes a file beside its output
+    trained = [name for name, p in engine.module.named_parameters() if p.requires_grad]
+    problem: RunError | None = None
+    if distributed.rank() == 0:
+        try:
+            shutil.rmtree(scratch, ignore_errors=True)
+            with writing("the checkpoint in another form", scratch):
+                scratch.mkdir()
+                convert(checkpoint / "state", layout, zero_stage, trained)
+        except RunError as error:
+            problem = error
+    try:
+        if found := distributed.gather_objects(problem)[0]:
+            raise found
+        load(engine, layout)
+        distributed.barrier()
+    finally:
+        if distributed.rank() == 0:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def convert(state: Path, output: Path, zero_stage: int, trained: list[str]) -> None:
+    """Writes the universal layout of a checkpoint; one rank calls it.
+
+    Args:
+        state: the folder with DeepSpeed's files.
+        output: a folder that does not exist yet, in a folder of its own.
+        zero_stage: the stage the checkpoint was made with.
+        trained: the names of the trained parameters, in the order the optimiser has them.
+
+    Raises:
+        RunError: the files are not those of such a checkpoint.
+    """
+    if zero_stage == 0:
+        _convert_plain(state / _PLAIN, output, trained)
+    else:
+        _convert_sharded(state, output)
+
+
+def load(engine: Any, folder: Path) -> None:
+    """Reads the universal layout into a DeepSpeed engine of any stage; every rank must call it.
+
+    Raises:
+        RunError: a trained parameter is not there, or has another size.
+    """
+    parameters = {name: p for name, p in engine.module.named_parameters() if p.requires_grad}
+    step = torch.load(folder / "zero" / f"{STEP}.pt", weights_only=True)
+    _make_states(engine.optimizer)
+    for name, parameter in parameters.items():
+        values = {key: _read(folder, name, key, parameter) for key in (FP32, *MOMENTS)}
+        _set_weight(parameter, values[FP32])
+        if not hasattr(parameter, "_hp_mapping") and not hasattr(parameter, "ds_id"):
+            engine.optimizer.state[parameter] = {key: values[key].to(parameter.device) for key in MOMENTS}
+        else:
+            _set_sharded(parameter, values)
+    base = getattr(engine.optimizer, "optimizer", engine.optimizer)
+    for state in base.state.values():
+        state[STEP] = torch.tensor(step)
+
+
+def _make_states(optimizer: Any) -> None:
+    """AdamW makes its state in its first step; here it is wanted before. ZeRO knows the flat tensors by three names."""
+    for name in ("single_partition_of_fp32_groups", "fp32_groups_flat_partition", "fp32_partitioned_groups_flat"):
+        for flat in getattr(optimizer, name, ()):
+            optimizer.optimizer.state[flat] = {key: torch.zeros_like(flat) for key in MOMENTS}
+    if hasattr(optimizer, "_lazy_init_hp_params_optimizer_state"):
+        optimizer._lazy_init_hp_params_optimizer_state()  # what its own step calls first
+
+
+def _set_weight(parameter: Any, value: Tensor) -> None:
+    """The weight that the forward pass uses, in its own type."""
+    import deepspeed
+
+    gathered = deepspeed.zero.GatheredParameters([parameter], modifier_rank=0) if hasattr(parameter, "ds_id") else None
+    with gathered or contextlib.nullcontext(), torch.no_grad():
+        if gathered is None or distributed.rank() == 0:
+            parameter.data.copy_(value.view(parameter.shape))
+
+
+def _set_sharded(parameter: Any, values: Mapping[str, Tensor]) -> None:
+    """This rank's part of the float32 weight and of the moments."""
+    from deepspeed import utils
+
+    if not hasattr(parameter, "ds_id"):
+        utils.safe_set_full_fp32_param(parameter, values[FP32])
+        for key in MOMENTS:
+            utils.safe_set_full_optimizer_state(parameter, values[key], key)
+        return
+    count, size = parameter.ds_tensor.numel(), distributed.world_size()
+    padded = {k: torch.nn.functional.pad(v.flatten(), (0, count * size - v.numel())) for k, v in values.items()}
+    mine = {key: value.narrow(0, count * distributed.rank(), count) for key, value in padded.items()}
+    utils.safe_set_local_fp32_param(parameter, mine[FP32])
+    for key in MOMENTS:
+        utils.safe_set_local_optimizer_state(parameter, mine[key], key)
+
+
+def _read(folder: Path, name: str, key: str, parameter: Any) -> Tensor:
+    file = folder / "zero" / name / f"{key}.pt"
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise RunError(f"the checkpoint holds no {key} of the parameter {name}: it is one of another model") from error
+    value: Tensor = found["param"] if isinstance(found, dict) else found
+    expected = getattr(parameter, "ds_shape", parameter.shape)
+    if value.numel() != expected.numel():
+        raise RunError(f"{name} has {value.numel()} elements in the checkpoint and {expected.numel()} in this run")
+    return value.float().view(expected)
+
+
+def _convert_plain(file: Path, output: Path, trained: list[str]) -> None:
+    found = torch.load(file, map_location="cpu", weights_only=False)
+    moments, weights = found["optimizer"]["state"], found["module"]
+    if len(moments) != len(trained):
+        raise RunError(f"{file} has optimiser state of {len(moments)} parameters; this run trains {len(trained)}")
+    for index, name in enumerate(trained):
+        folder = output / "zero" / name
+        folder.mkdir(parents=True)
+        torch.save({"param": weights[name].float()}, folder / f"{FP32}.pt")
+        for key in MOMENTS:
+            torch.save({"param": moments[index][key]}, folder / f"{key}.pt")
+    torch.save(float(moments[0][STEP]), output / "zero" / f"{STEP}.pt")
+
+
+def _convert_sharded(state: Path, output: Path) -> None:
+    from deepspeed.checkpoint import ds_to_universal
+
+    wanted = argparse.Namespace(
+        input_folder=str(state),
+        output_folder=str(output),
+        num_extract_workers=1,
+        num_merge_workers=1,
+        keep_temp_folder=False,
+        strict=True,
+        inject_missing_state=True,
+    )
+    with (
+        Path(os.devnull).open("w") as silence,
+        contextlib.redirect_stdout(silence),
+        contextlib.redirect_stderr(silence),
+    ):
+        ds_to_universal.main(wanted)
+    torch.save(_step_of(next(iter(sorted(state.glob("*_optim_states.pt"))))), output / "zero" / f"{STEP}.pt")
+
+
+def _step_of(file: Path) -> float:
+    """AdamW's step count; all parameters have the same, since one optimiser step moves them all."""
+    found = torch.load(file, map_location="cpu", weights_only=False)["optimizer_state_dict"]
+    base = found.get("base_optimizer_state") or found["optimizer_state_dict"]
+    return float(base["state"][0][STEP])
