@@ -87,7 +87,9 @@ class Crpg(StratumOptimizer[CrpgSettings]):
         regularised = factor * reward
         n, total = ranks.sum([float(known.sum()), float(regularised.sum())])
         largest = ranks.max(float(factor[known].max()) if bool(known.any()) else float("-inf"))
-        limit, note = beyond_kl_max(batch.log_ratio, batch.satisfied & known, s.kl_max, ranks)
+        limit, note = beyond_kl_max(
+            batch.log_ratio, batch.satisfied & known, batch.log_ratio >= s.kl_max, s.kl_max, ranks
+        )
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
         mean = self._mean(regularised, total / n, batch)

@@ -10,18 +10,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def beyond_kl_max(log_ratio: Tensor, feasible: Tensor, kl_max: float, ranks: Ranks) -> tuple[dict[str, float], str]:
+def beyond_kl_max(
+    log_ratio: Tensor, feasible: Tensor, beyond: Tensor, kl_max: float, ranks: Ranks
+) -> tuple[dict[str, float], str]:
     """The metric `beyond_kl_max` (share of feasible samples beyond the limit), and a note if that is all of them.
 
     Args:
         log_ratio: [N], nats per response.
         feasible: bool [N], satisfied and known.
+        beyond: bool [N], what the limit leaves nothing of. At the limit itself CRPG's factor is 0; CRRAFT keeps it.
         kl_max: the limit, in nats per response.
         ranks: reductions.
     """
     mine = log_ratio[feasible]
     none = float("-inf")
-    count, beyond, total = ranks.sum([float(mine.numel()), float((mine >= kl_max).sum()), float(mine.sum())])
+    count, over, total = ranks.sum([float(mine.numel()), float(beyond[feasible].sum()), float(mine.sum())])
     largest = ranks.max(float(mine.max()) if mine.numel() else none)
     smallest = -ranks.max(float(-mine.min()) if mine.numel() else none)
     if not count:
@@ -30,4 +33,4 @@ def beyond_kl_max(log_ratio: Tensor, feasible: Tensor, kl_max: float, ranks: Ran
         f"all {count:.0f} feasible responses lie beyond kl_max = {kl_max:g} nats (log_ratio from {smallest:.1f} to "
         f"{largest:.1f}, mean {total / count:.1f}), so none is reinforced: raise kl_max or lower the learning rate"
     )
-    return {"beyond_kl_max": beyond / count}, note if beyond == count else ""
+    return {"beyond_kl_max": over / count}, note if over == count else ""
