@@ -142,11 +142,18 @@ def _add_reward(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluate = commands.add_parser(
         "evaluate",
-        help="evaluate a run's newest checkpoint on held-out prompts",
-        description="Evaluates the newest checkpoint of the run these settings describe on its held-out prompts.",
-        epilog="example: cgpo evaluate experiment=quickstart",
+        help="evaluate a checkpoint, or another model, on held-out prompts",
+        description="Evaluates a checkpoint (the newest) of the run these settings describe, or another model, on the "
+        "run's held-out prompts, against the run's reference; or an exported model on tasks of lm-evaluation-harness.",
+        epilog="example: cgpo evaluate experiment=quickstart --output result.json",
     )
     _add_settings(evaluate)
+    evaluate.add_argument("--checkpoint", metavar="STEP", help="that of this step, or `best` (default: the newest)")
+    evaluate.add_argument("--model", metavar="NAME", help="a hub name or folder to evaluate instead of a checkpoint")
+    evaluate.add_argument("--output", metavar="FILE", help="write the numbers to a JSON file")
+    evaluate.add_argument("--lm-eval", metavar="TASKS", help="tasks of lm-evaluation-harness, or YAML files of tasks")
+    evaluate.add_argument("--lm-eval-limit", metavar="N", type=int, help="only so many examples of each task")
+    evaluate.add_argument("--lm-eval-chat", action="store_true", help="put the model's chat template around examples")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -39,11 +39,29 @@ def reward(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """`cgpo evaluate`."""
-    composed = compose(args.overrides, config_dir=args.config_dir)
-    from cgpo.run import run_evaluation
+    output = None if args.output is None else Path(args.output)
+    if args.lm_eval is not None:
+        from cgpo.evaluation.harness import run_harness
 
-    run_evaluation(composed)
+        _refuse_beside_harness(args)
+        run_harness(args.model, args.lm_eval, output, chat=args.lm_eval_chat, limit=args.lm_eval_limit)
+        return 0
+    if args.model is not None and args.checkpoint is not None:
+        raise ConfigError("--model and --checkpoint exclude each other: one names another model, one a checkpoint")
+    composed = compose(args.overrides, config_dir=args.config_dir)
+    from cgpo.evaluation.command import Target, run_evaluation
+
+    run_evaluation(composed, Target(args.checkpoint, args.model, output))
     return 0
+
+
+def _refuse_beside_harness(args: argparse.Namespace) -> None:
+    if args.model is None:
+        raise ConfigError("--lm-eval needs --model FOLDER, an exported checkpoint: cgpo export RUN --output FOLDER")
+    if args.overrides or args.checkpoint is not None:
+        raise ConfigError(
+            "--lm-eval evaluates --model on the harness's own tasks: it takes no settings, no --checkpoint"
+        )
 
 
 def report(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Starts and ends a training or evaluation run: run directory, display, signals, report."""
+"""Starts and ends a training run: run directory, display, signals, report."""
 
 from __future__ import annotations
 
@@ -32,16 +32,6 @@ def run_training(composed: Composed, *, fresh: bool = False, allow: Sequence[str
     """
     with _trainer(composed, fresh=fresh, allow=allow) as trainer:
         trainer.run()
-
-
-def run_evaluation(composed: Composed) -> None:
-    """Evaluates the newest checkpoint of a run (or the model it starts from) and prints the result.
-
-    Raises:
-        CgpoError: whatever a person can mend, in words.
-    """
-    with _trainer(composed, fresh=False) as trainer:
-        trainer.evaluate_only()
 
 
 @contextmanager

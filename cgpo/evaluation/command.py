@@ -121,7 +121,7 @@ def evaluate_target(
     """
     if target.model is not None:
         return _evaluate_model(settings, target.model, display, check_stop)
-    checkpoint = _checkpoint(own, target.checkpoint, display)
+    checkpoint = _checkpoint(settings, target.checkpoint, display)
     with open_evaluation(settings, display) as session:
         evaluator = _prepared(session, display, check_stop)
         step = 0
@@ -171,16 +171,17 @@ def _prepared(session: EvaluationSession, display: Display, check_stop: Callable
     return evaluator
 
 
-def _checkpoint(own: RunSettings, wanted: str | None, display: Display) -> Checkpoint | None:
+def _checkpoint(settings: RunSettings, wanted: str | None, display: Display) -> Checkpoint | None:
     """The checkpoint of that name; None when none is named and there is none.
 
     Raises:
         ConfigError: there is none of that name.
         RunError: it is damaged.
     """
-    checkpoints = Checkpoints(Path(own.run_dir) / "checkpoints", own.train.keep_checkpoints)
+    checkpoints = Checkpoints(Path(settings.run_dir) / "checkpoints", settings.train.keep_checkpoints)
     if wanted is None and not checkpoints.all():
-        display.message(f"no checkpoint in {own.run_dir}: evaluating {own.model.name}, the model the run starts from")
+        name = settings.model.name
+        display.message(f"no checkpoint in {settings.run_dir}: evaluating {name}, the model the run starts from")
         return None
     found = checkpoints.find(wanted)
     found.verify()

@@ -87,12 +87,13 @@ def evaluate_tasks(model: str, tasks: str, *, chat: bool = False, limit: int | N
         raise ConfigError(f"--lm-eval {absent[0]}: no such file")
     if not names:
         raise ConfigError("--lm-eval: no task named")
+    path = resolve_model(model)
     asked = EvaluatorConfig(model="hf", tasks=names)
     try:
         manager = asked.process_tasks()
     except ValueError as error:
         raise ConfigError(f"--lm-eval {tasks}: {error}. `lm-eval ls tasks` lists the tasks there are") from error
-    language_model = _load(model)
+    language_model = _load(model, path)
     try:
         found = simple_evaluate(
             language_model, tasks=asked.tasks, task_manager=manager, limit=limit, apply_chat_template=chat
@@ -118,11 +119,13 @@ def read_scores(found: Mapping[str, Any]) -> list[Score]:
     return scores
 
 
-def _load(model: str) -> Any:
+def _load(model: str, path: str) -> Any:
+    import torch
     from lm_eval.models.huggingface import HFLM
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # its own default is cuda, there or not
     try:
-        return HFLM(pretrained=resolve_model(model), dtype="auto")
+        return HFLM(pretrained=path, dtype="auto", device=device)
     except (OSError, ValueError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"--model {model}: cannot be loaded as a causal language model: {first}") from error

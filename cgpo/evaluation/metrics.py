@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cgpo.config import RunSettings
+from cgpo.config import EvalSettings, RunSettings, StratumSettings
 
 _SINGLE = {
     "satisfied": "satisfied_rate",
@@ -46,22 +46,29 @@ def evaluation_metrics(line: Mapping[str, Any]) -> dict[str, float]:
 
 def evaluation_metric_names(settings: RunSettings) -> list[str]:
     """The names an evaluation of a run with these settings can have, sorted."""
-    names = []
-    asked = settings.eval
-    for stratum, own in settings.strata.items():
-        if own.heldout is None:
-            continue
-        single = set(_SINGLE.values()) | {"unknown_rate"}
-        parts = [f"satisfied_rate/{spec.label}" for spec in own.judges]
-        parts += [f"reward/{reward}" for reward in own.rewards]
-        if own.truncated != "judge":
-            parts.append("satisfied_rate/truncated")
-        if len(own.rewards) > 1:
-            parts += [f"win_rate/{reward}" for reward in own.rewards]
-        if asked.temperature == 0:
-            single.remove("kl")
-        names += [f"{stratum}/{name}" for name in [*single, *parts]]
-    return sorted(names)
+    return sorted(
+        f"{stratum}/{name}"
+        for stratum, own in settings.strata.items()
+        if own.heldout is not None
+        for name in _names(own, settings.eval)
+    )
+
+
+def _names(stratum: StratumSettings, asked: EvalSettings) -> set[str]:
+    absent = {
+        "satisfied_once_rate": asked.responses_per_prompt == 1,
+        "preference_win_rate": asked.preference is None,
+        "kl": asked.temperature == 0,
+    }
+    names = {"unknown_rate"} | {name for name in _SINGLE.values() if not absent.get(name, False)}
+    names |= {f"satisfied_rate/{spec.label}" for spec in stratum.judges}
+    names |= {f"violated_rate/{spec.label}" for spec in asked.probes}
+    names |= {f"reward/{reward}" for reward in stratum.rewards}
+    if len(stratum.rewards) > 1:
+        names |= {f"win_rate/{reward}" for reward in stratum.rewards}
+    if stratum.truncated != "judge":
+        names.add("satisfied_rate/truncated")
+    return names
 
 
 def _value(measured: Any) -> float | None:

@@ -119,7 +119,7 @@ def _stratum(name: str, before: Any, after: Any, changes: Any) -> StratumChange:
     ]
     return StratumChange(
         stratum=name,
-        n=after.get("n", before.get("n")),
+        n=after.get("prompts", before.get("prompts", after.get("n", before.get("n")))),
         unknown=(before.get("unknown"), after.get("unknown")),
         rows=tuple(found for found in rows if found is not None),
     )

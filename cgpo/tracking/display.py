@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol, TextIO
 
-from cgpo.tracking.lines import StratumLine, duration, plain_step, stratum_lines
+from cgpo.tracking.lines import StratumLine, duration, phase_left, plain_step, stratum_lines
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.times import Clock, StepTimes
 
@@ -143,4 +143,5 @@ class PlainDisplay:
         name, done, total = self._phase
         count = "" if done is None else f" {done}" if total is None else f" {done}/{total}"
         steps = f" ({self._step}/{self._total} steps done)" if self._total else ""
-        self.message(f"  {name}{count}, for {duration(self._clock() - self._phase_since)}{steps}")
+        lasted = self._clock() - self._phase_since
+        self.message(f"  {name}{count}, for {duration(lasted)}{phase_left(done, total, lasted)}{steps}")

@@ -94,6 +94,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def phase_left(done: int | None, total: int | None, seconds: float) -> str:
+    """`, about 3 min 20 s left` of a phase at its pace so far; empty where that cannot be told."""
+    if not done or not total or done >= total:
+        return ""
+    return f", about {duration(seconds / done * (total - done))} left"
+
+
 def sparkline(values: Sequence[float | None], width: int = 16) -> str:
     """The last `width` values, each between 0 and 1, as a row of small bars; `·` where one is not known."""
     return "".join("·" if v is None else _BARS[round(min(max(v, 0), 1) * (len(_BARS) - 1))] for v in values[-width:])

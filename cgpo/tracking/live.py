@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from cgpo.tracking.lines import StratumLine, duration, number, sparkline, stratum_lines
+from cgpo.tracking.lines import StratumLine, duration, number, phase_left, sparkline, stratum_lines
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.times import Clock, StepTimes
 
@@ -133,7 +133,8 @@ class LiveDisplay:
                 f"{duration(self._times.elapsed)}{left}",
             )
         bar = ProgressBar(total=total or None, completed=done or 0, width=24, pulse=not total)
-        grid.add_row(Text(name), bar, f"{count} {duration(self._clock() - self._phase_since)}".strip())
+        lasted = self._clock() - self._phase_since
+        grid.add_row(Text(name), bar, f"{count} {duration(lasted)}{phase_left(done, total, lasted)}".strip())
         return grid
 
     def _table(self) -> Table:

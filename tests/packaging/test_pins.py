@@ -77,7 +77,7 @@ def _imports(folder: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize(
     ("package", "extras"),
-    [("cgpo", ("train", "vllm", "tracking", "quickstart")), ("judges", ("llm", "sandbox", "train", "vllm"))],
+    [("cgpo", ("train", "vllm", "tracking", "quickstart", "lm_eval")), ("judges", ("llm", "sandbox", "train", "vllm"))],
     ids=["cgpo", "judges"],
 )
 def test_every_import_is_a_declared_requirement(package: str, extras: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from cgpo.errors import ConfigError, DataError
 from cgpo.evaluation.harness import Score, evaluate_tasks, read_scores, run_harness
 
+PAGE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
 QUESTIONS = [("2 + 3 =", [" 5", " 6"], 0), ("4 + 4 =", [" 9", " 8"], 1), ("1 + 1 =", [" 2", " 3"], 0)]
 
 
@@ -19,20 +21,8 @@ def write_task(folder: Path) -> Path:
     data = folder / "sums.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = folder / "sums.yaml"
-    task.write_text(
-        f"""task: cgpo_test_sums
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {data}}}}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{{{question}}}}"
-doc_to_target: right
-doc_to_choice: "{{{{choices}}}}"
-target_delimiter: ""
-metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
-metadata: {{version: 1.0}}
-"""
-    )
+    (page,) = re.findall(r"```yaml\n# sums.yaml\n(.*?)```", PAGE, re.DOTALL)
+    task.write_text(page.replace("sums.jsonl", str(data)))
     return task
 
 
@@ -65,27 +55,32 @@ def expected_accuracy(model: str) -> float:
 def test_a_task_of_ones_own(
     tiny_model: str, tmp_path: Path, offline_data: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("lm_eval", reason="the extra lm_eval is optional")
     output = tmp_path / "scores.json"
     run_harness(tiny_model, str(write_task(tmp_path)), output)
     written = json.loads(output.read_text())
     (score,) = written["scores"]
-    assert (score["task"], score["metric"], score["n"]) == ("cgpo_test_sums", "acc", 3)
+    assert (score["task"], score["metric"], score["n"]) == ("sums", "acc", 3)
     assert score["value"] == pytest.approx(expected_accuracy(tiny_model))
-    assert "cgpo_test_sums" in capsys.readouterr().out
+    assert "standard error" in capsys.readouterr().out
 
 
-def test_bad_names_are_said(tiny_model: str, tmp_path: Path, offline_data: None) -> None:
-    pytest.importorskip("lm_eval", reason="the extra lm_eval is optional")
+def test_bad_paths_are_said(tiny_model: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         evaluate_tasks(tiny_model, str(tmp_path / "absent.yaml"))
+    with pytest.raises(ConfigError, match="no task named"):
+        evaluate_tasks(tiny_model, " , ")
+    with pytest.raises(ConfigError, match="is no model folder"):
+        evaluate_tasks(str(tmp_path), str(write_task(tmp_path)))
+
+
+@pytest.mark.slow  # the harness reads its thousands of tasks anew each time
+def test_bad_tasks_are_said(tiny_model: str, tmp_path: Path, offline_data: None) -> None:
     with pytest.raises(ConfigError, match="no_such_task"):
         evaluate_tasks(tiny_model, "no_such_task")
-    with pytest.raises(ConfigError, match=r"--model .*cannot be loaded"):
-        evaluate_tasks(str(tmp_path), str(write_task(tmp_path)))
+    task = write_task(tmp_path)
     (tmp_path / "sums.jsonl").unlink()
     with pytest.raises(DataError, match="--lm-eval"):
-        evaluate_tasks(tiny_model, str(tmp_path / "sums.yaml"))
+        evaluate_tasks(tiny_model, str(task))
 
 
 def test_not_installed_is_said_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
