@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-COMMANDS = ("train", "reward", "evaluate", "report", "export", "judge", "doctor")
+COMMANDS = ("train", "pipeline", "sft", "reward", "dpo", "evaluate", "report", "export", "judge", "doctor", "stratify")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,7 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cgpo {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_train(commands)
-    _add_reward(commands)
+    _add_pipeline(commands)
+    _add_stages(commands)
     _add_evaluate(commands)
     report = commands.add_parser(
         "report",
@@ -77,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("run", metavar="RUN", help="the run directory")
     export.add_argument("--output", metavar="DIR", required=True, help="a folder that does not exist yet")
+    export.add_argument("--adapter", action="store_true", help="write the LoRA adapter alone, in peft's form")
     judge = commands.add_parser(
         "judge",
         help="list, run, compare and check judges",
@@ -86,6 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
     import judges.cli
 
     judges.cli.add_arguments(judge)
+    stratify = commands.add_parser("stratify", help="assign the rows of a data set to strata")
+    import cgpo.stratify.arguments
+
+    cgpo.stratify.arguments.add_arguments(stratify)
     doctor = commands.add_parser(
         "doctor",
         help="what this machine can run, and what to type to mend what is missing",
@@ -123,20 +129,58 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
         default=[],
         help="settings, or groups of them, that may differ from those the run was started with; recorded",
     )
-    train.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
+    _add_dry_run(train)
     train.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
 
 
-def _add_reward(commands: argparse._SubParsersAction[_Parser]) -> None:
-    reward = commands.add_parser(
-        "reward",
-        help="train a reward model on preference pairs",
-        description="Trains a reward model (a sequence classifier) on preference pairs, from a file or made from the "
-        "strata's prompts, and prints its held-out accuracy.",
-        epilog="example: cgpo reward experiment=quickstart",
+def _add_pipeline(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from cgpo.pipeline import STAGES
+
+    pipeline = commands.add_parser(
+        "pipeline",
+        help="SFT, reward model, DPO and CGPO, one after the other",
+        description="Runs the four stages of an experiment, each starting from the model of the one before. The same "
+        "command started again skips stages that are done and goes on in the one that is not.",
+        epilog="example: cgpo pipeline experiment=pipeline --dry-run",
     )
-    _add_settings(reward)
-    _add_fresh(reward)
+    _add_settings(pipeline)
+    _add_fresh(pipeline)
+    _add_dry_run(pipeline)
+    part = pipeline.add_mutually_exclusive_group()
+    part.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="leave out what comes before STAGE")
+    part.add_argument("--only", choices=STAGES, metavar="STAGE", help=f"one stage alone: {', '.join(STAGES)}")
+
+
+def _add_stages(commands: argparse._SubParsersAction[_Parser]) -> None:
+    texts = {
+        "sft": (
+            "train the policy on given responses",
+            "Trains the policy to imitate the assistant's turns of given conversations, and prints the loss on "
+            "held-out ones.",
+            "cgpo sft experiment=pipeline --dry-run",
+        ),
+        "reward": (
+            "train a reward model on preference pairs",
+            "Trains a reward model (a sequence classifier) on preference pairs, from a file or made from the strata's "
+            "prompts, and prints its held-out accuracy.",
+            "cgpo reward experiment=quickstart",
+        ),
+        "dpo": (
+            "warm the policy up on preference pairs",
+            "Trains the policy on preference pairs by direct preference optimisation, and prints how many held-out "
+            "pairs it orders rightly.",
+            "cgpo dpo experiment=pipeline --dry-run",
+        ),
+    }
+    for name, (text, description, example) in texts.items():
+        stage = commands.add_parser(name, help=text, description=description, epilog=f"example: {example}")
+        _add_settings(stage)
+        _add_fresh(stage)
+        _add_dry_run(stage)
+
+
+def _add_dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -202,11 +246,18 @@ def _dispatch(args: argparse.Namespace) -> int:
         import cgpo.doctor
 
         return cgpo.doctor.run(args)
+    if args.command == "stratify":
+        import cgpo.stratify.command
+
+        return cgpo.stratify.command.run(args)
     from cgpo import commands
 
     run = {
         "train": commands.train,
+        "pipeline": commands.pipeline,
+        "sft": commands.sft,
         "reward": commands.reward,
+        "dpo": commands.dpo,
         "evaluate": commands.evaluate,
         "report": commands.report,
         "export": commands.export,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cgpo.compose import compose
+from cgpo.compose import Composed, compose
 from cgpo.errors import ConfigError
 
 
@@ -29,12 +29,55 @@ def train(args: argparse.Namespace) -> int:
     return 0
 
 
+def pipeline(args: argparse.Namespace) -> int:
+    """`cgpo pipeline`."""
+    from cgpo.pipeline import Pipeline
+
+    found = Pipeline(args.overrides, args.config_dir, first=args.first, only=args.only, fresh=args.fresh)
+    if args.dry_run:
+        found.print_plan()
+        return 0
+    return found.run()
+
+
+def sft(args: argparse.Namespace) -> int:
+    """`cgpo sft`: a run directory of its own, `<run_base>-sft` by default."""
+    composed = _stage(args, "sft")
+    if args.dry_run:
+        return 0
+    from cgpo.stages.sft import run_sft_stage
+
+    return run_sft_stage(composed.settings, fresh=args.fresh)
+
+
 def reward(args: argparse.Namespace) -> int:
-    """`cgpo reward`: a run directory of its own, `runs/<experiment>-reward` by default."""
-    composed = compose(args.overrides, config_dir=args.config_dir, run_suffix="-reward")
+    """`cgpo reward`: a run directory of its own, `<run_base>-reward` by default."""
+    composed = _stage(args, "reward")
+    if args.dry_run:
+        return 0
     from cgpo.stages.reward import run_reward_stage
 
     return run_reward_stage(composed.settings, fresh=args.fresh)
+
+
+def dpo(args: argparse.Namespace) -> int:
+    """`cgpo dpo`: a run directory of its own, `<run_base>-dpo` by default."""
+    composed = _stage(args, "dpo")
+    if args.dry_run:
+        return 0
+    from cgpo.stages.dpo import run_dpo_stage
+
+    return run_dpo_stage(composed.settings, fresh=args.fresh)
+
+
+def _stage(args: argparse.Namespace, command: str) -> Composed:
+    """The configuration of a stage, checked; with `--dry-run` its plan is printed."""
+    from cgpo.stages.plan import compose_stage, print_stage_plan
+
+    composed = compose_stage(command, args.overrides, args.config_dir)
+    if args.dry_run:
+        print_stage_plan(command, composed, fresh=args.fresh)
+    return composed
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -76,9 +119,10 @@ def report(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     """`cgpo export`."""
     _require_run(args.run)
-    from cgpo.export import export_run
+    from cgpo.export import export_adapter, export_run
 
-    print(export_run(Path(args.run), Path(args.output)))
+    write = export_adapter if args.adapter else export_run
+    print(write(Path(args.run), Path(args.output)))
     return 0
 
 
