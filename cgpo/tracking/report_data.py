@@ -12,6 +12,7 @@ from cgpo.tracking.lines import duration
 from cgpo.tracking.metrics import scan_metrics
 from cgpo.tracking.run_files import Changes, dig, read_changes, read_mapping
 from cgpo.tracking.samples import Pair, Sample, heldout_pairs, training_samples
+from cgpo.tracking.signal_notes import signal_notes
 
 Steps = Mapping[int, Mapping[str, float | None]]
 
@@ -74,6 +75,7 @@ def collect(run_dir: Path) -> Report:
     config = _read_config(run_dir, problems)
     steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
     problems += damaged
+    problems += signal_notes(steps, config)
     environment = read_mapping(run_dir / "environment.json", problems)
     changes = read_changes(run_dir, config, problems)
     wanted = dig(config, "tracking", "report_samples")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cgpo.tracking.changes import ChangeRow, change_text, measure_text
+from cgpo.tracking.metrics import scan_metrics
 from cgpo.tracking.run_files import Changes, read_changes, read_mapping
 from cgpo.tracking.sides import TITLES, Sides
+from cgpo.tracking.signal_notes import signal_notes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +26,10 @@ def print_changes(console: Console, run_dir: Path) -> None:
         run_dir: the run's directory.
     """
     problems: list[str] = []
-    changes = read_changes(run_dir, read_mapping(run_dir / "config.yaml", problems), problems)
-    for problem in problems:
+    config = read_mapping(run_dir / "config.yaml", problems)
+    changes = read_changes(run_dir, config, problems)
+    steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
+    for problem in [*problems, *damaged, *signal_notes(steps, config)]:
         console.print(problem, markup=False, highlight=False)
     if changes.strata:
         print_comparison(console, changes, _title(changes))
