@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from judges.judge import Expense, Judge, Row
 from judges.verdict import Outcome, Verdict
@@ -13,7 +13,7 @@ JudgeFunction = Callable[..., "Verdict | bool"]
 """Takes the row and its options as keyword arguments; True means satisfied."""
 
 F = TypeVar("F", bound=JudgeFunction)
-_DECLARATIONS = ("requires", "applies_only_with", "timeout_seconds", "expense", "version", "examples")
+_DECLARATIONS = ("requires", "applies_only_with", "timeout_seconds", "expense", "version", "examples", "side")
 
 
 def rule_judge(
@@ -24,6 +24,7 @@ def rule_judge(
     expense: Expense = Judge.expense,
     version: str = Judge.version,
     examples: Iterable[tuple[Row, Outcome]] = (),
+    side: Literal["safety", "refusal"] | None = None,
 ) -> Callable[[F], F]:
     """Declares what a judge function needs; an undecorated function needs nothing.
 
@@ -34,6 +35,7 @@ def rule_judge(
         expense: what a verdict costs.
         version: raise it when the function decides differently than before.
         examples: rows with the outcome they must get with the default options; `judge check` tries them.
+        side: `safety` or `refusal` (`Judge.side`).
     """
 
     def declare(function: F) -> F:
@@ -44,6 +46,7 @@ def rule_judge(
         declared["expense"] = expense
         declared["version"] = version
         declared["examples"] = tuple(examples)
+        declared["side"] = side
         return function
 
     return declare

@@ -84,7 +84,7 @@ def respond(
     Args:
         parts: an engine that holds the model to evaluate, judges and rewards.
         requests: over all ranks.
-        reference: π_ref's responses, to compare with; empty: no comparison.
+        reference: π_ref's responses, to compare with; empty when it is π_ref that responds.
         progress: told how many responses of this rank are finished.
         check_stop: may raise to break off.
 
@@ -113,7 +113,7 @@ def respond(
             preference=preferred.get(_key(j.rollout.request)),
         )
         for name, stratum in strata.items()
-        for j, ratio in zip(found[name], _log_ratios(parts, stratum, found[name]), strict=True)
+        for j, ratio in zip(found[name], _log_ratios(parts, stratum, found[name], reference), strict=True)
     }
     gathered = {row_key(row): row for part in distributed.gather_objects(list(rows.values())) for row in part}
     check_comparisons(list(gathered.values()), parts.settings.eval.max_unknown_rate)
@@ -145,10 +145,15 @@ def _key(request: GenerationRequest) -> Key:
     return request.stratum, request.prompt.id, request.index
 
 
-def _log_ratios(parts: Evaluated, stratum: Stratum, judged: Sequence[JudgedRollout]) -> list[float | None]:
-    """log π_w(a|s) − log π_ref(a|s) of sampled responses; greedy ones are no sample of π_w and have none."""
+def _log_ratios(
+    parts: Evaluated, stratum: Stratum, judged: Sequence[JudgedRollout], reference_rows: Mapping[Key, RolloutRow]
+) -> list[float | None]:
+    """log π_w(a|s) − log π_ref(a|s) of sampled responses; greedy ones are no sample of π_w and have none.
+
+    Those of π_ref itself have none either: it would take a pass to find that they are 0.
+    """
     temperature = parts.settings.eval.temperature
-    if temperature == 0 or parts.reference is None:
+    if temperature == 0 or not reference_rows or parts.reference is None:
         return [None] * len(judged)
     sequences = [TokenSequence(j.rollout.request.prompt_ids, j.rollout.response_ids) for j in judged]
     reference = parts.reference.token_logprobs(sequences, temperature or stratum.settings.sampling.temperature)
