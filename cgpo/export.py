@@ -17,47 +17,47 @@ from cgpo.policy.policy import language_model_part
 from cgpo.run_directory import read_config
 
 
-def export_run(run_dir: Path, output: Path) -> Path:
-    """Exports the policy of a run's newest checkpoint, a LoRA adapter merged into it.
+def export_run(run_dir: Path, output: Path, checkpoint: str | None = None) -> Path:
+    """Exports the policy of a run's checkpoint, a LoRA adapter merged into it.
 
     Args:
         run_dir: the run directory.
         output: a folder that does not exist yet; it appears whole or not at all.
+        checkpoint: `best` or the number of a step; None for the newest.
 
     Returns:
         `output`, which transformers and vLLM load.
 
     Raises:
-        ConfigError: `output` exists, or the run's model cannot be loaded.
-        RunError: the run has no checkpoint, the checkpoint does not fit the model, or the disk is full.
+        ConfigError: `output` exists, there is no such checkpoint, or the run's model cannot be loaded.
+        RunError: the run has no checkpoint, it is damaged or does not fit the model, or the disk is full.
     """
-    settings, latest = _newest(run_dir, output)
-    model = checkpoint_model(latest, settings)
+    settings, found = _find(run_dir, output, checkpoint)
+    model = checkpoint_model(found, settings)
     tokenizer = load_tokenizer(settings.model.name, settings.model)
     return _write(output, [model.save_pretrained, tokenizer.save_pretrained])
 
 
-def export_adapter(run_dir: Path, output: Path) -> Path:
-    """Exports the LoRA adapter of a run's newest checkpoint alone, in peft's form.
+def export_adapter(run_dir: Path, output: Path, checkpoint: str | None = None) -> Path:
+    """Exports the LoRA adapter of a run's checkpoint alone, in peft's form.
 
     Raises:
         ConfigError: as `export_run`, or the run has no adapter.
         RunError: as `export_run`.
     """
-    settings, latest = _newest(run_dir, output)
+    settings, found = _find(run_dir, output, checkpoint)
     if settings.model.lora is None:
         raise ConfigError(f"--adapter: {run_dir} trained all weights, not an adapter (model.lora is not set)")
-    return _write(output, [_adapted_model(latest, settings).save_pretrained])
+    return _write(output, [_adapted_model(found, settings).save_pretrained])
 
 
-def _newest(run_dir: Path, output: Path) -> tuple[RunSettings, Checkpoint]:
+def _find(run_dir: Path, output: Path, wanted: str | None) -> tuple[RunSettings, Checkpoint]:
     if output.exists():
         raise ConfigError(f"--output {output}: exists already")
     settings = validate(read_config(run_dir))
-    latest = Checkpoints(run_dir / "checkpoints", keep=1).latest()
-    if latest is None:
-        raise RunError(f"{run_dir} has no checkpoint yet: train first, or lower train.save_every")
-    return settings, latest
+    found = Checkpoints(run_dir / "checkpoints", keep=1).find(wanted)
+    found.verify()
+    return settings, found
 
 
 def _write(output: Path, savers: Sequence[Callable[[Path], Any]]) -> Path:
