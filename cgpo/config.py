@@ -7,6 +7,7 @@ strict: `train.steps=true` or `train.steps=1.5` is an error, never a silent conv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
@@ -14,6 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 from cgpo.errors import unknown_name
 from judges.llm.settings import LLMSettings
 from judges.spec import JudgeSpec
+
+TRUNCATION = "truncated"
+"""Name under which `strata.<name>.truncated` enters a response's verdicts."""
 
 
 class Settings(BaseModel):
@@ -140,7 +144,12 @@ class PromptSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> PromptSettings:
-        if (self.generator is None) == (self.path is None):
+        if self.generator is not None and self.path is not None:
+            raise ValueError(
+                "set exactly one of `generator` and `path`; one that comes from another file is switched off by "
+                "generator: null with size: null"
+            )
+        if self.generator is None and self.path is None:
             raise ValueError("set exactly one of `generator` and `path`")
         if self.generator is not None and self.size is None:
             raise ValueError("a generator needs `size`, the number of prompts to make")
@@ -176,7 +185,18 @@ class OptimizerSettings(Settings):
     """Fewest responses per prompt the optimiser can learn from."""
 
     name: str
-    """Name of the optimiser: `crpg`, `codpo`, or one of an installed plugin."""
+    """Name of the optimiser: `crpg`, `codpo`, `crraft`, a baseline (docs/optimizers.md), or one of an installed
+    plugin."""
+
+    def check_judges(self, names: Sequence[str]) -> None:
+        """Refuses settings that name a judge which is not among the stratum's.
+
+        Args:
+            names: under which the stratum's verdicts are known.
+
+        Raises:
+            ValueError: there is such a setting.
+        """
 
 
 class StratumScheduleSettings(Settings):
@@ -253,12 +273,18 @@ class StratumSettings(Settings):
     """Largest share, in a step, of responses whose outcome is unknown, and of a judge's verdicts that are; above it
     the run stops."""
 
+    @property
+    def verdict_names(self) -> tuple[str, ...]:
+        """Under which names a response has verdicts: its judges, and the rule for truncated responses if it is one."""
+        return (*(spec.label for spec in self.judges), *([] if self.truncated == "judge" else [TRUNCATION]))
+
     @model_validator(mode="after")
     def _consistent(self) -> StratumSettings:
         names = [spec.label for spec in self.judges]
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"judge named twice: {', '.join(twice)}; give one of them another name with `as`")
+        self.optimizer.check_judges(self.verdict_names)
         fewest = type(self.optimizer).min_generations
         if self.generations_per_prompt < fewest:
             raise ValueError(
@@ -388,6 +414,8 @@ class TrainSettings(ScheduleSettings):
     share_prompts: bool = True
     """Lay the responses of one prompt in one row behind it, computing the prompt once. Switch off for models that
     do not take a four-dimensional attention mask."""
+    balance_ranks: bool = True
+    """Share the responses that carry gradient over the ranks so that each has about as many tokens to learn from."""
     logit_chunk_tokens: int = Field(default=256, ge=1)
     """Response tokens whose logits [tokens, vocabulary] exist at once."""
     save_every: int = Field(default=50, ge=0)

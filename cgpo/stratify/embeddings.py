@@ -39,7 +39,9 @@ class Encoder:
     def __init__(self, name: str) -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # it would tear the command's own display
         try:
             path = resolve_model(name)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(path)

@@ -236,7 +236,8 @@ def _total_seconds(steps: Steps) -> float:
 
 
 def _series(label: str, metric: str, steps: Steps) -> Series:
-    return Series(label, [(step, metrics.get(metric)) for step, metrics in steps.items()])
+    # A step that a stratum took no part in is no gap in its curve; a value that is not known is one.
+    return Series(label, [(step, metrics[metric]) for step, metrics in steps.items() if metric in metrics])
 
 
 def _metric_names(steps: Steps) -> list[str]:

@@ -69,3 +69,20 @@ def test_what_judges_cost_is_summed_and_hits_are_a_share() -> None:
     assert found["math/not_judged/facts"] == 1
     assert found["math/judge_seconds/math"] == 1.0
     assert not {"math/judge_calls/math", "math/cache_hit_rate/math", "math/not_judged/math"} & found.keys()
+
+
+def test_prompts_whose_responses_all_had_the_same_outcome() -> None:
+    def rows(outcomes: dict[str, str]) -> list[RolloutRow]:
+        named = {"s": Outcome.SATISFIED, "v": Outcome.VIOLATED, "u": Outcome.UNKNOWN}
+        return [row(prompt, named[letter]) for prompt, letters in outcomes.items() for letter in letters]
+
+    def row(prompt: str, outcome: Outcome) -> RolloutRow:
+        return RolloutRow("math", prompt, prompt, (), 0, 0, "x", "stop", 1, outcome)
+
+    def rate(**outcomes: str) -> float | None:
+        return step_metrics(rows(outcomes))["math/zero_signal_rate"]
+
+    assert rate(a="ss", b="sv", c="vvv", d="vs") == 0.5
+    # An unknown response could make the difference, unless there is one already; a single response has none.
+    assert rate(a="ssu", b="uu", c="v") is None
+    assert rate(a="svu", b="ss") == 0.5
