@@ -78,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("run", metavar="RUN", help="the run directory")
     export.add_argument("--output", metavar="DIR", required=True, help="a folder that does not exist yet")
+    export.add_argument("--checkpoint", metavar="best|STEP", help="which one; without it, the newest")
     export.add_argument("--adapter", action="store_true", help="write the LoRA adapter alone, in peft's form")
     judge = commands.add_parser(
         "judge",

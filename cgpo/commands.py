@@ -122,7 +122,7 @@ def export(args: argparse.Namespace) -> int:
     from cgpo.export import export_adapter, export_run
 
     write = export_adapter if args.adapter else export_run
-    print(write(Path(args.run), Path(args.output)))
+    print(write(Path(args.run), Path(args.output), args.checkpoint))
     return 0
 
 

@@ -50,12 +50,12 @@ class StageLoop:
         self._metrics = MetricsFile(self.run_dir / "metrics.jsonl") if distributed.rank() == 0 else None
 
     def resume(self, learner: Learner) -> int:
-        """Brings the learner to the newest checkpoint; returns how many steps are done, 0 without one.
+        """Brings the learner to the newest whole checkpoint; returns how many steps are done, 0 without one.
 
         Raises:
-            RunError: the checkpoint cannot be read, or is split over another number of ranks.
+            RunError: no checkpoint is whole, or it is split over another number of ranks.
         """
-        latest = self._checkpoints.latest()
+        latest = self._checkpoints.newest_whole(self.progress.message)
         done = 0
         if latest is not None:
             ranks, size = latest.read_state()["ranks"], distributed.world_size()

@@ -19,10 +19,12 @@ import torch
 from cgpo import distributed, plugins
 from cgpo.compose import validate
 from cgpo.config import RunSettings
+from cgpo.errors import ConfigError
 from cgpo.learning import RANKS, Prepared, learn, prepare
 from cgpo.optimizers.base import Need
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
+from cgpo.run import claim
 from cgpo.stratum import Stratum
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict
@@ -174,11 +176,21 @@ def _group(stratum: Stratum, number: int, rng: random.Random) -> list[JudgedRoll
     return found
 
 
+def refusal_of_different_settings(run_dir: str) -> str:
+    """What the last rank is told when each rank comes with a seed of its own."""
+    try:
+        claim(run_dir, {"seed": distributed.rank(), "train": {"steps": 3}}, fresh=False)
+    except ConfigError as error:
+        return str(distributed.gather_objects(str(error))[-1])
+    return ""
+
+
 def main(cases: str, out: str) -> None:
     distributed.init_distributed()
     found = [learn_case(Case(**case)) for case in json.loads(cases)]
+    refusal = refusal_of_different_settings(f"{out}.run")
     if distributed.rank() == 0:
-        Path(out).write_text(json.dumps(found), encoding="utf-8")
+        Path(out).write_text(json.dumps({"cases": found, "refusal": refusal}), encoding="utf-8")
     distributed.close_distributed()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from cgpo.cli import main
 from cgpo.compose import compose
-from cgpo.policy.checkpoints import Checkpoints
 from cgpo.run import run_training
 from cgpo.stratum import Stratum
 from cgpo.types import Rollout
@@ -41,7 +42,11 @@ PHASES = (
 
 
 def write_experiment(folder: Path, model: str) -> None:
-    """Two strata with different optimisers, on prompts whose judge a random model satisfies about half of the time."""
+    """Two strata whose judge a random model satisfies about half of the time.
+
+    Everything that carries state from step to step is on: different optimisers, automatic weights, sampling for
+    contrast, the best checkpoint.
+    """
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
@@ -69,11 +74,12 @@ def write_experiment(folder: Path, model: str) -> None:
 model: {{name: {model}, context_length: 256}}
 rewards: {{any: {{model: {folder / "reward"}}}}}
 strata:
-  one: {{{shared}, optimizer: {{name: crpg, kl_max: 5.0}}, heldout: {folder / "heldout.jsonl"}}}
+  one: {{{shared}, optimizer: {{name: crpg, kl_max: 5.0}}, informative_share: 0.5, heldout: {folder / "heldout.jsonl"}}}
   two: {{{shared}, optimizer: {{name: codpo}}}}
 train:
   {{steps: {STEPS}, learning_rate: 1.0e-3, save_every: 1, keep_checkpoints: 1, keep_best: {{metric: {BEST}}}}}
 eval: {{every: 1}}
+weighting: {{method: satisfied_rate}}
 tracking: {{tensorboard: false, display: "off"}}
 """
     )
@@ -170,7 +176,22 @@ def test_killed_and_started_again(whole: Experiment, phase: str, monkeypatch: py
         assert len({path.read_text() if name else str(sorted(p.name for p in path.iterdir())) for path in left}) == 1
 
 
+@pytest.mark.slow
+def test_with_vllm(tiny_model: str, tmp_path: Path) -> None:
+    write_experiment(tmp_path, tiny_model)
+    found = Experiment(tmp_path, "rollout=vllm")
+    assert found.start("whole", "never", 0) == 0
+    for phase in ("rollout", "backward", "sync"):
+        assert found.start(phase, phase, KILLED) == -signal.SIGKILL
+        assert found.start(phase, "never", 0) == 0
+        assert found.metrics(phase) == found.metrics("whole")
+        assert_equal(found.state(phase), found.state("whole"))
+
+
 def test_the_best_checkpoint_is_kept_and_exported(whole: Experiment) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
     run = whole.folder / "whole"
     lines = [json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines()]
     values = {line["step"]: line["strata"]["one"]["calibrated_reward"]["mean"] for line in lines}
@@ -180,7 +201,15 @@ def test_the_best_checkpoint_is_kept_and_exported(whole: Experiment) -> None:
     assert {f"step-{step:06d}" for step in (best, STEPS)} | {"best.json"} == {
         path.name for path in (run / "checkpoints").iterdir()
     }
-    assert Checkpoints(run / "checkpoints", keep=1).find("best").step == best
+    (line,) = re.findall(r"^cgpo (export .*)$", (Path(__file__).parents[2] / "docs/checkpoints.md").read_text(), re.M)
+    exported = whole.folder / "best-model"
+    words = [{"runs/quickstart": str(run), "best-model": str(exported)}.get(word, word) for word in line.split()]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0
+    kept = torch.load(run / f"checkpoints/step-{best:06d}/state/mp_rank_00_model_states.pt", weights_only=False)
+    model = AutoModelForCausalLM.from_pretrained(exported)
+    assert torch.equal(model.model.norm.weight, kept["module"]["causal_lm.model.norm.weight"])
 
 
 def test_the_run_that_was_not_killed_did_learn(whole: Experiment) -> None:

@@ -70,7 +70,8 @@ def both(case: Case, checkpoints: Path) -> dict[str, Any]:
     env = {key: value for key, value in os.environ.items() if key not in ours}
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return dict(zip(cases, json.loads(out.read_text()), strict=True))
+    told = json.loads(out.read_text())
+    return dict(zip(cases, told["cases"], strict=True)) | {"refusal": told["refusal"]}
 
 
 def assert_same(found: Any, expected: Any) -> None:
@@ -116,6 +117,11 @@ def test_a_checkpoint_of_two_ranks_goes_on_on_one(
     found = learn_case(replace(case, steps=1, first=2, stage=new, load=(str(checkpoints / f"2-{old}"), old)))
     assert_same(found["steps"], straight["steps"][2:])
     assert not list(checkpoints.glob(".*"))
+
+
+def test_ranks_with_different_settings_are_refused(both: dict[str, Any], checkpoints: Path) -> None:
+    assert "seed is 0 on rank 0 and 1 on rank 1" in both["refusal"]
+    assert not (checkpoints / "out.json.run").exists()
 
 
 def test_the_steps_did_move_the_weights(straight: Any) -> None:
