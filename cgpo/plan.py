@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cgpo.compose import Composed
-from cgpo.config import PromptSettings, RunSettings, StratumSettings
+from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings
 from cgpo.errors import CgpoError
 from cgpo.run_directory import would_go_on
 
@@ -28,6 +28,8 @@ def print_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] 
     )
     console.print(_strata_table(settings))
     console.print(_batch_text(settings))
+    if text := _evaluation_text(settings.eval):
+        console.print(escape(text))
     for warning in warnings(settings):
         console.print(f"[yellow]note:[/yellow] {escape(warning)}")
 
@@ -127,6 +129,21 @@ def _source(prompts: PromptSettings) -> str:
     if prompts.generator:
         return f"{prompts.size} from {prompts.generator} generator"
     return f"{prompts.path} [{prompts.split}]" + (f", first {prompts.size}" if prompts.size else "")
+
+
+def _evaluation_text(asked: EvalSettings) -> str:
+    """When and how held-out prompts are answered; empty when they never are."""
+    when = [text for text, wanted in {"before": asked.before, "after": asked.after}.items() if wanted]
+    when += [f"every {asked.every} steps"] if asked.every else []
+    if not when:
+        return ""
+    count = "1 response" if asked.responses_per_prompt == 1 else f"{asked.responses_per_prompt} responses"
+    temperature = "the stratum's temperature" if asked.temperature is None else f"temperature {asked.temperature:g}"
+    judge = f", compared by {asked.preference.label}" if asked.preference else ""
+    return (
+        f"evaluation {', '.join(when)}: {count} to each held-out prompt at {temperature}, against the "
+        f"reference's{judge}; probes {', '.join(spec.label for spec in asked.probes) or 'none'}"
+    )
 
 
 def _batch_text(settings: RunSettings) -> str:

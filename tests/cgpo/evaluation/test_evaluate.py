@@ -20,6 +20,7 @@ from cgpo.config import EvalSettings
 from cgpo.errors import ConfigError, LimitError
 from cgpo.evaluation.command import Target, run_evaluation
 from cgpo.evaluation.metrics import evaluation_metric_names, evaluation_metrics
+from cgpo.plan import print_plan
 from cgpo.run import run_training
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 
@@ -231,6 +232,13 @@ def test_the_page_names_what_there_is(folder: Path) -> None:
     for name in evaluation_metric_names(several):
         quantity, _, part = name.removeprefix("one/").partition("/")
         assert f"`{quantity}`" in PAGE or (part and f"`{quantity}/<" in PAGE), name
+
+
+def test_the_plan_says_when_and_how(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan(experiment(folder, run="planned"))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "evaluation before, after: 2 responses to each held-out prompt at the stratum's temperature" in shown
+    assert "against the reference's, compared by preference; probes repetition, farewell, refusal" in shown
 
 
 def test_every_metric_can_be_named_before(folder: Path, lines: list[dict[str, Any]]) -> None:
