@@ -101,3 +101,15 @@ def test_nothing_to_sample() -> None:
         PromptSampler([], seed=0, stratum="chat")
     with pytest.raises(ValueError, match="cannot sample 0 prompts"):
         PromptSampler(prompts(1), seed=0).sample(0)
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(0, 9), st.integers(0, 9))
+def test_upcoming_is_what_comes_and_does_not_move(count: int, size: int, before: int, batches: int) -> None:
+    sampler = PromptSampler(prompts(count), seed=5)
+    for _ in range(before):
+        sampler.sample(size)
+    state = sampler.state_dict()
+    upcoming = ids(sampler.upcoming(batches, size))
+    assert sampler.state_dict() == state
+    drawn = {prompt.id for _ in range(batches) for prompt in sampler.sample(size)}
+    assert sorted(upcoming) == sorted(drawn)
