@@ -115,7 +115,7 @@ class NoSignalWatch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores `state_dict`."""
-        self._streaks = {
+        self._streaks |= {
             name: Streak(
                 found["steps"], Counter(found["outcomes"]), Counter(found["verdicts"]), Counter(found["reasons"])
             )

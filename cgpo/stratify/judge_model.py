@@ -16,7 +16,7 @@ from cgpo.stratify.definitions import Definition
 from judges.llm.backend import create
 from judges.llm.question import Answer, LLMError, Question
 from judges.llm.settings import LLMSettings
-from judges.llm.template import render, transcript
+from judges.llm.template import neutralise, render, transcript
 
 TEMPLATE = """\
 Below are the description of a kind of prompt, and a prompt that somebody sent to an assistant. Decide whether the \
@@ -53,6 +53,7 @@ class ByJudge:
         self._kinds = {name: _kind(definition) for name, definition in definitions.items()}
         self._margin = margin
         self._seconds = timeout_seconds
+        self._special_tokens = settings.special_tokens
         self._backend = create(settings)
         self._loop = asyncio.Runner()  # the back end belongs to one event loop
 
@@ -87,7 +88,7 @@ class ByJudge:
         return best(scores, self._margin)
 
     async def _ask(self, kind: str, prompt: str) -> Answer:
-        content = render(TEMPLATE, {"kind": kind, "prompt": prompt})
+        content = neutralise(render(TEMPLATE, {"kind": kind, "prompt": prompt}), self._special_tokens)
         question = Question(({"role": "user", "content": content},), positive="Yes", negative="No")
         return await self._backend.ask(question, self._seconds)
 
