@@ -145,7 +145,8 @@ class Trainer:
         try:
             check_limits(found, self.settings, f"step {step + 1}")
         except LimitError:
-            s.journal.discard(step)  # kept, they would stop the run again at once
+            s.journal.discard(step)  # kept, what is unknown would stop the run again at once
+            s.baselines.discard_unknown()
             raise
         return found
 

@@ -3,7 +3,13 @@
     baselines.jsonl    {"schema": 2, "stratum", "prompt_id", "golden", "response", "response_ids", "finish_reason",
                         "rewards": {name: number or null}, "verdicts": {judge: verdict}}
 
+                       {"schema": 2, "stratum", "prompt_id", "discarded": true}
+
 Verdicts are there for strata whose optimiser learns from baseline responses (CRRAFT), else null.
+
+A score that failed and a verdict that is unknown stay as they are when a run goes on: made again they might come out
+otherwise, and the run would part from one that was never stopped. Only where they stopped the run are they discarded,
+or it could never get past them.
 
 The file is appended to and forced to the disk, so a run that is killed and started again generates only what is
 missing: later it could not, because π_ref generates the baselines while the engine still holds its weights.
@@ -81,7 +87,7 @@ class BaselineStore:
         """The prompts, each once and in order, that have no baseline yet or lack one of the rewards' entries.
 
         A golden response that is no longer the data set's counts as missing; where verdicts are wanted (`judged`), so
-        does one without them or whose outcome is unknown.
+        does one without them.
         """
         names = set(rewards)
         distinct = {prompt.id: prompt for prompt in prompts}
@@ -104,6 +110,19 @@ class BaselineStore:
         if lines and self._writable:
             append_line(self._file, "\n".join(lines), f"the baselines of stratum {stratum}")
 
+    def discard_unknown(self) -> None:
+        """Drops every baseline with a missing score or an unknown outcome: the next start makes it anew.
+
+        Raises:
+            RunError: the disk is full, or the file cannot be written.
+        """
+        unknown = [key for key, baseline in self._baselines.items() if _is_unknown(baseline)]
+        for key in unknown:
+            del self._baselines[key]
+        if unknown and self._writable:
+            rows = [{"schema": SCHEMA, "stratum": s, "prompt_id": p, "discarded": True} for s, p in unknown]
+            append_line(self._file, "\n".join(map(json.dumps, rows)), "which baselines are made anew")
+
     def get(self, stratum: str, prompt_id: str) -> Baseline:
         """The baseline of a prompt.
 
@@ -114,9 +133,9 @@ class BaselineStore:
 
     def _complete(self, stratum: str, prompt: Prompt, rewards: set[str], judged: bool) -> bool:
         found = self._baselines.get((stratum, prompt.id))
-        if found is None or any(found.rewards.get(name) is None for name in rewards):
+        if found is None or not rewards <= found.rewards.keys():
             return False
-        if judged and (found.judgement is None or found.judgement.outcome is Outcome.UNKNOWN):
+        if judged and found.judgement is None:
             return False
         return prompt.baseline == found.response if prompt.baseline is not None else not found.golden
 
@@ -137,6 +156,9 @@ class BaselineStore:
     def _keep(self, row: dict[str, Any]) -> None:
         if row["schema"] != SCHEMA:
             raise ValueError(f"schema {row['schema']} instead of {SCHEMA}")
+        if row.get("discarded"):
+            self._baselines.pop((row["stratum"], row["prompt_id"]), None)
+            return
         verdicts = row["verdicts"]
         self._baselines[row["stratum"], row["prompt_id"]] = Baseline(
             row["response"],
@@ -146,6 +168,11 @@ class BaselineStore:
             row["finish_reason"],
             None if verdicts is None else Judgement({name: _verdict(found) for name, found in verdicts.items()}),
         )
+
+
+def _is_unknown(baseline: Baseline) -> bool:
+    judged = baseline.judgement is not None and baseline.judgement.outcome is Outcome.UNKNOWN
+    return judged or any(finite(score) is None for score in baseline.rewards.values())
 
 
 def _row(stratum: str, prompt_id: str, baseline: Baseline) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def test_a_resumed_run_generates_only_what_is_missing(tmp_path: Path) -> None:
     store.add("math", [("a", baseline("A \udc80", 1.5)), ("b", baseline("B", math.nan))])
 
     again = BaselineStore(file)
-    assert [p.id for p in again.missing("math", prompts, ["h"])] == ["b", "c"]  # a score that failed is tried again
+    assert [p.id for p in again.missing("math", prompts, ["h"])] == ["c"]  # a score that failed stays so
     assert [p.id for p in again.missing("chat", prompts[:1], ["h"])] == ["a"]
     assert again.get("math", "a").response == "A \udc80"
     assert again.get("math", "a").rewards == {"h": 1.5}
@@ -87,4 +87,20 @@ def test_verdicts_are_kept_where_they_are_wanted(tmp_path: Path) -> None:
     assert again.get("math", "a") == store.get("math", "a")
     assert again.get("math", "a").response_ids == (7, 2)
     assert again.missing("math", prompts, ["h"]) == []
-    assert [p.id for p in again.missing("math", prompts, ["h"], judged=True)] == ["b", "c"]  # an unknown is tried again
+    assert [p.id for p in again.missing("math", prompts, ["h"], judged=True)] == ["b"]  # what is unknown stays so
+
+
+def test_what_stopped_the_run_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "b.jsonl"
+    prompts = [prompt("a"), prompt("b"), prompt("c"), prompt("d")]
+    store = BaselineStore(file)
+    store.add("math", [("a", baseline("A", 1.0, said=Verdict.violated("wrong"))), ("b", baseline("B", math.nan))])
+    store.add("math", [("c", baseline("C", 1.0, said=Verdict.unknown("timeout"))), ("d", baseline("D", None))])
+    before = file.read_bytes()
+    store.discard_unknown()
+    assert file.read_bytes().startswith(before)  # checkpoints rely on what was there
+    for found in (store, BaselineStore(file)):
+        assert [p.id for p in found.missing("math", prompts, ["h"])] == ["b", "c", "d"]
+    again = BaselineStore(file)
+    again.add("math", [("c", baseline("C", 1.0, said=Verdict.satisfied()))])
+    assert [p.id for p in BaselineStore(file).missing("math", prompts, ["h"], judged=True)] == ["b", "d"]
