@@ -63,13 +63,12 @@ class Journal:
         """
         stratum = strata[rollout.request.stratum]
         key = _key(stratum, rollout)
+        answered: Future[Judgement] = Future()
         if (step, key) in self._known:
-            answered: Future[Judgement] = Future()
             answered.set_result(self._known[step, key])
-            return answered
-        future = stratum.submit(rollout)
-        future.add_done_callback(lambda done: self._note(step, key, done))
-        return future
+        else:
+            stratum.submit(rollout).add_done_callback(lambda judged: self._answer(step, key, judged, answered))
+        return answered
 
     def flush(self) -> None:
         """Waits until everything said so far is on the disk.
@@ -102,19 +101,28 @@ class Journal:
             RunError: the disk is full, or a file cannot be written.
         """
         self._known = {at: found for at, found in self._known.items() if at[0] >= step}
-        mine = sorted(self._folder.glob("rank-*.jsonl"))[distributed.rank() :: distributed.world_size()]
-        for file in mine:  # the ranks of an earlier start may have been more
-            kept = [record for record in _read(file) if record["step"] >= step]
-            text = "".join(json.dumps(record) + "\n" for record in kept)
-            with self._lock:
-                write_atomically(file, text.encode(), _WHAT)
+        for file in sorted(self._folder.glob("rank-*.jsonl")):
+            number = int(file.stem.removeprefix("rank-"))  # the ranks of an earlier start may have been more
+            if number % distributed.world_size() != distributed.rank():
+                continue
+            with self._lock:  # judges that were broken off in mid-step may still be answering
+                kept = [record for record in _read(file) if record["step"] >= step]
+                write_atomically(file, "".join(json.dumps(record) + "\n" for record in kept).encode(), _WHAT)
         distributed.barrier()
 
-    def _note(self, step: int, key: str, done: Future[Judgement]) -> None:
+    def _answer(self, step: int, key: str, judged: Future[Judgement], answered: Future[Judgement]) -> None:
+        """Writes down, then tells. In that order: a waiting thread is woken before a future's callbacks are called."""
+        if judged.cancelled():
+            answered.cancel()
+        elif (error := judged.exception()) is not None:
+            answered.set_exception(error)
+        else:
+            self._note(step, key, judged.result())
+            answered.set_result(judged.result())
+
+    def _note(self, step: int, key: str, judgement: Judgement) -> None:
         """Called in whatever thread finished the judgement; a failure to write is raised by `flush`."""
-        if done.cancelled() or done.exception() is not None:
-            return
-        verdicts = {name: _verdict_as_json(verdict) for name, verdict in done.result().verdicts.items()}
+        verdicts = {name: _verdict_as_json(verdict) for name, verdict in judgement.verdicts.items()}
         with self._lock:
             try:
                 self._append({"schema": SCHEMA, "step": step, "key": key, "verdicts": verdicts})

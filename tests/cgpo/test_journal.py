@@ -129,6 +129,16 @@ def test_verdicts_of_ranks_that_are_no_more_are_found(tmp_path: Path) -> None:
     assert asked(found) == 0
 
 
+def test_a_judge_that_fails_is_no_verdict(tmp_path: Path) -> None:
+    found = strata()
+    broken: Future[Judgement] = Future()
+    broken.set_exception(ValueError("no such model"))
+    cast(Any, found["math"]).submit = lambda rollout: broken
+    with pytest.raises(ValueError, match="no such model"):
+        Journal(tmp_path).submit(1, found, rollout()).result()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     journal = Journal(tmp_path / "file" / "journal")
