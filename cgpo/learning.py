@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from cgpo import distributed
+from cgpo.balance import Sample, balanced
 from cgpo.optimizers.base import Ranks, StratumBatch, Surrogate, differentiate
 from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch
 from cgpo.policy.policy import Policy
@@ -72,11 +73,13 @@ class StepResult:
         surrogates: each epoch's, by stratum; the first epoch's are those of `Prepared`.
         grad_norms: of each epoch's accumulated gradient, before clipping; None where its optimiser step was skipped.
         tokens: padded tokens computed forward and backward on this rank.
+        overflows: optimiser steps that were skipped because a float16 gradient overflowed.
     """
 
     surrogates: list[dict[str, Surrogate]]
     grad_norms: list[float | None]
     tokens: int
+    overflows: int = 0
 
     @property
     def losses(self) -> dict[str, float]:
@@ -89,9 +92,15 @@ class StepResult:
         taken = [norm for norm in self.grad_norms if norm is not None]
         return sum(taken) / len(taken) if taken else None
 
+    def rank_metrics(self) -> dict[str, float]:
+        """How evenly the ranks were loaded: the largest one's tokens over their mean. Every rank must call it."""
+        total, most = distributed.all_sum([float(self.tokens)])[0], distributed.all_max(float(self.tokens))
+        size = distributed.world_size()
+        return {"train/rank_imbalance": most * size / total} if size > 1 and total else {}
+
     @property
     def skipped(self) -> bool:
-        """True when no stratum had a signal and the weights did not move."""
+        """True when the weights did not move: no stratum had a signal, or every gradient overflowed."""
         return self.grad_norm is None
 
     def metrics(self, stratum: str) -> dict[str, float]:
@@ -150,7 +159,8 @@ def stratum_batch(
     """The tensors an optimiser sees; NaN stands where a sample has no reward."""
     samples = [*judged, *baselines]
     outcomes = [j.outcome for j in samples]
-    judges = dict.fromkeys(name for j in samples for name in j.judgement.verdicts)
+    # The stratum's judges first, so that a rank without samples knows them too.
+    judges = dict.fromkeys([*stratum.settings.verdict_names, *(n for j in samples for n in j.judgement.verdicts)])
     order: dict[str, int] = {}
     texts: dict[str, int] = {}
     logprobs, padded_values = _padded(policy_tokens), None if values is None else _padded(values)
@@ -169,7 +179,8 @@ def stratum_batch(
         reward=_floats([stratum.ranking(j) for j in samples]),
         rewards={name: _floats([j.rewards.get(name) for j in samples]) for name in stratum.settings.rewards},
         weights=stratum.settings.rewards,
-        violated={name: torch.tensor([_violates(j, name) for j in samples], dtype=torch.bool) for name in judges},
+        violated={name: _said(samples, name, Outcome.VIOLATED) for name in judges},
+        judged={name: _said(samples, name, Outcome.VIOLATED, Outcome.SATISFIED) for name in judges},
         prompt=torch.tensor([order.setdefault(j.rollout.request.prompt.id, len(order)) for j in samples]).long(),
         text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in samples]).long(),
         baseline=torch.tensor([False] * len(judged) + [True] * len(baselines), dtype=torch.bool),
@@ -178,9 +189,10 @@ def stratum_batch(
     )
 
 
-def _violates(judged: JudgedRollout, judge: str) -> bool:
-    verdict = judged.judgement.verdicts.get(judge)
-    return verdict is not None and verdict.outcome is Outcome.VIOLATED
+def _said(samples: Sequence[JudgedRollout], judge: str, *outcomes: Outcome) -> Tensor:
+    """bool [N], True where the judge's verdict is one of `outcomes`."""
+    verdicts = [j.judgement.verdicts.get(judge) for j in samples]
+    return torch.tensor([v is not None and v.outcome in outcomes for v in verdicts], dtype=torch.bool)
 
 
 def _floats(values: Sequence[float | None]) -> Tensor:
@@ -204,18 +216,21 @@ def learn(
     """Takes one optimiser step on every stratum's gradient for each epoch of the step. Every rank must call it."""
     surrogates: list[dict[str, Surrogate]] = [{name: p.surrogate for name, p in prepared.items()}]
     norms: list[float | None] = []
-    tokens = 0
+    tokens, overflows_before = 0, policy.overflows
     for epoch in range(policy.settings.train.epochs_per_step):
         if epoch:
             surrogates.append({name: _again(policy, strata[name], p) for name, p in prepared.items()})
-        work = [
-            item
+        samples = [
+            sample
             for name, surrogate in surrogates[-1].items()
-            for item in _micro_batches(policy, strata[name], prepared[name], surrogate)
+            for sample in _samples(policy, strata[name], prepared[name], surrogate)
         ]
+        if policy.settings.train.balance_ranks and distributed.world_size() > 1:
+            samples = balanced(samples)
+        work = _micro_batches(policy, samples)
         norms.append(_optimiser_step(policy, work, learning_rate, progress))
         tokens += sum(item.batch.tokens for item in work)
-    return StepResult(surrogates, norms, tokens)
+    return StepResult(surrogates, norms, tokens, policy.overflows - overflows_before)
 
 
 def _again(policy: Policy, stratum: Stratum, prepared: Prepared) -> Surrogate:
@@ -252,22 +267,37 @@ def _optimiser_step(
     return policy.step(learning_rate)
 
 
-def _micro_batches(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Surrogate) -> list[_Work]:
-    """The samples that carry gradient, in micro-batches, their coefficients weighted by ρ."""
+def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Surrogate) -> list[Sample]:
+    """The responses that carry gradient, their coefficients weighted by ρ."""
     coefficient = surrogate.coefficient * stratum.weight
-    by_value = None if surrogate.value_coefficient is None else surrogate.value_coefficient * stratum.weight
-    carries = coefficient.any(1) if by_value is None else coefficient.any(1) | by_value.any(1)
-    work = []
-    for batch in policy.lay_out(prepared.sequences, carries.nonzero().flatten().tolist()):
-        value_coefficient = torch.zeros(len(batch.sample), policy.value_outputs)
-        if by_value is not None and prepared.value_output is not None:
-            value_coefficient[:, prepared.value_output] = by_value[batch.sample, batch.place].float()
-        work.append(
-            _Work(
-                batch,
-                coefficient[batch.sample, batch.place].float(),
-                value_coefficient,
+    by_value = torch.zeros(*coefficient.shape, policy.value_outputs, dtype=coefficient.dtype)
+    if surrogate.value_coefficient is not None and prepared.value_output is not None:
+        by_value[..., prepared.value_output] = surrogate.value_coefficient * stratum.weight
+    carries = coefficient.any(1) | by_value.flatten(1).any(1)
+    found = []
+    for i in carries.nonzero().flatten().tolist():
+        sequence = prepared.sequences[i]
+        length = len(sequence.response_ids)
+        found.append(
+            Sample(
+                sequence,
+                coefficient[i, :length].float().clone(),
+                by_value[i, :length].float().clone(),
                 stratum.settings.sampling.temperature,
             )
         )
+    return found
+
+
+def _micro_batches(policy: Policy, samples: Sequence[Sample]) -> list[_Work]:
+    """The samples laid out in passes; each pass is at one temperature."""
+    sequences = [sample.sequence for sample in samples]
+    coefficient = pad_sequence([s.coefficient for s in samples], batch_first=True) if samples else torch.zeros(0, 0)
+    by_value = pad_sequence([s.value_coefficient for s in samples], batch_first=True) if samples else coefficient
+    work = []
+    for temperature in dict.fromkeys(sample.temperature for sample in samples):
+        chosen = [i for i, sample in enumerate(samples) if sample.temperature == temperature]
+        for batch in policy.lay_out(sequences, chosen):
+            at = batch.sample, batch.place
+            work.append(_Work(batch, coefficient[at], by_value[at], temperature))
     return work

@@ -113,6 +113,9 @@ class Trainer:
         metrics["train/grad_norm"] = result.grad_norm
         metrics["train/learning_rate"] = rate
         metrics["train/skipped_step"] = float(result.skipped)
+        if self.settings.model.dtype == "float16":
+            metrics["train/overflow"] = float(result.overflows)
+        metrics |= result.rank_metrics()
         metrics["sync/logprob_gap"], metrics["sync/logprob_gap_largest"] = gap.mean, gap.max
         metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
         metrics |= {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}

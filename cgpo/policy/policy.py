@@ -105,7 +105,7 @@ class Policy(ScoringModel):
         super().__init__(self.engine, settings)
         self.causal_lm = causal_lm
         self.value_outputs = value_outputs
-        self.overflowed = False
+        self.overflows = 0
         self.zero_stage = settings.deepspeed.zero_stage
 
     def accumulate(
@@ -136,7 +136,7 @@ class Policy(ScoringModel):
 
         Returns:
             The gradient's norm before it was scaled down to `train.max_grad_norm`. None where a float16 gradient
-            overflowed (`overflowed` is then True): the weights stay, and the next losses are scaled less.
+            overflowed (`overflows` counts them): the weights stay, and the next losses are scaled less.
 
         Raises:
             RunError: gradients overflow even at the smallest loss scale.
@@ -153,8 +153,8 @@ class Policy(ScoringModel):
                     "not finite. Use model.dtype=bfloat16, or a smaller learning rate"
                 ) from error
             raise
-        self.overflowed = bool(getattr(self.engine.optimizer, "overflow", False))
-        if self.overflowed:
+        if getattr(self.engine.optimizer, "overflow", False):
+            self.overflows += 1
             return None
         return float(self.engine.get_global_grad_norm() if norm is None else norm)
 
