@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["train", "reward", "evaluate", "report", "export", "judge", "doctor"]
+COMMANDS = ["train", "pipeline", "sft", "reward", "dpo", "evaluate", "report", "export", "judge", "doctor"]
 
 
 def cgpo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -24,7 +24,13 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["train", "experiment=quickstart", "--dry-run"], ["judge", "list"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        *([c, f"experiment={e}", "--dry-run"] for c, e in (("train", "quickstart"), ("pipeline", "pipeline"))),
+        ["judge", "list"],
+    ],
 )
 def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     code = (
