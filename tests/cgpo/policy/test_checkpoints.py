@@ -92,9 +92,7 @@ def test_checkpoints_by_name(tmp_path: Path) -> None:
     ],
     ids=["size", "content", "missing", "manifest"],
 )
-def test_a_damaged_one_is_passed_over_and_said_so(
-    tmp_path: Path, damage: Callable[[Path], None], said: str
-) -> None:
+def test_a_damaged_one_is_passed_over_and_said_so(tmp_path: Path, damage: Callable[[Path], None], said: str) -> None:
     checkpoints = saved(tmp_path, 5, 7)
     damage(tmp_path / "c" / "step-000007" / "state" / "weights")
     warnings: list[str] = []
