@@ -86,6 +86,23 @@ def check_model_name(name: str) -> None:
         raise ConfigError(f"unknown model {name!r}. Did you mean {meant!r}? For a folder of that name, write ./{name}")
 
 
+def cached_model_folder(name: str, revision: str | None = None) -> Path | None:
+    """The folder of a model that is on this machine already, or None. Downloads and converts nothing; no torch."""
+    if name == "smollm2":
+        return _smollm2_folder() if _is_model_folder(_smollm2_folder()) else None
+    if name in _PACKAGES:
+        return None
+    path = Path(name).expanduser()
+    if path.exists():
+        return path if _is_model_folder(path) else None
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return None
+    found = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
 def resolve_model(name: str) -> str:
     """What transformers and vLLM can load for the model `name`.
 

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from cgpo.compose import Composed
-from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings
+from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings, TrainSettings
 from cgpo.errors import CgpoError
+from cgpo.memory import memory_text
 from cgpo.run_directory import would_go_on
 
 
@@ -22,16 +23,22 @@ def print_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] 
     console = Console()
     console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(composed, fresh, allow)}")
     console.print(
-        f"policy {settings.model.name} ({settings.model.dtype}), reference "
-        f"{settings.model.reference or 'the policy before training'}, rollout engine {settings.rollout.engine}, "
-        f"ZeRO stage {settings.deepspeed.zero_stage}, {ranks()} rank(s)"
+        f"policy {settings.model.name} ({_policy_text(settings)}), reference "
+        f"{settings.model.reference or 'the policy before training'} ({settings.model.reference_mode}), "
+        f"rollout engine {settings.rollout.engine}, ZeRO stage {settings.deepspeed.zero_stage}, {ranks()} rank(s)"
     )
     console.print(_strata_table(settings))
-    console.print(_batch_text(settings))
+    console.print(batch_text(settings, ranks()))
+    console.print(escape(memory_text(settings, ranks())))
     if text := _evaluation_text(settings.eval):
         console.print(escape(text))
     for warning in warnings(settings):
         console.print(f"[yellow]note:[/yellow] {escape(warning)}")
+
+
+def _policy_text(settings: RunSettings) -> str:
+    lora = settings.model.lora
+    return settings.model.dtype + (f", LoRA of rank {lora.rank}" if lora else "")
 
 
 def ranks() -> int:
@@ -146,7 +153,8 @@ def _evaluation_text(asked: EvalSettings) -> str:
     )
 
 
-def _batch_text(settings: RunSettings) -> str:
+def batch_text(settings: RunSettings, size: int) -> str:
+    """The batch arithmetic of a run on `size` ranks, derived from the settings and never the other way round."""
     train = settings.train
     fullest = _fullest_step(settings)
     active = {n: s.schedule.active_steps(0, train.steps) for n, s in settings.strata.items()}
@@ -156,9 +164,28 @@ def _batch_text(settings: RunSettings) -> str:
     return (
         f"{which}: {_sum(fullest)}; {train.steps} steps: {responses} responses, at most {tokens} tokens\n"
         f"{_weighting(settings)}"
-        f"AdamW, learning rate {train.learning_rate:g}, micro-batches of at most {train.micro_batch_tokens} tokens a "
+        f"{_rank_text(fullest, size)}"
+        f"AdamW, learning rate {_rate_text(train)}, micro-batches of at most {train.micro_batch_tokens} tokens a "
         f"rank, gradient norm clipped at {train.max_grad_norm:g}; checkpoint every {train.save_every or '–'} steps"
     )
+
+
+def _rank_text(strata: Sequence[StratumSettings], size: int) -> str:
+    if size == 1 or any(s.prompts_per_step % size for s in strata):
+        return ""
+    parts = " + ".join(f"{s.prompts_per_step // size} × {s.generations_per_prompt}" for s in strata)
+    return f"each of {size} ranks: {parts} = {sum(map(_responses, strata)) // size} responses\n"
+
+
+def _rate_text(train: TrainSettings) -> str:
+    warmup = f" after {train.warmup_steps} steps of warm-up" if train.warmup_steps else ""
+    final = train.learning_rate * train.final_learning_rate_ratio
+    falling = {
+        "constant": "",
+        "linear": f", falling linearly to {final:g}",
+        "cosine": f", falling along a cosine to {final:g}",
+    }
+    return f"{train.learning_rate:g}{warmup}{falling[train.schedule]}"
 
 
 def _responses(stratum: StratumSettings) -> int:

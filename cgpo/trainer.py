@@ -27,11 +27,12 @@ from cgpo.collection import (
     wait_for_verdicts,
 )
 from cgpo.data.tokenize import encode_response
-from cgpo.errors import ConfigError, LimitError
+from cgpo.errors import LimitError
 from cgpo.evaluation.heldout import Evaluator
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.learning import RANKS, Prepared, learn, prepare
 from cgpo.limits import check_limits
+from cgpo.plan import batch_text
 from cgpo.policy.schedule import learning_rate
 from cgpo.rollout.parity import Gap, check_gap, measure_gap
 from cgpo.session import Session
@@ -69,6 +70,7 @@ class Trainer:
         first = s.restore()
         s.rewind_records(first)
         s.display.start(self.settings.train.steps, list(s.strata), first)
+        s.display.message(batch_text(self.settings, distributed.world_size()))
         self._make_baselines(first)
         self._prepare_evaluations()
         if first:
