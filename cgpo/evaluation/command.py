@@ -1,7 +1,7 @@
 """`cgpo evaluate`: a run's checkpoint, or any other model, on the run's held-out prompts against its reference.
 
-A checkpoint evaluated under the run's own evaluation settings joins the run's `evaluation.jsonl`; under other `eval.*`
-settings, and for another model, the result is only shown and written to `--output`: it would not pair with the others.
+A checkpoint evaluated under the run's own settings of evaluation and judging joins the run's `evaluation.jsonl`. Under
+other ones, and for another model, the result is only shown and written to `--output`: it would not pair with the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cgpo.evaluation.standalone import EvaluationSession, open_evaluation
 from cgpo.export import checkpoint_model
 from cgpo.interrupt import StopSignal
 from cgpo.policy.checkpoints import Checkpoint, Checkpoints
-from cgpo.policy.model import load_tokenizer
+from cgpo.policy.model import load_causal_lm, load_tokenizer
 from cgpo.run import claim
 from cgpo.run_directory import read_config
 from cgpo.tracking.disk import write_atomically
@@ -128,8 +128,10 @@ def evaluate_target(
         if checkpoint is not None:
             step = checkpoint.step
             session.push(checkpoint_model(checkpoint, own))
+        elif settings.model.reference is not None:  # the engine may hold the reference by now
+            session.push(load_causal_lm(settings.model.name, settings.model))
         rows = evaluator.rows(step, _progress(display, "evaluation"), check_stop)
-        if settings.eval == own.eval:
+        if (settings.eval, settings.judging) == (own.eval, own.judging):
             evaluator.record(step, rows)
         what = f"checkpoint of step {step}" if checkpoint else settings.model.name
         return _measured(what, step, rows, evaluator, settings)
@@ -138,14 +140,15 @@ def evaluate_target(
 def _evaluate_model(settings: RunSettings, name: str, display: Display, check_stop: Callable[[], None]) -> _Measured:
     """Another model against the run's reference, which speaks first, on an engine of its own."""
     model = settings.model
+    same = _same_tokens(settings, name)
     reference = model if model.reference is None else _model(model.reference, model.reference_revision, model)
     with open_evaluation(settings.model_copy(update={"model": reference}), display) as session:
         _prepared(session, display, check_stop)
-    same = _same_tokens(settings, name)
     other = _model(name, None, model, reference=reference.name, reference_revision=reference.revision)
     with open_evaluation(settings.model_copy(update={"model": other}), display, own_kl=same) as session:
         evaluator = Evaluator(session)
-        evaluator.prepare(_progress(display, "reference responses"), check_stop)
+        if left_out := evaluator.prepare_from_disk():
+            display.message(f"{left_out} responses left out: their prompts are too long for the reference")
         rows = evaluator.rows(0, _progress(display, "evaluation"), check_stop)
         return _measured(name, 0, rows, evaluator, settings)
 

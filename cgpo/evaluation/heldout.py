@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
@@ -22,7 +23,7 @@ from cgpo.collection import Progress
 from cgpo.config import RunSettings
 from cgpo.evaluation.probes import SAME_TEXT
 from cgpo.evaluation.quantities import Yardstick
-from cgpo.evaluation.responses import Evaluated, Key, heldout_requests, respond, row_key
+from cgpo.evaluation.responses import Evaluated, Key, heldout_requests, request_key, respond, row_key
 from cgpo.evaluation.sides import sides_of
 from cgpo.evaluation.summary import by_stratum, evaluation_line
 from cgpo.stratum import Stratum
@@ -48,19 +49,36 @@ class Evaluator:
 
         Every rank must call it, once, before the first evaluation.
         """
-        parts = self._parts
-        folder = parts.run_dir / REFERENCE_FOLDER / reference_key(parts.settings)
-        stored = read_rollouts(folder).get(0, []) if parts.writes and folder.exists() else []
-        known = {row_key(row): row for row in distributed.gather_objects(stored)[0]}
-        missing = [r for r in self._requests if (r.stratum, r.prompt.id, r.index) not in known]
+        parts, known = self._parts, self._known()
+        missing = [r for r in self._requests if request_key(r) not in known]
         if missing:
             parts.engine_holds_reference()
             known |= {row_key(row): row for row in respond(parts, missing, {}, progress, check_stop)}
             parts.engine_holds_policy()
             if parts.writes:
-                RolloutsWriter(folder).write(0, list(known.values()))
+                RolloutsWriter(self._folder).write(0, list(known.values()))
             distributed.barrier()
-        self._reference = {key: known[key] for r in self._requests if (key := (r.stratum, r.prompt.id, r.index))}
+        self._reference = {request_key(r): known[request_key(r)] for r in self._requests}
+
+    def prepare_from_disk(self) -> int:
+        """Instead of `prepare` where the engine cannot hold π_ref: leaves out requests it has not answered yet.
+
+        Returns:
+            How many requests are left out.
+        """
+        known, asked = self._known(), len(self._requests)
+        self._requests = [r for r in self._requests if request_key(r) in known]
+        self._reference = {request_key(r): known[request_key(r)] for r in self._requests}
+        return asked - len(self._requests)
+
+    @property
+    def _folder(self) -> Path:
+        return self._parts.run_dir / REFERENCE_FOLDER / reference_key(self._parts.settings)
+
+    def _known(self) -> dict[Key, RolloutRow]:
+        """What is on disk of the reference's responses, as rank 0 finds it."""
+        stored = read_rollouts(self._folder).get(0, []) if self._parts.writes and self._folder.exists() else []
+        return {row_key(row): row for row in distributed.gather_objects(stored)[0]}
 
     def reference_rows(self) -> list[RolloutRow]:
         """The reference's responses, in the order of the requests; its own log ratio is 0."""

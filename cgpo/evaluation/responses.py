@@ -96,28 +96,28 @@ def respond(
     judging = generate_and_judge(parts.engine, ask_judges(strata), mine, progress, check_stop)
     rollouts = [rollout for rollout, _ in judging]
     probing = [(r, parts.probes.submit(strata[r.request.stratum], r)) for r in rollouts]
-    compared = [r for r in rollouts if parts.probes.compares and _key(r.request) in reference]
+    compared = [r for r in rollouts if parts.probes.compares and request_key(r.request) in reference]
     comparing = [
-        (r, parts.probes.submit_comparison(strata[r.request.stratum], r, reference[_key(r.request)].response))
+        (r, parts.probes.submit_comparison(strata[r.request.stratum], r, reference[request_key(r.request)].response))
         for r in compared
     ]
     scores = score_responses(judging, strata, parts.rewards)
     wait_for_verdicts([*judging, *probing, *comparing], progress, check_stop)
-    probed = {_key(r.request): verdicts.result().verdicts for r, verdicts in probing}
-    preferred = {_key(r.request): verdicts.result().verdicts[PREFERENCE] for r, verdicts in comparing}
+    probed = {request_key(r.request): verdicts.result().verdicts for r, verdicts in probing}
+    preferred = {request_key(r.request): verdicts.result().verdicts[PREFERENCE] for r, verdicts in comparing}
     found = judged_rollouts(judging, strata, scores, parts.baselines)
     rows = {
-        _key(j.rollout.request): replace(
+        request_key(j.rollout.request): replace(
             RolloutRow.of(j, log_ratio=ratio),
-            probes=probed[_key(j.rollout.request)],
-            preference=preferred.get(_key(j.rollout.request)),
+            probes=probed[request_key(j.rollout.request)],
+            preference=preferred.get(request_key(j.rollout.request)),
         )
         for name, stratum in strata.items()
         for j, ratio in zip(found[name], _log_ratios(parts, stratum, found[name], reference), strict=True)
     }
     gathered = {row_key(row): row for part in distributed.gather_objects(list(rows.values())) for row in part}
     check_comparisons(list(gathered.values()), parts.settings.eval.max_unknown_rate)
-    return [gathered[_key(request)] for request in requests]
+    return [gathered[request_key(request)] for request in requests]
 
 
 def check_comparisons(rows: Sequence[RolloutRow], limit: float) -> None:
@@ -141,7 +141,8 @@ def row_key(row: RolloutRow) -> Key:
     return row.stratum, row.prompt_id, row.index
 
 
-def _key(request: GenerationRequest) -> Key:
+def request_key(request: GenerationRequest) -> Key:
+    """Which response a request asks for."""
     return request.stratum, request.prompt.id, request.index
 
 
