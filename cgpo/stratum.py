@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cgpo import plugins
-from cgpo.config import RunSettings, StratumSettings
+from cgpo.config import TRUNCATION, RunSettings, StratumSettings
 from cgpo.data.ids import content_hash
 from cgpo.data.informative import InformativeSampler
 from cgpo.data.prompts import check_disjoint, load_prompts
@@ -29,9 +29,6 @@ BASELINE_STEP = -1
 EVALUATION_STEP = -2
 """In place of a step's number in the seeds of baseline and held-out responses: evaluations before and after training
 draw with the same seeds."""
-
-TRUNCATION = "truncated"
-"""Name under which `strata.<name>.truncated` enters a response's verdicts."""
 
 
 @dataclass

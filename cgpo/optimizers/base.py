@@ -69,7 +69,10 @@ class StratumBatch:
         reward: [N], raw weighted sum, only for ranking; NaN where missing.
         rewards: raw reward [N] by reward name; NaN where missing.
         weights: weight by reward name, at least 0.
-        violated: bool [N] by judge, True where that judge found the sample violated.
+        violated: bool [N] by judge, True where that judge found the sample violated. The same judges in the same order
+            on every rank.
+        judged: bool [N] by judge, True where that judge found the sample satisfied or violated: its verdict is not
+            unknown, and it was asked and had something to judge.
         prompt: int [N], which of the step's prompts on this rank a sample belongs to.
         text: int [N], equal for samples whose responses are the same text.
         baseline: bool [N], True for a prompt's baseline response, of which there are some only where the optimiser
@@ -95,6 +98,7 @@ class StratumBatch:
     rewards: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     violated: Mapping[str, Tensor] = field(default_factory=dict)
+    judged: Mapping[str, Tensor] = field(default_factory=dict)
     values: Tensor | None = None
     old_values: Tensor | None = None
 

@@ -23,7 +23,7 @@ Options beyond the paper, off by default:
   - `partial_credit`: an infeasible sample that satisfies a share c of its constraints has
     R̃ = `partial_credit` · c · (what it would have if it were feasible), so that a stratum in which everything is
     violated still has a signal. Violations then earn something: keep it small, and only as long as needed.
-  - clipping, importance weights and length normalisation of `cgpo.optimizers.policy_gradient`.
+  - clipping, importance weights and averages over tokens of `cgpo.optimizers.policy_gradient`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from pydantic import Field
 
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
 from cgpo.optimizers.kl_limit import beyond_kl_max
-from cgpo.optimizers.policy_gradient import PolicyGradientSettings, group_mean, policy_gradient_loss
+from cgpo.optimizers.policy_gradient import PolicyGradientSettings, policy_gradient_loss, token_weight
+from cgpo.optimizers.statistics import group_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,7 +96,8 @@ class Crpg(StratumOptimizer[CrpgSettings]):
         mean = self._mean(regularised, total / n, batch)
         each = self._factor_per_token(batch) * reward[:, None] if s.kl_per_token else regularised[:, None]
         advantage = (each - mean[:, None]).where(known[:, None], each.new_zeros(()))
-        value, found = policy_gradient_loss(batch, advantage, n, s, ranks)
+        weight = token_weight(batch, known, s.average, ranks)
+        value, found = policy_gradient_loss(batch, advantage, weight, s, ranks)
         metrics = {"regularised_reward": total / n, "kl_factor_largest": largest, **limit, **found}
         return Loss(value, metrics, (note,) if note else ())
 

@@ -18,7 +18,7 @@ Deviations from the paper:
   - Prompts without a known verdict are left out of n and of the sum.
 
 Options beyond the paper, off by default:
-  - `length_normalised` divides log π_w(a*|s) by the response's tokens: long responses no longer weigh more.
+  - `average: response_means` divides log π_w(a*|s) by the response's tokens: long responses no longer weigh more.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class CrraftSettings(OptimizerSettings):
     name: Literal["crraft"] = "crraft"
     kl_max: float = Field(default=10.0, gt=0)
     """KL_max in nats per response: a sample further than this from the reference is not chosen."""
-    length_normalised: bool = False
-    """Divide the chosen response's log-probability by its number of tokens."""
+    average: Literal["sums", "response_means"] = "sums"
+    """`sums`: the chosen response's log-probability. `response_means`: its mean over tokens."""
 
 
 def chosen(batch: StratumBatch, kept: Tensor) -> tuple[list[int], list[int]]:
@@ -94,7 +94,7 @@ class Crraft(StratumOptimizer[CrraftSettings]):
             return Loss(batch.logprobs.sum() * 0)
         picked = own + fallback
         logprob = batch.logprob[picked]
-        if self.settings.length_normalised:
+        if self.settings.average == "response_means":
             logprob = logprob / batch.length[picked]
         metrics = {
             "chosen_own_rate": by_own / n,

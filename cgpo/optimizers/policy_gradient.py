@@ -1,17 +1,18 @@
 """The policy-gradient loss that CRPG and the baselines PPO, GRPO, RLOO and the Lagrangian share.
 
-    L = − 1/n Σ_i Σ_t  u_i,t · min( ρ_i,t · A_i,t ,  clip(ρ_i,t, 1 − ε, 1 + ε) · A_i,t ) · 1/|a_i| if length-normalised
-    ρ_i,t = π_w(a_i,t) / π_old(a_i,t)          1 in a step's first epoch, where ∇L = − 1/n Σ A · ∇ log π_w
+    L = − Σ_i Σ_t  m_i,t · u_i,t · min( ρ_i,t · A_i,t ,  clip(ρ_i,t, 1 − ε, 1 + ε) · A_i,t )
+    ρ_i,t = π_w(a_i,t) / π_old(a_i,t)          1 in a step's first epoch, where ∇L = − Σ m · A · ∇ log π_w
     u_i,t = min( π_old(a_i,t) / π_engine(a_i,t), C )          truncated importance weight, 1 if C is not set
+    m_i,t = 1/n  or  1/(n · |a_i|)  or  1/Σ_j |a_j|           how tokens are averaged (`average`)
 
-ρ is taken token by token (Schulman et al. 2017, arXiv 1707.06347, eq. 7); without ε there is no clipping. u corrects
-for the gap between the engine that sampled and the trainer that learns (Yao et al. 2025, "Your efficient RL framework
-secretly brings you off-policy RL training"). All of it is off by default.
+with n the responses in the sum and |a| tokens, over all ranks. ρ is taken token by token (Schulman et al. 2017, arXiv
+1707.06347, eq. 7); without ε there is no clipping. u corrects for the gap between the engine that sampled and the
+trainer that learns (Yao et al. 2025, "Your efficient RL framework secretly brings you off-policy RL training").
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -21,32 +22,54 @@ from cgpo.optimizers.base import Ranks, StratumBatch
 if TYPE_CHECKING:
     from torch import Tensor
 
+Average = Literal["sums", "response_means", "tokens"]
+
 
 class PolicyGradientSettings(OptimizerSettings):
     """Settings of every policy-gradient optimiser."""
 
     clip_range: float | None = Field(default=None, gt=0)
     """ε: how far a token's probability may move from the rollout's, as a ratio, before it earns nothing more. Matters
-    with `train.epochs_per_step` > 1 only. Unset: no clipping."""
+    with `train.epochs_per_step` > 1 only. null: no clipping."""
     importance_weight_max: float | None = Field(default=None, gt=0)
     """C: weigh each token by π_trainer / π_engine, at most this. Unset: the engine's samples count as the policy's."""
-    length_normalised: bool = False
-    """Divide a response's sum over tokens by their number, so that long responses do not weigh more."""
+    average: Average = "sums"
+    """`sums`: the mean over responses of their sums over tokens, the policy gradient of whole responses.
+    `response_means`: of their means over tokens, so that long responses do not weigh more. `tokens`: the mean over all
+    tokens of the stratum."""
+
+
+def token_weight(batch: StratumBatch, among: Tensor, average: Average, ranks: Ranks) -> Tensor:
+    """[N, T] what a response token counts in the average; 0 outside responses and for samples not `among` them.
+
+    Args:
+        batch: the samples.
+        among: bool [N], the samples in the average.
+        average: over what.
+        ranks: reductions.
+    """
+    n, tokens = ranks.sum([float(among.sum()), float(batch.length[among].sum())])
+    inside = (batch.mask & among[:, None]).to(batch.logprobs.dtype)
+    if average == "tokens":
+        return inside / max(tokens, 1)
+    if average == "response_means":
+        return inside / (max(n, 1) * batch.length.clamp(min=1)[:, None])
+    return inside / max(n, 1)
 
 
 def policy_gradient_loss(
-    batch: StratumBatch, advantage: Tensor, n: float, settings: PolicyGradientSettings, ranks: Ranks
+    batch: StratumBatch, advantage: Tensor, weight: Tensor, settings: PolicyGradientSettings, ranks: Ranks
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss and its metrics.
 
     Args:
         batch: the samples.
-        advantage: [N] or [N, T], a constant; 0 for samples that are not in the sum.
-        n: what the sum is divided by, over all ranks.
-        settings: clipping, importance weights, length normalisation.
+        advantage: [N] or [N, T], a constant; finite where `weight` is 0, too.
+        weight: [N, T], what a token counts (`token_weight`).
+        settings: clipping and importance weights.
         ranks: reductions.
     """
-    advantage = (advantage[:, None] if advantage.dim() == 1 else advantage) * batch.mask
+    advantage = (advantage[:, None] if advantage.dim() == 1 else advantage) * (weight > 0)
     ratio = (batch.logprobs - batch.old_logprobs).exp()
     objective = ratio * advantage
     metrics: dict[str, float] = {}
@@ -55,33 +78,11 @@ def policy_gradient_loss(
         metrics["clip_rate"] = _share((clipped < objective).detach(), advantage != 0, ranks)
         objective = objective.minimum(clipped)
     if settings.importance_weight_max is not None:
-        weight = (batch.old_logprobs - batch.engine_logprobs).exp()
-        metrics["importance_truncated_rate"] = _share(weight > settings.importance_weight_max, advantage != 0, ranks)
-        objective = objective * weight.clamp(max=settings.importance_weight_max)
-    if settings.length_normalised:
-        objective = objective / batch.length.clamp(min=1)[:, None]
-    return -objective.sum() / n, metrics
-
-
-def group_mean(values: Tensor, prompt: Tensor, among: Tensor, *, leave_one_out: bool = False) -> Tensor:
-    """[N] the mean of each sample's prompt, over the samples that are `among`.
-
-    Args:
-        values: [N].
-        prompt: int [N].
-        among: bool [N]; the others neither count nor matter (NaN among them does no harm).
-        leave_one_out: the mean of the *other* samples of the prompt; a sample alone gets its own value, so that what
-            is measured against the mean is 0.
-    """
-    used = values.where(among, values.new_zeros(()))
-    if len(values) == 0:
-        return used
-    size = int(prompt.max()) + 1
-    total = used.new_zeros(size).index_add(0, prompt, used)[prompt]
-    count = used.new_zeros(size).index_add(0, prompt, among.to(used.dtype))[prompt]
-    if not leave_one_out:
-        return total / count.clamp(min=1)
-    return ((total - used) / (count - 1).clamp(min=1)).where(count > 1, used)
+        correction = (batch.old_logprobs - batch.engine_logprobs).exp()
+        cut = correction > settings.importance_weight_max
+        metrics["importance_truncated_rate"] = _share(cut, advantage != 0, ranks)
+        objective = objective * correction.clamp(max=settings.importance_weight_max)
+    return -(weight * objective).sum(), metrics
 
 
 def _share(event: Tensor, among: Tensor, ranks: Ranks) -> float:

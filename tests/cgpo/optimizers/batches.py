@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from cgpo.optimizers.base import Ranks, StratumBatch, StratumOptimizer, Surrogate, differentiate
+
+T = TypeVar("T")
 
 NAN = float("nan")
 LOGPROB = -20.0
@@ -27,6 +29,7 @@ def make_batch(
     rewards: Mapping[str, Sequence[float]] | None = None,
     weights: Mapping[str, float] | None = None,
     violated: Mapping[str, Sequence[bool]] | None = None,
+    judged: Mapping[str, Sequence[bool]] | None = None,
     credit: Sequence[float] | None = None,
     prompt: Sequence[int] | None = None,
     text: Sequence[int] | None = None,
@@ -42,6 +45,9 @@ def make_batch(
         values: one number a response, the value of each of its states.
     """
     n = len(satisfied)
+    known = [True] * n if known is None else known
+    violated = {"judge": [k and not s for s, k in zip(satisfied, known, strict=True)]} if violated is None else violated
+    judged = dict.fromkeys(violated, known) if judged is None else judged
     lengths = [5] * n if length is None else list(length)
     mask = torch.zeros(n, max(lengths, default=0), dtype=torch.bool)
     for i, tokens in enumerate(lengths):
@@ -60,13 +66,14 @@ def make_batch(
         reference_logprobs=reference,
         mask=mask,
         satisfied=_flags(satisfied),
-        known=_flags([True] * n if known is None else known),
+        known=_flags(known),
         credit=_floats([float(s) for s in satisfied] if credit is None else credit),
         calibrated_reward=_floats(calibrated),
         reward=_floats(reward),
         rewards={"any": _floats(reward)} if rewards is None else {k: _floats(v) for k, v in rewards.items()},
         weights={"any": 1.0} if weights is None else weights,
-        violated={"judge": ~_flags(satisfied)} if violated is None else {k: _flags(v) for k, v in violated.items()},
+        violated={k: _flags(v) for k, v in violated.items()},
+        judged={k: _flags(v) for k, v in judged.items()},
         prompt=torch.tensor([0] * n if prompt is None else prompt, dtype=torch.long),
         text=torch.tensor(list(range(n)) if text is None else text, dtype=torch.long),
         baseline=_flags([False] * n if baseline is None else baseline),
@@ -100,13 +107,16 @@ def per_sample(surrogate: Surrogate, batch: StratumBatch) -> Tensor:
 
 
 def on_ranks(optimizers: Sequence[StratumOptimizer[Any]], batches: Sequence[StratumBatch]) -> list[Surrogate]:
-    """The surrogates of as many ranks as there are batches, each in a thread, their reductions meeting each other."""
-    meeting = _Meeting(len(batches))
-    with ThreadPoolExecutor(len(batches)) as pool:
-        futures = [
-            pool.submit(differentiate, optimizer, batch, meeting.ranks(i))
-            for i, (optimizer, batch) in enumerate(zip(optimizers, batches, strict=True))
-        ]
+    """The surrogates of as many ranks as there are batches, each with an optimiser of its own."""
+    pairs = zip(optimizers, batches, strict=True)
+    return on_ranks_call([lambda ranks, o=o, b=b: differentiate(o, b, ranks) for o, b in pairs])
+
+
+def on_ranks_call(calls: Sequence[Callable[[Ranks], T]]) -> list[T]:
+    """What each rank's call returns, each in a thread, their reductions meeting each other."""
+    meeting = _Meeting(len(calls))
+    with ThreadPoolExecutor(len(calls)) as pool:
+        futures = [pool.submit(call, meeting.ranks(i)) for i, call in enumerate(calls)]
         return [future.result(timeout=20) for future in futures]
 
 

@@ -164,9 +164,12 @@ def test_kl_per_token_takes_the_log_ratio_to_the_end() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_length_normalisation_divides_by_the_response_length() -> None:
-    batch = make_batch([True, False], [0.8, 0.5], length=[4, 10])
-    torch.testing.assert_close(coefficients(batch, length_normalised=True), torch.tensor([0.4 / 4, -0.4 / 10]) / 2)
+def test_averages_over_responses_and_over_tokens() -> None:
+    # Lengths 4, 10 and 6; the last is unknown and counts nowhere.
+    batch = make_batch([True, False, False], [0.8, 0.5, NAN], length=[4, 10, 6], known=[True, True, False])
+    found = coefficients(batch, average="response_means")
+    torch.testing.assert_close(found, torch.tensor([0.4 / 4, -0.4 / 10, 0]) / 2)
+    torch.testing.assert_close(coefficients(batch, average="tokens"), torch.tensor([0.4, -0.4, 0]) / 14)
 
 
 def test_importance_weights_are_truncated() -> None:

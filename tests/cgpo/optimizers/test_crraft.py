@@ -115,9 +115,9 @@ def test_n_runs_over_all_ranks_and_an_empty_rank_takes_part() -> None:
     assert found[2].coefficient.shape == (0, 0)
 
 
-def test_length_normalisation_divides_by_the_tokens() -> None:
+def test_response_means_divide_by_the_tokens() -> None:
     batch = make_batch([True, True], [0.6, 0.8], length=[3, 8], prompt=[0, 1])
-    found = torch.tensor(coefficients(batch, length_normalised=True))
+    found = torch.tensor(coefficients(batch, average="response_means"))
     torch.testing.assert_close(found, torch.tensor([0.6 / 3 / 2, 0.8 / 8 / 2]))
 
 
