@@ -15,6 +15,9 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import torch
+from torch import Tensor
+
 from cgpo.assets import resolve_model
 from cgpo.compose import compose
 from cgpo.data.generators import generate
@@ -27,6 +30,20 @@ from judges.llm.settings import LLMSettings
 
 SIZES = {"math": 100, "instruction_following": 100, "chat": 60}
 MARGINS = (0.0, 0.02, 0.05, 0.1)
+
+
+class Remembering(Encoder):
+    """Encodes each text once."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._known: dict[str, Tensor] = {}
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known |= dict(zip(new, super().encode(new), strict=True))
+        return torch.stack([self._known[text] for text in texts])
 
 
 def drawn(size: int | None, seed: int, *, heldout: bool) -> dict[str, list[Prompt]]:
@@ -61,7 +78,7 @@ def main() -> None:
     strata = compose(["experiment=quickstart"]).settings.strata
     described = {name: Definition(stratum.description or "") for name, stratum in strata.items()}
     heldout, training = drawn(None, args.seed, heldout=True), drawn(100, args.seed, heldout=False)
-    encoder = Encoder("minilm")
+    encoder = Remembering("minilm")
     for margin in MARGINS:
         show(f"descriptions, margin {margin:g}", ByEmbeddings(described, encoder, margin), heldout)
     for count in (5, 20):

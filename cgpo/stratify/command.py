@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -19,6 +19,9 @@ from cgpo.stratify.assignment import Assigner, Assignment, Item
 from cgpo.stratify.definitions import UNASSIGNED, Definition, experiment_definitions, read_definitions, read_map
 from cgpo.stratify.output import OutputFolder
 from cgpo.stratify.tally import Tally, print_tally
+
+_Maker = Callable[[argparse.Namespace, Mapping[str, str], Mapping[str, Definition], Any], Assigner]
+"""Makes an assigner from the arguments, value → stratum, what the strata are, and the experiment's judge model."""
 
 DEFAULT_MARGINS = {"embeddings": 0.02, "judge": 0.05}
 SHOWN_BAD = 10
@@ -86,11 +89,11 @@ def _from_experiment_or_file(args: argparse.Namespace) -> tuple[dict[str, Defini
 def _assigner(
     args: argparse.Namespace, names: Mapping[str, str], definitions: Mapping[str, Definition], llm: Any
 ) -> Assigner:
-    makers = {"column": _by_column, "embeddings": _by_embeddings, "judge": _by_judge}
+    makers: dict[str, _Maker] = {"column": _by_column, "embeddings": _by_embeddings, "judge": _by_judge}
     return makers[args.method](args, names, definitions, llm)
 
 
-def _by_column(args: argparse.Namespace, names: Mapping[str, str], *_: Any) -> Assigner:
+def _by_column(args: argparse.Namespace, names: Mapping[str, str], _: Any, __: Any) -> Assigner:
     from cgpo.stratify.column import ByColumn
 
     return ByColumn(args.column, names)
