@@ -24,6 +24,7 @@ from cgpo.policy.layout import TokenSequence
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import AnyReference, make_reference
+from cgpo.policy.universal import load_anywhere
 from cgpo.resume import changed_versions, check_pin, describe_surroundings
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
@@ -158,7 +159,9 @@ class Session:
         check_pin(self.baselines.file, state["baselines"], latest.folder)
         if changed := changed_versions(state["versions"], describe_environment()["versions"]):
             self.display.message(f"other versions than when {latest.folder.name} was written: {', '.join(changed)}")
-        self._load_policy(latest.folder, state["ranks"], state["zero_stage"])
+        stage = self.settings.deepspeed.zero_stage
+        say = self.display.message
+        load_anywhere(self.policy, latest.folder, state["ranks"], state["zero_stage"], stage, say)
         for name, stratum in self.strata.items():
             stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
             stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
@@ -166,19 +169,6 @@ class Session:
         self.watch.load_state_dict(state["watch"])
         latest.restore_random_states()
         return latest.step
-
-    def _load_policy(self, folder: Path, ranks: int, stage: int) -> None:
-        """Loads the policy of a checkpoint made on `ranks` ranks with ZeRO `stage`."""
-        our_ranks, our_stage = distributed.world_size(), self.settings.deepspeed.zero_stage
-        if (ranks, stage) != (our_ranks, our_stage):
-            self.display.message(
-                f"{folder.name} was made on {ranks} rank(s) with ZeRO stage {stage}, this run has {our_ranks} with "
-                f"stage {our_stage}: from here on its numbers are the same only to rounding"
-            )
-        if stage == our_stage and (stage == 0 or ranks == our_ranks):
-            self.policy.load(str(folder))
-        else:
-            self.policy.load_from_elsewhere(str(folder), stage)
 
     def rewind_records(self, done: int) -> None:
         """Removes what was recorded after `done` steps, which will be done again, and opens the loggers."""

@@ -17,9 +17,9 @@ import argparse
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +30,47 @@ from cgpo.tracking.disk import writing
 
 FP32, MOMENTS, STEP = "fp32", ("exp_avg", "exp_avg_sq"), "step"
 _PLAIN = "mp_rank_00_model_states.pt"
+
+
+class Movable(Protocol):
+    """What is trained: it can be written to a folder and read back, on every rank together."""
+
+    def save(self, folder: str) -> None:
+        """Writes weights and optimiser state."""
+
+    def load(self, folder: str) -> None:
+        """Reads what `save` wrote on as many ranks with the same ZeRO stage."""
+
+    def load_from_elsewhere(self, folder: str, zero_stage: int) -> None:
+        """Reads what `save` wrote on another number of ranks, or with the ZeRO stage given."""
+
+
+def load_anywhere(
+    target: Movable, folder: Path, ranks: int, zero_stage: int, our_stage: int, say: Callable[[str], None]
+) -> None:
+    """Loads a checkpoint in whichever way it needs; every rank must call it.
+
+    Args:
+        target: what is loaded.
+        folder: the checkpoint's.
+        ranks: on how many it was made.
+        zero_stage: with which ZeRO stage.
+        our_stage: the stage of this run.
+        say: told, in words, where the two differ.
+
+    Raises:
+        RunError: it is one of another model, or the disk is full.
+    """
+    here = (distributed.world_size(), our_stage)
+    if (ranks, zero_stage) != here:
+        say(
+            f"{folder.name} was made on {ranks} rank(s) with ZeRO stage {zero_stage}, this run has {here[0]} with "
+            f"stage {our_stage}: from here on its numbers are the same only to rounding"
+        )
+    if (ranks, zero_stage) == here or zero_stage == our_stage == 0:
+        target.load(str(folder))
+    else:
+        target.load_from_elsewhere(str(folder), zero_stage)
 
 
 def load_from_elsewhere(engine: Any, checkpoint: Path, zero_stage: int) -> None:
@@ -144,12 +185,14 @@ def _set_sharded(parameter: Any, values: Mapping[str, Tensor]) -> None:
 
 def _read(folder: Path, name: str, key: str, parameter: Any) -> Tensor:
     file = folder / "zero" / name / f"{key}.pt"
+    expected = getattr(parameter, "ds_shape", parameter.shape)
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
+        if key in MOMENTS:
+            return torch.zeros(expected)
         raise RunError(f"the checkpoint holds no {key} of the parameter {name}: it is one of another model") from error
     value: Tensor = found["param"] if isinstance(found, dict) else found
-    expected = getattr(parameter, "ds_shape", parameter.shape)
     if value.numel() != expected.numel():
         raise RunError(f"{name} has {value.numel()} elements in the checkpoint and {expected.numel()} in this run")
     return value.float().view(expected)
@@ -157,16 +200,18 @@ def _read(folder: Path, name: str, key: str, parameter: Any) -> Tensor:
 
 def _convert_plain(file: Path, output: Path, trained: list[str]) -> None:
     found = torch.load(file, map_location="cpu", weights_only=False)
-    moments, weights = found["optimizer"]["state"], found["module"]
-    if len(moments) != len(trained):
-        raise RunError(f"{file} has optimiser state of {len(moments)} parameters; this run trains {len(trained)}")
+    states, weights = found["optimizer"]["state"], found["module"]
+    count = sum(len(group["params"]) for group in found["optimizer"]["param_groups"])
+    if count != len(trained):
+        raise RunError(f"{file} has the optimiser of {count} parameters; this run trains {len(trained)}")
     for index, name in enumerate(trained):
         folder = output / "zero" / name
         folder.mkdir(parents=True)
         torch.save({"param": weights[name].float()}, folder / f"{FP32}.pt")
         for key in MOMENTS:
-            torch.save({"param": moments[index][key]}, folder / f"{key}.pt")
-    torch.save(float(moments[0][STEP]), output / "zero" / f"{STEP}.pt")
+            if index in states:  # a parameter without a gradient so far has none
+                torch.save({"param": states[index][key]}, folder / f"{key}.pt")
+    torch.save(max((float(state[STEP]) for state in states.values()), default=0.0), output / "zero" / f"{STEP}.pt")
 
 
 def _convert_sharded(state: Path, output: Path) -> None:
@@ -181,17 +226,27 @@ def _convert_sharded(state: Path, output: Path) -> None:
         strict=True,
         inject_missing_state=True,
     )
+    step = _step_of(min(state.glob("*_optim_states.pt")))
     with (
         Path(os.devnull).open("w") as silence,
         contextlib.redirect_stdout(silence),
         contextlib.redirect_stderr(silence),
     ):
         ds_to_universal.main(wanted)
-    torch.save(_step_of(next(iter(sorted(state.glob("*_optim_states.pt"))))), output / "zero" / f"{STEP}.pt")
+    torch.save(step, output / "zero" / f"{STEP}.pt")
 
 
 def _step_of(file: Path) -> float:
-    """AdamW's step count; all parameters have the same, since one optimiser step moves them all."""
+    """AdamW's step count; all parameters have the same, since one optimiser step moves them all.
+
+    Raises:
+        RunError: no optimiser step was taken yet: there is no state that DeepSpeed's converter could read.
+    """
     found = torch.load(file, map_location="cpu", weights_only=False)["optimizer_state_dict"]
     base = found.get("base_optimizer_state") or found["optimizer_state_dict"]
+    if not base["state"]:
+        raise RunError(
+            f"{file.parent.parent} was written before the first optimiser step and cannot be moved; start it on as "
+            "many ranks with the same ZeRO stage, or anew with --fresh"
+        )
     return float(base["state"][0][STEP])

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from cgpo import distributed
-from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.policy.checkpoints import Checkpoints
+from cgpo.policy.universal import Movable, load_anywhere
 from cgpo.stages.progress import StageProgress
 from cgpo.tracking.metrics import Metrics, MetricsFile
 
 KEPT_CHECKPOINTS = 1
-
-
-class Learner(Protocol):
-    """What is trained: it can be written to a folder and read back, on every rank together."""
-
-    def save(self, folder: str) -> None:
-        """Writes weights and optimiser state."""
-
-    def load(self, folder: str) -> None:
-        """Reads what `save` wrote."""
 
 
 @dataclass
@@ -49,19 +38,17 @@ class StageLoop:
         self._checkpoints = Checkpoints(self.run_dir / "checkpoints", KEPT_CHECKPOINTS)
         self._metrics = MetricsFile(self.run_dir / "metrics.jsonl") if distributed.rank() == 0 else None
 
-    def resume(self, learner: Learner) -> int:
+    def resume(self, learner: Movable) -> int:
         """Brings the learner to the newest whole checkpoint; returns how many steps are done, 0 without one.
 
         Raises:
-            RunError: no checkpoint is whole, or it is split over another number of ranks.
+            RunError: no checkpoint is whole, or it is one of another model.
         """
         latest = self._checkpoints.newest_whole(self.progress.message)
         done = 0
         if latest is not None:
-            ranks, size = latest.read_state()["ranks"], distributed.world_size()
-            if self.zero_stage > 0 and ranks != size:
-                raise RunError(f"{latest.folder} is split over {ranks} ranks; this run has {size}. Start it on {ranks}")
-            learner.load(str(latest.folder))
+            state, say = latest.read_state(), self.progress.message
+            load_anywhere(learner, latest.folder, state["ranks"], state["zero_stage"], self.zero_stage, say)
             done = latest.step
             self.progress.message(f"goes on after step {done} of {self.steps}")
         if self._metrics is not None:
@@ -74,7 +61,7 @@ class StageLoop:
         if self._metrics is not None:
             self._metrics.append(step, metrics)
 
-    def run(self, learner: Learner, done: int, do: Callable[[int], Metrics], note: Callable[[Metrics], str]) -> None:
+    def run(self, learner: Movable, done: int, do: Callable[[int], Metrics], note: Callable[[Metrics], str]) -> None:
         """Does the steps after the first `done`.
 
         Args:
@@ -95,7 +82,7 @@ class StageLoop:
                     return
                 stopping = distributed.any_rank(stop.requested)
                 if stopping or (self.save_every and (step + 1) % self.save_every == 0):
-                    state: Mapping[str, int] = {"ranks": distributed.world_size()}
-                    self._checkpoints.save(step + 1, learner.save, dict(state))
+                    state = {"ranks": distributed.world_size(), "zero_stage": self.zero_stage}
+                    self._checkpoints.save(step + 1, learner.save, state)
                 if stopping:
                     raise Interrupted(f"stopped by a signal after step {step + 1}; the same command goes on from there")

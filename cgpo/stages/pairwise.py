@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from cgpo import distributed
 from cgpo.config import RewardStageSettings, RunSettings
 from cgpo.policy.deepspeed_config import deepspeed_config
 from cgpo.policy.schedule import learning_rate
+from cgpo.policy.universal import load_from_elsewhere
 from cgpo.rewards.encoding import Encoded, batches_by_length, collate
 from cgpo.stages.batches import EpochBatches
 
@@ -87,6 +89,10 @@ class PairTrainer:
     def save(self, folder: str) -> None:
         """Writes weights and optimiser state under `folder`; every rank must call it."""
         self.engine.save_checkpoint(folder, tag="state", save_latest=False)
+
+    def load_from_elsewhere(self, folder: str, zero_stage: int) -> None:
+        """Restores what `save` wrote on another number of ranks, or with another ZeRO stage."""
+        load_from_elsewhere(self.engine, Path(folder), zero_stage)
 
     def load(self, folder: str) -> None:
         """Reads what `save` wrote."""

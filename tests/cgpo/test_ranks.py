@@ -22,6 +22,7 @@ import pytest
 from fixed_learning import Case, learn_case
 
 from cgpo import distributed
+from cgpo.errors import RunError
 
 STAGES = (0, 1, 2, 3)
 MOVES = [(0, 2), (1, 3), (2, 0), (3, 1)]
@@ -117,6 +118,16 @@ def test_a_checkpoint_of_two_ranks_goes_on_on_one(
     found = learn_case(replace(case, steps=1, first=2, stage=new, load=(str(checkpoints / f"2-{old}"), old)))
     assert_same(found["steps"], straight["steps"][2:])
     assert not list(checkpoints.glob(".*"))
+
+
+def test_a_checkpoint_from_before_the_first_step(straight: Any, case: Case, tmp_path: Path) -> None:
+    plain, sharded = (replace(case, steps=0, stage=stage, save=str(tmp_path / str(stage))) for stage in (0, 2))
+    learn_case(plain)
+    found = learn_case(replace(case, steps=1, stage=2, load=(str(plain.save), 0)))
+    assert_same(found["steps"], straight["steps"][:1])
+    learn_case(sharded)
+    with pytest.raises(RunError, match="before the first optimiser step"):
+        learn_case(replace(case, steps=1, load=(str(sharded.save), 2)))
 
 
 def test_ranks_with_different_settings_are_refused(both: dict[str, Any], checkpoints: Path) -> None:
