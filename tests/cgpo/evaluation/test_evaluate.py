@@ -122,6 +122,14 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "run" / "evaluation.jsonl").read_text().splitlines()]
 
 
+@pytest.fixture(scope="module")
+def exported(folder: Path, lines: list[dict[str, Any]]) -> Path:
+    """The trained model as a Hugging Face folder."""
+    from cgpo.export import export_run
+
+    return export_run(folder / "run", folder / "exported")
+
+
 def responses(folder: Path, step: int) -> dict[tuple[str, int], RolloutRow]:
     return {(r.prompt_id, r.index): r for r in read_rollouts(folder / "run" / "evaluations")[step]}
 
@@ -203,16 +211,28 @@ def test_evaluating_the_checkpoint_again_says_the_same(
     assert "wins over reference" in capsys.readouterr().out
 
 
-def test_another_model_against_the_runs_reference(folder: Path, lines: list[dict[str, Any]]) -> None:
-    from cgpo.export import export_run
-
-    export_run(folder / "run", folder / "exported")
+def test_another_model_against_the_runs_reference(folder: Path, lines: list[dict[str, Any]], exported: Path) -> None:
     written = documented(folder, 2)
     trained = lines[1]["strata"]["one"]
     for key in ("satisfied", "judges", "win_rate", "preference_win_rate", "probes"):
         assert written["strata"]["one"][key] == trained[key], key
     assert written["strata"]["one"]["kl"]["mean"] == pytest.approx(trained["kl"]["mean"], abs=1e-4)
     assert recorded(folder) == lines
+
+
+def test_against_a_reference_of_its_own(folder: Path, lines: list[dict[str, Any]], exported: Path) -> None:
+    # Policy and reference change places: what the trained model won, the model it started from now loses.
+    output = folder / "mirrored.json"
+    swapped = (f"model.reference={exported}", "eval.preference=null")
+    run_evaluation(experiment(folder, *swapped, run="mirrored"), Target(output=output))
+    found = json.loads(output.read_text())["strata"]["one"]
+    trained, start = lines[1]["strata"]["one"], lines[0]["strata"]["one"]
+    assert (found["win_rate"]["wins"], found["win_rate"]["losses"]) == (
+        trained["win_rate"]["losses"],
+        trained["win_rate"]["wins"],
+    )
+    for key in ("satisfied", "rewards", "probes", "response_words"):
+        assert found[key] == start[key], key
 
 
 def test_greedy_afterwards_is_shown_but_does_not_join_the_run(folder: Path, lines: list[dict[str, Any]]) -> None:
