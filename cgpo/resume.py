@@ -7,13 +7,44 @@ next step depends on it all the same: the baseline responses on disk, the config
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cgpo.errors import RunError
 from cgpo.run_directory import CONFIG_NAME
+from cgpo.stratum import Stratum
 from cgpo.tracking.environment import describe_environment
+
+
+def stratum_state(stratum: Stratum) -> dict[str, Any]:
+    """JSON-ready: where a stratum's sampler stands and what its optimiser has learnt, and which of them it was."""
+    return {
+        "sampler": {"kind": type(stratum.sampler).__name__, "state": stratum.sampler.state_dict()},
+        "optimizer": {"kind": stratum.settings.optimizer.name, "state": stratum.optimizer.state_dict()},
+    }
+
+
+def restore_strata(strata: Mapping[str, Stratum], saved: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Puts back what `stratum_state` kept.
+
+    A stratum, a kind of sampling or an optimiser that the checkpoint does not have – they changed by permission –
+    begins anew, and `say` is told so.
+
+    Raises:
+        DataError: a stratum's prompts or seed are not those of the checkpoint.
+    """
+    for name, stratum in strata.items():
+        if name not in saved:
+            say(f"stratum {name} is not in the checkpoint: it begins at its first prompts")
+            continue
+        kinds = {"sampler": type(stratum.sampler).__name__, "optimizer": stratum.settings.optimizer.name}
+        for part, kind in kinds.items():
+            before = saved[name][part]
+            if before["kind"] == kind:
+                getattr(stratum, part).load_state_dict(before["state"])
+            else:
+                say(f"stratum {name}: {part} {before['kind']} → {kind}; the new one begins anew")
 
 
 def describe_surroundings(run_dir: Path, baselines: Path, verdict_cache: str | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import AnyReference, make_reference
 from cgpo.policy.universal import load_anywhere
-from cgpo.resume import changed_versions, check_pin, describe_surroundings
+from cgpo.resume import changed_versions, check_pin, describe_surroundings, restore_strata, stratum_state
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
@@ -109,10 +109,7 @@ class Session:
             "zero_stage": self.settings.deepspeed.zero_stage,
             "totals": dict(self.totals),
             "watch": self.watch.state_dict(),
-            "strata": {
-                name: {"sampler": stratum.sampler.state_dict(), "optimizer": stratum.optimizer.state_dict()}
-                for name, stratum in self.strata.items()
-            },
+            "strata": {name: stratum_state(stratum) for name, stratum in self.strata.items()},
         }
 
     def save(self, step: int, positions: dict[str, Any]) -> None:
@@ -162,9 +159,7 @@ class Session:
         stage = self.settings.deepspeed.zero_stage
         say = self.display.message
         load_anywhere(self.policy, latest.folder, state["ranks"], state["zero_stage"], stage, say)
-        for name, stratum in self.strata.items():
-            stratum.sampler.load_state_dict(state["strata"][name]["sampler"])
-            stratum.optimizer.load_state_dict(state["strata"][name]["optimizer"])
+        restore_strata(self.strata, state["strata"], say)
         self.totals.update(state["totals"])
         self.watch.load_state_dict(state["watch"])
         latest.restore_random_states()

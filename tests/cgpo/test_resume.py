@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from cgpo.config import ModelSettings
 from cgpo.errors import RunError
 from cgpo.policy.identity import check_model, describe_model
-from cgpo.resume import changed_versions, check_pin, pin
+from cgpo.resume import changed_versions, check_pin, pin, restore_strata, stratum_state
 
 
 class FakeTokenizer:
@@ -79,6 +81,47 @@ def test_a_pinned_file_may_grow_but_not_change(tmp_path: Path) -> None:
     file.write_text("one\nTWO\nthree\n")
     with pytest.raises(RunError, match="its first part has changed"):
         check_pin(file, pinned, tmp_path)
+
+
+class Part:
+    """A sampler or an optimiser with a number as its state."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"number": self.number}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.number = state["number"]
+
+
+class OtherPart(Part):
+    """Another kind of sampler."""
+
+
+def strata(number: int, sampler: type[Part] = Part, optimizer: str = "crpg", **more: Any) -> Any:
+    def stratum(name: str) -> Any:
+        settings = SimpleNamespace(optimizer=SimpleNamespace(name=optimizer))
+        return SimpleNamespace(sampler=sampler(number), optimizer=Part(10 * number), settings=settings)
+
+    return {name: stratum(name) for name in ("math", *more)}
+
+
+def test_what_strata_have_comes_back() -> None:
+    saved = json.loads(json.dumps({name: stratum_state(s) for name, s in strata(3).items()}))
+    said: list[str] = []
+    same = strata(0)
+    restore_strata(same, saved, said.append)
+    assert (same["math"].sampler.number, same["math"].optimizer.number, said) == (3, 30, [])
+    changed = strata(0, OtherPart, "grpo", chat=True)
+    restore_strata(changed, saved, said.append)
+    assert (changed["math"].sampler.number, changed["math"].optimizer.number) == (0, 0)
+    assert said == [
+        "stratum math: sampler Part → OtherPart; the new one begins anew",
+        "stratum math: optimizer crpg → grpo; the new one begins anew",
+        "stratum chat is not in the checkpoint: it begins at its first prompts",
+    ]
 
 
 def test_other_versions_are_listed() -> None:
