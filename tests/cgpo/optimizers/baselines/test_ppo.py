@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from batches import NAN, alone, make_batch, on_ranks
-from fixed_learning import Case
 
 from cgpo.compose import compose
 from cgpo.errors import ConfigError
