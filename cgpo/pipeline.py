@@ -117,7 +117,8 @@ class Pipeline:
             _say(f"{number} cgpo {stage.name}: {stage.run_dir}")
             status = (start or start_process)(self._words(stage), _environment(stage.name))
             if status:
-                _say(f"cgpo pipeline: {stage.name} ended with status {status}; the same command goes on from there")
+                again = "the same command without --fresh" if self._fresh else "the same command"
+                _say(f"cgpo pipeline: {stage.name} ended with status {status}; {again} goes on from there")
                 return status
         return 0
 

@@ -162,7 +162,7 @@ class DpoTraining:
             losses = dpo_losses(margin, likelihood, self._stage.label_smoothing, self._stage.sft_weight)
             return losses.sum() / len(rows)
 
-        metrics: dict[str, float | None] = dict(self._steps.take(step, batches, loss_of))
+        metrics = self._steps.take(step, batches, loss_of)
         names = ("accuracy", "margin", "log_ratio/chosen", "log_ratio/rejected")
         totals = distributed.all_sum(sums.tolist())
         metrics |= {f"train/{name}": total / len(rows) for name, total in zip(names, totals, strict=True)}

@@ -73,7 +73,7 @@ class StageLoop:
         Raises:
             Interrupted: a signal came; a checkpoint is on disk.
         """
-        with StopSignal(self.progress.message) as stop, self.progress.task("training step", self.steps) as update:
+        with StopSignal(self.progress.message) as stop, self.progress.task("training step", self.steps, done) as update:
             for step in range(done, self.steps):
                 metrics = do(step)
                 self.record(step + 1, metrics)

@@ -36,7 +36,7 @@ class PolicySteps:
         self._stage = stage
         self._steps = steps
 
-    def take(self, step: int, batches: Sequence[MicroBatch], loss_of: LossOf) -> dict[str, float]:
+    def take(self, step: int, batches: Sequence[MicroBatch], loss_of: LossOf) -> dict[str, float | None]:
         """Does step 0, 1, … on this rank's micro-batches; every rank calls it. Returns the metrics of all ranks."""
         padded = pad_to_all_ranks(list(batches), self._policy.settings.train.share_prompts)
         loss = 0.0
@@ -59,7 +59,8 @@ class PolicySteps:
         )
         norm = self._policy.step(rate)
         total = distributed.all_sum([loss])[0]
-        return {"train/loss": total, "train/grad_norm": norm, "train/learning_rate": rate}
+        found = {"train/loss": total, "train/grad_norm": norm, "train/learning_rate": rate}
+        return found | ({"train/overflow": 1.0} if norm is None else {})
 
 
 def check_warmup(stage: PolicyStageSettings, steps: int, where: str) -> None:

@@ -42,25 +42,25 @@ class StageProgress:
             print(text, file=self._stream, flush=True)
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Update]:
-        """A task of `total` parts. The update it yields may be called for every part."""
+    def task(self, title: str, total: int, before: int = 0) -> Iterator[Update]:
+        """A task of `total` parts, of which `before` were done earlier. The update it yields may be called for each."""
         if self._live:
-            with self._bar(title, total) as update:
+            with self._bar(title, total, before) as update:
                 yield update
         else:
-            yield self._lines(title, total)
+            yield self._lines(title, total, before)
 
     @contextmanager
-    def _bar(self, title: str, total: int) -> Iterator[Update]:
+    def _bar(self, title: str, total: int, before: int) -> Iterator[Update]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(file=self._stream)) as progress:
-            bar = progress.add_task(title, total=total, note="")
+            bar = progress.add_task(title, total=total, completed=before, note="")
             yield lambda done, note: progress.update(bar, completed=done, note=note)
 
-    def _lines(self, title: str, total: int) -> Update:
+    def _lines(self, title: str, total: int, before: int) -> Update:
         started = said = time.monotonic()
 
         def update(done: int, note: str) -> None:
@@ -72,8 +72,8 @@ class StageProgress:
             parts = [f"{title} {done}/{total}"]
             if done >= total:
                 parts.append(f"took {duration(now - started)}")
-            elif done >= total * TRUSTED_SHARE:
-                parts.append(f"about {duration((now - started) / done * (total - done))} left")
+            elif done - before >= (total - before) * TRUSTED_SHARE:
+                parts.append(f"about {duration((now - started) / (done - before) * (total - done))} left")
             self.message(", ".join(filter(None, [*parts, note])))
 
         return update

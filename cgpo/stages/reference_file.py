@@ -74,7 +74,7 @@ class ReferenceFile:
         stored = self._open()
         self._check_model(reference, sequences, stored)
         missing = [i for i in range(pairs) if i not in stored]
-        with progress.task("reference log-probs", pairs) as update:
+        with progress.task("reference log-probs", pairs, len(stored)) as update:
             for start in range(0, len(missing), AT_ONCE):
                 part = missing[start : start + AT_ONCE]
                 found = _sums(reference, sequences, part)

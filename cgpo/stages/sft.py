@@ -149,7 +149,7 @@ class SftTraining:
         def loss_of(batch: MicroBatch, logprobs: Tensor) -> Tensor:
             return -logprobs.sum() / tokens
 
-        metrics: dict[str, float | None] = dict(self._steps.take(step, packed, loss_of))
+        metrics = self._steps.take(step, packed, loss_of)
         metrics["tokens/learned"] = tokens
         padded = float(sum(batch.tokens for batch in packed))
         used = float(sum(len(self._data.train[i]) - 1 for i in mine))

@@ -136,6 +136,24 @@ def test_killed_and_gone_on_with_is_never_killed_bit_for_bit(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+def test_an_adapter_is_merged_into_what_is_written(tiny_model: str, conversations_file: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    more = ("model.lora.rank=4", "sft_stage.epochs=1", "sft_stage.learning_rate=0.05", "train.weight_decay=0.0")
+    used = settings("sft", tmp_path / "run", tiny_model, conversations_file, *more)
+    run_sft_stage(used)
+    causal_lm = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model")
+    start = AutoModelForCausalLM.from_pretrained(tiny_model).state_dict()
+    assert causal_lm.state_dict().keys() == start.keys()
+    changed = {name for name, tensor in causal_lm.state_dict().items() if not torch.equal(tensor, start[name])}
+    assert changed
+    assert all("proj" in name for name in changed)
+    heldout = tokens_of(used).heldout
+    with torch.no_grad():
+        loss = sum(float(loss_sum(causal_lm, talk)) for talk in heldout) / sum(int(t.learned.sum()) for t in heldout)
+    assert metrics(used.run_dir)[-1]["metrics"]["heldout/loss"] == pytest.approx(loss, rel=1e-4)
+
+
 def test_a_signal_leaves_a_checkpoint(
     tiny_model: str, conversations_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
