@@ -194,7 +194,7 @@ class DpoTraining:
 
     def _sides(self, batch: MicroBatch, logprobs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The pairs of a micro-batch [P], and log π_w [P, 2] and log π_ref [P, 2] of their sides."""
-        pairs = (batch.sample // 2).unique()
+        pairs = torch.tensor(sorted(set((batch.sample // 2).tolist())), device=logprobs.device)
         sums = sequence_sums(logprobs, batch.sample, len(self._sequences)).view(-1, 2)
         return pairs, sums[pairs], self._reference.to(logprobs.device)[pairs]
 

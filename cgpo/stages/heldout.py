@@ -30,7 +30,7 @@ def heldout_loss(policy: Policy, conversations: Sequence[LearnedTokens]) -> Inte
     for i, batch in enumerate(pad_to_all_ranks(batches, train.share_prompts)):
         sums = _sums(policy, batch.to(distributed.device()), len(conversations))
         if i < len(batches):
-            found |= {int(k): -float(sums[k]) for k in batch.sample.unique()}
+            found |= {k: -float(sums[k]) for k in set(batch.sample.tolist())}
     everywhere = {k: loss for part in distributed.gather_objects(found) for k, loss in part.items()}
     losses = [everywhere[i] for i in range(len(conversations))]
     return ratio_interval(losses, [int(c.learned.sum()) for c in conversations], CONFIDENCE)
