@@ -44,7 +44,7 @@ PHASES = (
 def write_experiment(folder: Path, model: str) -> None:
     """Two strata whose judge a random model satisfies about half of the time.
 
-    Everything that carries state from step to step is on: different optimisers, automatic weights, sampling for
+    Everything that carries state from step to step is on: multipliers, automatic weights, sampling for
     contrast, the best checkpoint.
     """
     import torch
@@ -75,7 +75,7 @@ model: {{name: {model}, context_length: 256}}
 rewards: {{any: {{model: {folder / "reward"}}}}}
 strata:
   one: {{{shared}, optimizer: {{name: crpg, kl_max: 5.0}}, informative_share: 0.5, heldout: {folder / "heldout.jsonl"}}}
-  two: {{{shared}, optimizer: {{name: codpo}}}}
+  two: {{{shared}, optimizer: {{name: lagrangian}}}}
 train:
   {{steps: {STEPS}, learning_rate: 1.0e-3, save_every: 1, keep_checkpoints: 1, keep_best: {{metric: {BEST}}}}}
 eval: {{every: 1}}
@@ -177,6 +177,7 @@ def test_killed_and_started_again(whole: Experiment, phase: str, monkeypatch: py
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # seven starts of vLLM
 def test_with_vllm(tiny_model: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, tiny_model)
     found = Experiment(tmp_path, "rollout=vllm")
