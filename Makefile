@@ -46,6 +46,7 @@ bench: setup ## measure speed and memory, also against TRL; results go to bench/
 	$(BIN)/python bench/rollout_throughput.py
 	$(BIN)/python bench/judging.py
 	$(BIN)/python bench/sandbox_throughput.py
+	$(BIN)/python bench/learner.py
 	$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
 	$(BIN)/python bench/step_time.py
 

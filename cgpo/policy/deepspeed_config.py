@@ -31,7 +31,8 @@ def deepspeed_config(settings: RunSettings) -> dict[str, Any]:
     The number of micro-batches changes from step to step and is steered by the loop, so batch sizes say 1. Gradients
     are summed over micro-batches in float32 whatever the weights' type: left to itself DeepSpeed sums them in the
     weights' type, and three steps of 20 bfloat16 micro-batches of a small net ended 2e-3 from the exact weights instead
-    of 1e-8 (1e-5 in stage 1, which reduces in bfloat16).
+    of 1e-8. Stage 1 reduces once a step, so the finished sum travels as float32 too; stages 2 and 3 reduce each
+    micro-batch's gradient in the type it was computed in.
 
     Raises:
         ConfigError: `deepspeed.config` sets what another setting decides.
@@ -51,6 +52,7 @@ def deepspeed_config(settings: RunSettings) -> dict[str, Any]:
         "fp16": {"enabled": dtype == "float16"},
         "data_types": {"grad_accum_dtype": "fp32"},
     }
+    whole_sum = {"communication_data_type": "fp32"} if settings.deepspeed.zero_stage == 1 else {}
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
@@ -58,6 +60,7 @@ def deepspeed_config(settings: RunSettings) -> dict[str, Any]:
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # torch's fused AdamW steps on the host too, and needs no compiler
         "steps_per_print": 10**9,
+        **whole_sum,
         **extra,
         **{group: {**extra.get(group, {}), **values} for group, values in ours.items()},
     }

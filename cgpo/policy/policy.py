@@ -159,9 +159,13 @@ class Policy(ScoringModel):
         return float(self.engine.get_global_grad_norm() if norm is None else norm)
 
     def _plain_grad_norm(self) -> float:
-        """DeepSpeed keeps no norm without ZeRO; gradients are whole and already averaged on every rank."""
+        """DeepSpeed keeps no norm without ZeRO; gradients are whole and already averaged on every rank.
+
+        Summed in float64, as DeepSpeed's: in float32 the squares of a large embedding's gradient lose 1e-5 of the norm.
+        """
         grads = [p.grad for p in self.engine.module.parameters() if p.grad is not None]
-        return float(torch.nn.utils.get_total_norm(grads)) if grads else float("nan")
+        norms = [torch.linalg.vector_norm(grad, dtype=torch.float64) for grad in grads]
+        return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else float("nan")
 
     def weights(self) -> ModuleWeights:
         """The current weights, an adapter merged into them, for the rollout engine."""
