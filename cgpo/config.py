@@ -39,7 +39,7 @@ class LoraSettings(Settings):
 
     rank: int = Field(default=16, ge=1)
     """r, the width of the two matrices beside each layer."""
-    alpha: float = Field(default=32.0, gt=0)
+    alpha: int = Field(default=32, ge=1)
     """α; what the adapter adds is scaled by α / r."""
     rank_stabilised: bool = False
     """Scale by α / √r instead, for large ranks."""

@@ -92,7 +92,7 @@ class Policy(ScoringModel):
         train = settings.train
         model = LogProbModel(causal_lm, train.logit_chunk_tokens, value_outputs)
         if lora is not None:
-            model.register_state_dict_post_hook(leave_frozen_out)
+            model.register_state_dict_post_hook(leave_frozen_out)  # type: ignore[no-untyped-call]
         check_head(model, causal_lm.config.get_text_config().vocab_size, train.share_prompts)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],

@@ -110,7 +110,7 @@ LLAMA = LlamaConfig(
 def test_merged_weights_are_the_adapter_model(config: Any, rank_stabilised: bool) -> None:
     """Against peft's own forward pass, for layers that store their weight as [out, in] and as [in, out]."""
     model, plain = tiny(config), tiny(config)
-    add_adapter(model, LoraSettings(rank=3, alpha=5.0, rank_stabilised=rank_stabilised), seed=1)
+    add_adapter(model, LoraSettings(rank=3, alpha=5, rank_stabilised=rank_stabilised), seed=1)
     for parameter in (p for p in model.parameters() if p.requires_grad):
         parameter.data.normal_(std=0.2)
     ids = torch.tensor([[5, 6, 7, 8, 9]])
