@@ -41,7 +41,7 @@ class LogProbModel(nn.Module):
         """The log-prob of each response token at `temperature`, and the values of the state before it.
 
         Returns:
-            float32 [M], in nats, and float32 [M, value_outputs].
+            float32 [M], in nats, and float32 [M, value_outputs]; float64 where the model is.
         """
         model: Any = self.causal_lm
         mask = batch.attention_mask
@@ -63,12 +63,17 @@ class LogProbModel(nn.Module):
         if self.value_head is None:
             return hidden.new_zeros(len(hidden), 0, dtype=torch.float32)
         values: Tensor = self.value_head(hidden)
-        return values.float()
+        return _float32_at_least(values)
 
     def _head(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
         model: Any = self.causal_lm
-        logits = self._adjust(model.get_output_embeddings()(hidden)).float() / temperature
+        logits = self._adjust(model.get_output_embeddings()(hidden))
+        logits = _float32_at_least(logits) / temperature
         return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
+
+
+def _float32_at_least(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _value_head(causal_lm: Any, outputs: int) -> nn.Linear:

@@ -87,7 +87,7 @@ def make_model(folder: Path) -> str:
 def learn_case(case: Case) -> dict[str, Any]:
     """Learns, and returns what must not depend on how: losses, norms, the weights' sums of each step and parameter."""
     settings = settings_of(case)
-    strata = {name: _stratum(name, settings) for name in settings.strata}
+    strata = {name: make_stratum(name, settings) for name in settings.strata}
     with_values = [name for name, s in strata.items() if Need.VALUES in s.optimizer.needs]
     with torch.random.fork_rng():
         torch.manual_seed(1)  # for the value head
@@ -100,7 +100,7 @@ def learn_case(case: Case) -> dict[str, Any]:
         prepared = {}
         for name, stratum in strata.items():
             value_output = with_values.index(name) if name in with_values else None
-            prepared[name] = _prepare(stratum, step, policy, reference, value_output)
+            prepared[name] = prepare_step(stratum, step, policy, reference, value_output)
         result = learn(policy, strata, prepared, case.learning_rate, lambda at, _: done.append(at))
         for name, p in prepared.items():
             strata[name].optimizer.update(p.batch, RANKS)
@@ -139,13 +139,14 @@ def settings_of(case: Case) -> RunSettings:
     )
 
 
-def _stratum(name: str, settings: RunSettings) -> Stratum:
+def make_stratum(name: str, settings: RunSettings) -> Stratum:
+    """A stratum without prompts and judges; its samples are fixed."""
     own, missing = settings.strata[name], cast(Any, None)
     kind = plugins.load("cgpo.optimizers", "optimizer", own.optimizer.name, "")
     return Stratum(name, own, {}, {}, missing, Mixture([], missing), kind(own.optimizer), (0, 0))
 
 
-def _prepare(stratum: Stratum, step: int, policy: Policy, reference: Any, value_output: int | None) -> Prepared:
+def prepare_step(stratum: Stratum, step: int, policy: Policy, reference: Any, value_output: int | None) -> Prepared:
     """This rank's share of the step's samples; a prompt's responses stay together."""
     rng = random.Random(f"{stratum.name} {step}")
     groups = [_group(stratum, prompt, rng) for prompt in range(PROMPTS)]
