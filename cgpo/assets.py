@@ -95,6 +95,8 @@ def cached_model_folder(name: str, revision: str | None = None) -> Path | None:
     path = Path(name).expanduser()
     if path.exists():
         return path if _is_model_folder(path) else None
+    if not _HUB_NAME.fullmatch(name):
+        return None  # a folder that is not there yet, such as an earlier stage makes
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:

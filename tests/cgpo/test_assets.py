@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cgpo import assets
-from cgpo.assets import check_model_name, resolve_model
+from cgpo.assets import cached_model_folder, check_model_name, resolve_model
 from cgpo.errors import ConfigError, RunError
 
 
@@ -180,3 +180,7 @@ def test_full_disk_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match=r"no space left on the disk of .*CGPO_CACHE"):
         assets._build_once(tmp_path / "model", no_space)
+
+
+def test_a_folder_that_is_not_there_yet_is_in_no_cache() -> None:
+    assert cached_model_folder("runs/pipeline-dpo/model") is None
