@@ -61,9 +61,7 @@ def compose(
     return Composed(settings, experiment)
 
 
-def validate(
-    tree: dict[str, Any], extra_root_names: Sequence[str] = (), *, needs_strata: bool = True
-) -> RunSettings:
+def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = (), *, needs_strata: bool = True) -> RunSettings:
     """Types a plain tree.
 
     Raises:

@@ -1,7 +1,7 @@
 """Settings that change while a run goes on: which ones are allowed to by name, and what is kept of it.
 
-    config-history.jsonl    {"schema": 1, "time", "step", "changes": {key: {"old", "new"}}}, one line a start that
-                            changed anything; `step` is the newest checkpoint's, from which the run went on
+config-history.jsonl    {"schema": 1, "time", "step", "changes": {key: {"old", "new"}}}, one line a start that
+                        changed anything; `step` is the newest checkpoint's, from which the run went on
 """
 
 from __future__ import annotations
