@@ -1,0 +1,69 @@
+"""Every setting of a run: typed, each with its meaning, unit and allowed values under it.
+
+Hydra composes YAML files and command-line overrides into one tree (`cgpo/compose.py`); this package gives the tree its
+types, a file for each part of it. A default lives here and nowhere else; the files in `conf/` only say what differs
+from it. Types are strict: `train.steps=true` or `train.steps=1.5` is an error, never a silent conversion. No torch.
+"""
+
+from cgpo.config.base import Settings
+from cgpo.config.evaluation import EvalSettings
+from cgpo.config.judging import JudgingSettings, RewardSettings
+from cgpo.config.policy import DeepSpeedSettings, LoraSettings, ModelSettings
+from cgpo.config.run import RunSettings
+from cgpo.config.sampling import RolloutSettings, SamplingSettings, VllmSettings
+from cgpo.config.stages import (
+    ConversationDataSettings,
+    DpoStageSettings,
+    PairDataSettings,
+    PolicyStageSettings,
+    PreferenceSettings,
+    RewardStageSettings,
+    SftStageSettings,
+    StageDataSettings,
+)
+from cgpo.config.strata import (
+    TRUNCATION,
+    JudgeEntry,
+    OptimizerSettings,
+    Prompts,
+    PromptSettings,
+    StratumScheduleSettings,
+    StratumSettings,
+    WeightingSettings,
+)
+from cgpo.config.tracking import TrackingSettings
+from cgpo.config.training import KeepBestSettings, ScheduleSettings, TrainSettings
+
+__all__ = [
+    "TRUNCATION",
+    "ConversationDataSettings",
+    "DeepSpeedSettings",
+    "DpoStageSettings",
+    "EvalSettings",
+    "JudgeEntry",
+    "JudgingSettings",
+    "KeepBestSettings",
+    "LoraSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "PairDataSettings",
+    "PolicyStageSettings",
+    "PreferenceSettings",
+    "PromptSettings",
+    "Prompts",
+    "RewardSettings",
+    "RewardStageSettings",
+    "RolloutSettings",
+    "RunSettings",
+    "SamplingSettings",
+    "ScheduleSettings",
+    "Settings",
+    "SftStageSettings",
+    "StageDataSettings",
+    "StratumScheduleSettings",
+    "StratumSettings",
+    "TrackingSettings",
+    "TrainSettings",
+    "VllmSettings",
+    "WeightingSettings",
+]

@@ -1,0 +1,112 @@
+"""The whole tree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from cgpo.config.base import Settings
+from cgpo.config.evaluation import EvalSettings
+from cgpo.config.judging import JudgingSettings, RewardSettings
+from cgpo.config.policy import DeepSpeedSettings, ModelSettings
+from cgpo.config.sampling import RolloutSettings
+from cgpo.config.stages import DpoStageSettings, RewardStageSettings, SftStageSettings
+from cgpo.config.strata import StratumSettings, WeightingSettings
+from cgpo.config.tracking import TrackingSettings
+from cgpo.config.training import TrainSettings
+from cgpo.errors import unknown_name
+
+
+class RunSettings(Settings):
+    """The whole tree."""
+
+    seed: int = Field(default=0, ge=0)
+    """Everything random derives from it."""
+    run_dir: str
+    """The run's directory. Default: `run_base`, with `-sft`, `-reward` or `-dpo` behind it for the other stages; the
+    same command goes on where it stopped."""
+    run_base: str | None = None
+    """What run directories begin with. Default: `runs/<experiment>`; experiments name the models of earlier stages
+    by it (`${run_base}-sft/model`)."""
+    model: ModelSettings
+    """The policy and its reference."""
+    strata: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StratumSettings] = Field(default={})
+    """Name → stratum. `cgpo sft`, `cgpo dpo` and `cgpo reward` with a file of pairs do without."""
+    rewards: dict[str, RewardSettings] = Field(default={})
+    """Name → reward that strata may use."""
+    weighting: WeightingSettings = WeightingSettings()
+    """Automatic weights of the strata."""
+    judging: JudgingSettings = JudgingSettings()
+    """What judges run on."""
+    train: TrainSettings = TrainSettings()
+    """The optimiser step and its schedule."""
+    eval: EvalSettings = EvalSettings()
+    """Held-out evaluation."""
+    rollout: RolloutSettings = RolloutSettings()
+    """The rollout engine."""
+    deepspeed: DeepSpeedSettings = DeepSpeedSettings()
+    """Sharding."""
+    tracking: TrackingSettings = TrackingSettings()
+    """Metrics, display and report."""
+    reward_stage: RewardStageSettings = RewardStageSettings()
+    """Settings of `cgpo reward`."""
+    sft_stage: SftStageSettings = SftStageSettings()
+    """Settings of `cgpo sft`."""
+    dpo_stage: DpoStageSettings = DpoStageSettings()
+    """Settings of `cgpo dpo`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSettings:
+        if not self.strata:
+            return self
+        evaluates = self.eval.before or self.eval.after or self.eval.every
+        if evaluates and not any(s.heldout for s in self.strata.values()):
+            raise ValueError("`eval` asks for evaluations, but no stratum has `heldout` prompts")
+        self._check_keep_best()
+        if self.model.dtype != "float32" and self.deepspeed.zero_stage == 0:
+            raise ValueError(
+                f"`model.dtype` is {self.model.dtype} and `deepspeed.zero_stage` is 0, where DeepSpeed sums the "
+                f"gradients of micro-batches in {self.model.dtype}: they would be rounded away. Set deepspeed=zero1 "
+                "(on one rank it costs nothing), zero2 or zero3"
+            )
+        for name, stratum in self.strata.items():
+            for reward in stratum.rewards:
+                if reward not in self.rewards:
+                    known = ", ".join(sorted(self.rewards)) or "(none)"
+                    raise ValueError(f"strata.{name}.rewards: unknown reward {reward!r}. Allowed: {known}")
+        self._check_schedules()
+        return self
+
+    def _check_schedules(self) -> None:
+        """Every stratum takes part in some step, and every step has a stratum."""
+        steps = self.train.steps
+        counts = {name: stratum.schedule.active_steps(0, steps) for name, stratum in self.strata.items()}
+        for name, count in counts.items():
+            if count == 0:
+                start = self.strata[name].schedule.start
+                raise ValueError(
+                    f"strata.{name}.schedule.start is {start}, but the run has the steps 0 to {steps - 1} "
+                    f"(train.steps = {steps}): the stratum would never take part"
+                )
+        if steps in counts.values():
+            return
+        schedules = [stratum.schedule for stratum in self.strata.values()]
+        idle = [step for step in range(steps) if not any(schedule.active(step) for schedule in schedules)]
+        if idle:
+            raise ValueError(
+                f"strata.*.schedule: in {len(idle)} of {steps} steps, the first of them step {idle[0]} (counted from "
+                "0), no stratum takes part; change a `start`, `end` or `every`, or train.steps"
+            )
+
+    def _check_keep_best(self) -> None:
+        asked = self.train.keep_best
+        if asked is None:
+            return
+        if not (self.eval.every or self.eval.after):
+            raise ValueError("`train.keep_best` chooses by evaluations: set `eval.every` (or `eval.after`)")
+        from cgpo.evaluation.metrics import evaluation_metric_names
+
+        allowed = evaluation_metric_names(self)
+        if asked.metric not in allowed:
+            raise ValueError(unknown_name("metric", asked.metric, allowed, "train.keep_best.metric"))

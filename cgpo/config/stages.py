@@ -1,0 +1,172 @@
+"""The supervised stages: SFT, DPO, reward model."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cgpo.config.base import Settings
+from cgpo.config.training import ScheduleSettings
+
+
+class PreferenceSettings(Settings):
+    """How `cgpo reward` gets its preference pairs when it makes them itself."""
+
+    path: str | None = None
+    """JSONL file of `{"prompt", "chosen", "rejected"}`. Unset: pairs are made from the strata's prompts."""
+    model: str | None = None
+    """Hub name or folder of the model whose responses are compared. Unset: `model.name`."""
+    prompts_per_stratum: int = Field(default=40, ge=2)
+    """Training prompts taken per stratum (all, if there are fewer)."""
+    responses_per_prompt: int = Field(default=4, ge=1)
+    """Responses sampled from the model per prompt."""
+    temperature: float | None = Field(default=None, gt=0)
+    """Sampling temperature of these responses. Unset: each stratum's own. A weak model's are better at a lower one."""
+    corruptions_per_prompt: int = Field(default=2, ge=0, le=5)
+    """Pairs per prompt of a response over a corruption of it (words shuffled, a loop, another prompt's response,
+    an empty answer, cut off)."""
+    heldout_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the prompts whose pairs measure accuracy and are not trained on."""
+
+
+class RewardStageSettings(Settings):
+    """`cgpo reward`: the stage that trains a reward model."""
+
+    base: str = "minilm"
+    """Hub name or folder of the encoder to start from; `minilm` is the small one of the quickstart."""
+    pairs: PreferenceSettings = PreferenceSettings()
+    """Where the preference pairs come from."""
+    epochs: int = Field(default=2, ge=1)
+    """Passes over the pairs."""
+    batch_pairs: int = Field(default=16, ge=1)
+    """Pairs per optimiser step."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """AdamW's learning rate; it falls linearly to 0."""
+    max_length: int = Field(default=128, ge=8)
+    """Most tokens of prompt + response."""
+    trainable_layers: int | None = Field(default=None, ge=0)
+    """Train only the last so many layers and the head; 0 = the head alone. Unset: everything."""
+    micro_batch_tokens: int = Field(default=8192, ge=16)
+    """Most padded tokens in one forward and backward pass on one rank."""
+    save_every: int = Field(default=200, ge=0)
+    """Steps between checkpoints, from which a killed stage goes on; 0 = none."""
+
+
+class StageDataSettings(Settings):
+    """Where the rows of a supervised stage come from, and what is done with those that cannot be used."""
+
+    path: str | None = None
+    """JSONL, JSON, Parquet or CSV file, a glob, a folder, or the name of a data set on the Hugging Face hub."""
+    name: str | None = None
+    """Configuration (subset) of the hub data set."""
+    split: str = "train"
+    """Split of the data set."""
+    size: int | None = Field(default=None, ge=2)
+    """Take only the first so many rows. Unset: all."""
+    prompt_column: str = "prompt"
+    """Column with the prompt: a string or a list of messages."""
+    bad_rows: Literal["stop", "drop"] = "stop"
+    """A row that cannot be used stops the stage, or is left out. Either way they are counted, the first ones named."""
+    too_long: Literal["drop", "stop"] = "drop"
+    """What to do with a row of more than `max_length` tokens: leave it out (counted) or stop with an error."""
+    heldout_share: float = Field(default=0.05, gt=0, lt=1)
+    """Share of the prompts that are held out to measure on and never trained on."""
+
+
+class ConversationDataSettings(StageDataSettings):
+    """Conversations to imitate: `{"prompt", "response"}` or `{"messages"}` rows, or a generator's own."""
+
+    generator: str | None = None
+    """Name of a built-in prompt generator that knows golden responses: `math`. Needs `size`."""
+    options: dict[str, Any] = Field(default={})
+    """Options of the generator."""
+    response_column: str = "response"
+    """Column with the response to the prompt."""
+    messages_column: str = "messages"
+    """Column with a whole conversation, the last message the assistant's; used where a row has it."""
+
+    @model_validator(mode="after")
+    def _at_most_one_source(self) -> ConversationDataSettings:
+        if self.generator is not None and self.path is not None:
+            raise ValueError("set only one of `generator` and `path`")
+        if self.generator is not None and self.size is None:
+            raise ValueError("a generator needs `size`, the number of conversations to make")
+        if self.generator is None and self.options:
+            raise ValueError("`options` belongs to a generator; this is a data set")
+        return self
+
+
+class PairDataSettings(StageDataSettings):
+    """Preference pairs: `{"prompt", "chosen", "rejected"}` rows."""
+
+    chosen_column: str = "chosen"
+    """Column with the better response: text, or a list of messages that ends with it."""
+    rejected_column: str = "rejected"
+    """Column with the worse one."""
+    kinds: list[str] = Field(default=[])
+    """Take only pairs of these kinds (`judged`, `shuffle`, …), where the rows have a `kind` as those of `cgpo reward`
+    do. Empty: all."""
+
+
+class PolicyStageSettings(ScheduleSettings):
+    """What the stages that train the policy with labelled data have in common.
+
+    AdamW's other settings (`train.betas`, `train.weight_decay`, `train.max_grad_norm`), `model.dtype` and `deepspeed`
+    are those of the run.
+    """
+
+    model: str | None = None
+    """Hub name or folder of the model to start from. Unset: `model.name`."""
+    batch_size: int = Field(default=128, ge=1)
+    """Rows per optimiser step, over all ranks. An epoch's last batch holds what is left."""
+    learning_rate: float = Field(default=1e-5, gt=0)
+    """AdamW's highest learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """After the warm-up the learning rate stays, or falls linearly or along half a cosine, over the steps left."""
+    final_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`."""
+    warmup_steps: int = Field(default=200, ge=0)
+    """Steps over which the learning rate rises linearly to its value."""
+    max_length: int | None = Field(default=None, ge=2)
+    """Most tokens of prompt + response. Unset: `model.context_length`."""
+    micro_batch_tokens: int = Field(default=4096, ge=16)
+    """Most padded tokens in one forward and backward pass on one rank."""
+    eval_every: int = Field(default=0, ge=0)
+    """Steps between measurements on the held-out rows; 0 = only at the end (and, for `sft`, at the start)."""
+    save_every: int = Field(default=200, ge=0)
+    """Steps between checkpoints, from which a killed stage goes on; 0 = only when interrupted."""
+
+
+class SftStageSettings(PolicyStageSettings):
+    """`cgpo sft`: imitates given responses. The defaults are those of the CGPO paper (2 epochs, batch 128, learning
+    rate 1e-5, 200 warm-up steps, cosine to 0.1)."""
+
+    data: ConversationDataSettings = ConversationDataSettings()
+    """The conversations."""
+    epochs: int = Field(default=2, ge=1)
+    """Passes over the conversations."""
+    turns: Literal["all", "last"] = "all"
+    """Learn every turn of the assistant in a conversation, or only the last one."""
+    packing: bool = True
+    """Lay several conversations in one row, none seeing another. Switch off for models that do not take a
+    four-dimensional attention mask; the loss is the same."""
+
+
+class DpoStageSettings(PolicyStageSettings):
+    """`cgpo dpo`: a warm-up on preference pairs. Published: 3,000 steps; the rest is our choice."""
+
+    data: PairDataSettings = PairDataSettings()
+    """The pairs."""
+    steps: int = Field(default=3000, ge=1)
+    """Optimiser steps; the pairs are passed over as often as that takes."""
+    batch_size: int = Field(default=64, ge=1)
+    """Pairs per optimiser step, over all ranks. An epoch's last batch holds what is left."""
+    learning_rate: float = Field(default=5e-7, gt=0)
+    """AdamW's highest learning rate."""
+    beta: float = Field(default=0.1, gt=0)
+    """β: how much of a log-ratio counts; a larger one keeps the policy closer to the reference."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """ε: the share of pairs taken to be labelled the wrong way round."""
+    sft_weight: float = Field(default=0.0, ge=0)
+    """Weight of the chosen response's loss per token, added so that its likelihood does not fall along."""

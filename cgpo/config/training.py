@@ -1,0 +1,83 @@
+"""The optimiser step, its schedule, and what is kept of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cgpo.config.base import Settings
+
+
+class ScheduleSettings(Settings):
+    """How the learning rate changes over the steps (formulas: `cgpo/policy/schedule.py`)."""
+
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """After the warm-up the learning rate stays, or falls linearly or along half a cosine, over the steps left.
+    `linear` and `cosine` depend on the number of steps, so that it cannot be raised when a run goes on."""
+    final_learning_rate_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises linearly to its value."""
+
+    @model_validator(mode="after")
+    def _ratio_is_used(self) -> ScheduleSettings:
+        if self.schedule == "constant" and self.final_learning_rate_ratio:
+            raise ValueError(
+                f"`final_learning_rate_ratio` is {self.final_learning_rate_ratio:g}, but a constant schedule does not "
+                "fall: set schedule=linear or cosine, or leave the ratio out"
+            )
+        return self
+
+
+class KeepBestSettings(Settings):
+    """Which checkpoint is the best."""
+
+    metric: str
+    """A number of the held-out evaluations: `<stratum>/<quantity>[/<judge>]`, e.g. `math/satisfied_rate`
+    (docs/evaluation.md lists them)."""
+    mode: Literal["max", "min"] = "max"
+    """Whether more of it is better, or less."""
+
+
+class TrainSettings(ScheduleSettings):
+    """The optimiser step and its schedule."""
+
+    steps: int = Field(default=100, ge=1)
+    """Optimiser steps of the whole run, those before a resume included."""
+    learning_rate: float = Field(default=1e-6, gt=0)
+    """AdamW's learning rate."""
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(default=[0.9, 0.95], min_length=2, max_length=2)
+    """AdamW's two decay rates."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's weight decay."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """The gradient is scaled down to this norm."""
+    epochs_per_step: int = Field(default=1, ge=1)
+    """Optimiser steps on each step's responses, all strata together, with log-probs computed anew before each. Above 1
+    the later ones are off-policy: policy-gradient optimisers then want `clip_range`."""
+    micro_batch_tokens: int = Field(default=4096, ge=16)
+    """Most tokens (prompt + response) in one forward and backward pass on one rank."""
+    share_prompts: bool = True
+    """Lay the responses of one prompt in one row behind it, computing the prompt once. Switch off for models that
+    do not take a four-dimensional attention mask."""
+    balance_ranks: bool = True
+    """Share the responses that carry gradient over the ranks so that each has about as many tokens to learn from."""
+    logit_chunk_tokens: int = Field(default=256, ge=1)
+    """Response tokens whose logits [tokens, vocabulary] exist at once."""
+    save_every: int = Field(default=50, ge=0)
+    """Steps between checkpoints; 0 = only at the end and when interrupted."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """How many of the newest checkpoints stay on disk."""
+    keep_best: KeepBestSettings | None = None
+    """Also keep the best checkpoint by a metric of the held-out evaluations: `{metric: math/satisfied_rate}`. An
+    evaluation that is better than all before writes a checkpoint, whatever `save_every` says. Unset: none."""
+
+    @model_validator(mode="after")
+    def _room_to_fall(self) -> TrainSettings:
+        if self.schedule != "constant" and self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"`warmup_steps` is {self.warmup_steps} and `steps` is {self.steps}: no step is left on which the "
+                f"{self.schedule} schedule could fall"
+            )
+        return self
