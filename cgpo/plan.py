@@ -124,8 +124,13 @@ def _judges(stratum: StratumSettings) -> list[str]:
 
 
 def _optimizer(stratum: StratumSettings) -> str:
-    values = stratum.optimizer.model_dump(exclude={"name"}, exclude_none=True)
-    return f"{stratum.optimizer.name}({', '.join(f'{k}={_shown(v)}' for k, v in values.items())})"
+    """Its name and numbers; an option that is off, or a choice left at its default, is not worth a word."""
+    settings = stratum.optimizer
+    values = settings.model_dump(exclude={"name"}, exclude_none=True)
+    fields = type(settings).model_fields
+    shown = {k: v for k, v in values.items() if v != fields[k].default or (isinstance(v, float) and v)}
+    ordered = sorted(shown, key=lambda key: key != "kl_max")
+    return f"{settings.name}({', '.join(f'{key}={_shown(shown[key])}' for key in ordered)})"
 
 
 def _shown(value: object) -> str:
