@@ -5,11 +5,16 @@ Every test uses the same engine; the fixture puts the model's own weights back a
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+import torch
 
+from cgpo.config import LoraSettings
 from cgpo.errors import ConfigError, RunError
+from cgpo.policy.lora import add_adapter
+from cgpo.policy.weights import ModuleWeights
 from cgpo.rollout import weight_sync
 from cgpo.rollout.engine import create_engine
 from cgpo.rollout.parity import check_gap, measure_gap
@@ -138,6 +143,21 @@ def test_after_a_sync_the_engine_is_the_new_policy(
     assert measure_gap(new_scores, old_scores).mean > 0.05
     greedy = [r for r in after if r.request.sampling.temperature == 0]
     assert any(r.response != before[id(r.request)].response for r in greedy)
+
+
+def test_an_adapter_arrives_merged(vllm: Any, policy: Any, ask: Any, logprobs_under: Any) -> None:
+    adapted = copy.deepcopy(policy)
+    add_adapter(adapted, LoraSettings(rank=2), seed=0)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        for name, parameter in adapted.named_parameters():
+            if ".lora_B." in name:
+                parameter.normal_(std=0.02)
+    rollouts = list(vllm.generate([ask(text) for text in TEXTS]))
+    vllm.sync(ModuleWeights(adapted))
+    scores = vllm.score(sequences(rollouts))
+    assert measure_gap(scores, logprobs_under(adapted, rollouts)).max < 1e-3
+    assert measure_gap(scores, [r.logprobs for r in rollouts]).mean > 0.05, "the engine changed"
 
 
 def test_without_mending_the_output_head_the_parity_check_fails(
