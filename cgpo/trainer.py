@@ -30,14 +30,15 @@ from cgpo.data.tokenize import encode_response
 from cgpo.errors import LimitError
 from cgpo.evaluation.heldout import Evaluator
 from cgpo.interrupt import Interrupted, StopSignal
-from cgpo.learning import RANKS, Prepared, learn, prepare
+from cgpo.learning import learn
 from cgpo.limits import check_limits
 from cgpo.plan import batch_text
 from cgpo.policy.schedule import learning_rate
+from cgpo.preparation import RANKS, Prepared, prepare
 from cgpo.rollout.parity import Gap, check_gap, measure_gap
 from cgpo.session import Session
+from cgpo.step_record import gather_rows, learning_metrics, over_ranks
 from cgpo.stratum import BASELINE_STEP, Stratum, share_of_rank
-from cgpo.tracking.rollouts import RolloutRow
 from cgpo.types import GenerationRequest, JudgedRollout
 
 BASELINES_AT_ONCE = 256
@@ -105,21 +106,11 @@ class Trainer:
         gap = self._push_weights()
         rows = gather_rows(prepared)
         s.write_rollouts(step + 1, rows)
-        metrics: dict[str, float | None] = s.step_metrics(rows)
-        for name, p in prepared.items():
-            metrics |= {f"{name}/{key}": value for key, value in result.metrics(name).items()}
-            metrics[f"{name}/loss"] = result.losses[name]
-            metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
-            metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
+        metrics = s.step_metrics(rows) | learning_metrics(prepared, result, rate)
         metrics |= s.watch.end(step, rows, metrics)
-        metrics["train/grad_norm"] = result.grad_norm
-        metrics["train/learning_rate"] = rate
-        metrics["train/skipped_step"] = float(result.skipped)
         if self.settings.model.dtype == "float16":
             metrics["train/overflow"] = float(result.overflows)
-        metrics |= result.rank_metrics()
         metrics["sync/logprob_gap"], metrics["sync/logprob_gap_largest"] = gap.mean, gap.max
-        metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
         metrics |= {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
         metrics["time/step"] = time.monotonic() - started
         self._seconds.clear()  # phases between steps (evaluation, checkpoint) count towards the next one's metrics
@@ -276,12 +267,6 @@ class Trainer:
             self._seconds[name.replace(" ", "_").replace("-", "")] += time.monotonic() - started
 
 
-def over_ranks(gap: Gap) -> Gap:
-    """The gap over every rank's tokens."""
-    total, tokens = distributed.all_sum([gap.mean * gap.tokens if gap.tokens else 0.0, float(gap.tokens)])
-    return Gap(total / tokens if tokens else 0.0, distributed.all_max(gap.max), int(tokens))
-
-
 def share_of_rank_by_stratum(requests: Sequence[GenerationRequest]) -> list[GenerationRequest]:
     """This rank's requests: its share of every stratum's prompts."""
     rank, size = distributed.rank(), distributed.world_size()
@@ -289,18 +274,3 @@ def share_of_rank_by_stratum(requests: Sequence[GenerationRequest]) -> list[Gene
     for name in dict.fromkeys(r.stratum for r in requests):
         found += share_of_rank([r for r in requests if r.stratum == name], rank, size)
     return found
-
-
-def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
-    """The recorded form of every rank's samples, on every rank."""
-    rows = [
-        RolloutRow.of(
-            judged,
-            log_ratio=float(p.batch.log_ratio[i]),
-            weight=p.weight(i),
-            logprob_gap=p.gaps[i],
-        )
-        for p in prepared.values()
-        for i, judged in enumerate(p.judged)
-    ]
-    return [row for part in distributed.gather_objects(rows) for row in part]

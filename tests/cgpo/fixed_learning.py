@@ -20,10 +20,11 @@ from cgpo import distributed, plugins
 from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
-from cgpo.learning import RANKS, Prepared, learn, prepare
+from cgpo.learning import learn
 from cgpo.optimizers.base import Need
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
+from cgpo.preparation import RANKS, Prepared, prepare
 from cgpo.run import claim
 from cgpo.stratum import Stratum
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout

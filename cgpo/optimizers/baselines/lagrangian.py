@@ -88,8 +88,8 @@ class Lagrangian(StratumOptimizer[LagrangianSettings]):
         s, own = self.settings, ~batch.baseline
         counts = []
         for judge, violated in batch.violated.items():
-            asked = batch.judged[judge] & own
-            counts += [float((violated & asked).sum()), float(asked.sum())]
+            decided = batch.judged[judge] & own
+            counts += [float((violated & decided).sum()), float(decided.sum())]
         totals = ranks.sum(counts)
         for judge, violations, asked in zip(batch.violated, totals[::2], totals[1::2], strict=True):
             if asked:

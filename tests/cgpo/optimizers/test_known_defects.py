@@ -12,12 +12,12 @@ from fixed_learning import Case
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from cgpo.learning import stratum_batch
 from cgpo.optimizers.codpo import Codpo, CodpoSettings
 from cgpo.optimizers.crpg import Crpg, CrpgSettings
 from cgpo.optimizers.crraft import Crraft, CrraftSettings
 from cgpo.policy.layout import TokenSequence, micro_batches
 from cgpo.policy.logprobs import LogProbModel
+from cgpo.preparation import stratum_batch
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict
 

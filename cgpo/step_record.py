@@ -1,0 +1,52 @@
+"""What is recorded of a step's learning: a row for each response, and the numbers that only the learning knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cgpo import distributed
+from cgpo.learning import StepResult
+from cgpo.preparation import Prepared
+from cgpo.rollout.parity import Gap
+from cgpo.tracking.rollouts import RolloutRow
+
+
+def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
+    """The recorded form of every rank's responses, on every rank."""
+    rows = [
+        RolloutRow.of(
+            judged,
+            log_ratio=float(p.batch.log_ratio[i]),
+            weight=p.weight(i),
+            logprob_gap=p.gaps[i],
+        )
+        for p in prepared.values()
+        for i, judged in enumerate(p.judged)
+    ]
+    return [row for part in distributed.gather_objects(rows) for row in part]
+
+
+def learning_metrics(
+    prepared: Mapping[str, Prepared], result: StepResult, learning_rate: float
+) -> dict[str, float | None]:
+    """Metrics of the optimisers and of the optimiser step, over all ranks. Every rank must call it.
+
+    A stratum has `no_signal` where no rank's responses carry any gradient.
+    """
+    metrics: dict[str, float | None] = {}
+    for name, p in prepared.items():
+        metrics |= {f"{name}/{key}": value for key, value in result.metrics(name).items()}
+        metrics[f"{name}/loss"] = result.losses[name]
+        metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
+        metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
+    metrics["train/grad_norm"] = result.grad_norm
+    metrics["train/learning_rate"] = learning_rate
+    metrics["train/skipped_step"] = float(result.skipped)
+    metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
+    return metrics | result.rank_metrics()
+
+
+def over_ranks(gap: Gap) -> Gap:
+    """The gap over every rank's tokens."""
+    total, tokens = distributed.all_sum([gap.mean * gap.tokens if gap.tokens else 0.0, float(gap.tokens)])
+    return Gap(total / tokens if tokens else 0.0, distributed.all_max(gap.max), int(tokens))
