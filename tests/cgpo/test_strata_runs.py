@@ -194,3 +194,26 @@ def test_impossible_schedules_are_refused(settings: Callable[..., Tree], strata:
     with pytest.raises(CgpoError) as caught:
         validate(settings(3, **strata))
     assert expected in str(caught.value)
+
+
+def test_every_optimiser_in_one_run_which_goes_on_where_it_stopped(settings: Callable[..., Tree], folder: Path) -> None:
+    names = ["crpg", "codpo", "crraft", "ppo", "grpo", "rloo", "online_dpo", "lagrangian"]
+    prompts = {"path": str(folder / "rows.jsonl"), "where": {"part": "a"}}
+    small = {"prompts": prompts, "prompts_per_step": 2, "generations_per_prompt": 3}
+    strata = {name: {**small, "optimizer": {"name": name}} for name in names}
+    strata["lagrangian"]["optimizer"] = {"name": "lagrangian", "allowed_violation_rate": 1.0}  # so that λ falls
+    tree = settings(2, **strata)
+    tree["train"]["epochs_per_step"] = 2
+    whole = train(tree)
+    assert all(known(step, "train/grad_norm") > 0 for step in whole)
+    first, second = whole
+    assert known(first, "lagrangian/multiplier/instruction_following") == 1.0
+    rate = 1 - known(first, "lagrangian/satisfied_rate")
+    assert rate < 1
+    assert known(second, "lagrangian/multiplier/instruction_following") == pytest.approx(1.0 + 0.1 * (rate - 1.0))
+    assert known(first, "ppo/value_loss") > 0
+    shares = [
+        known(first, f"crraft/{name}") for name in ("chosen_own_rate", "chosen_baseline_rate", "skipped_prompt_rate")
+    ]
+    assert sum(shares) == pytest.approx(1.0)
+    assert gone_on_after(1, tree) == whole
