@@ -39,7 +39,7 @@ from cgpo.policy.policy import Policy, ScoringModel
 from cgpo.policy.reference import make_reference
 
 SEED = 0
-PROMPTS, RESPONSES, PROMPT_TOKENS, RESPONSE_TOKENS = 6, 8, 48, 40
+PROMPTS, RESPONSES, PROMPT_TOKENS, RESPONSE_TOKENS = 4, 4, 48, 40
 
 
 def settings_for(lora: bool) -> RunSettings:
@@ -60,7 +60,7 @@ def settings_for(lora: bool) -> RunSettings:
             "model": {"name": "smollm2", **adapter},
             "rewards": {"any": {"model": "unused"}},
             "strata": {"math": stratum},
-            "train": {"micro_batch_tokens": 1024, "learning_rate": 1e-5},
+            "train": {"micro_batch_tokens": 512, "learning_rate": 1e-5},
         }
     )
 

@@ -4,6 +4,7 @@ With P weights of which T are trained, N ranks, ZeRO stage z, and w bytes a weig
 
     policy            P · w        / N where z = 3
     gradients         T · 4        / N where z ≥ 2; and T · w more where a 16-bit gradient waits to be added to the sum
+    reduction         DeepSpeed's bucket of 5·10⁸ gradients, allocated whole under ZeRO; without it, no more than T
     master weights    T · 4 / N    where z ≥ 1 (without ZeRO the weights themselves are float32)
     AdamW             T · 8        / N where z ≥ 1
     reference         P · w        nothing with adapter_off; in the host's memory with offload
@@ -13,7 +14,7 @@ With P weights of which T are trained, N ranks, ZeRO stage z, and w bytes a weig
     attention mask    M² · w       at most: one row of all M tokens
     logits            chunk · vocabulary · 4 bytes, three times: the logits, their float32 copy, their gradient
 
-What a library reserves, buffers of collectives and fragmentation come on top. `bench/learner.py` compares it with what
+What a library reserves and fragmentation come on top. `bench/learner.py` compares it with what
 a process really took.
 """
 
@@ -30,6 +31,9 @@ from cgpo.assets import cached_model_folder
 from cgpo.config import LoraSettings, ModelSettings, RunSettings
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+_BUCKET = 5 * 10**8
+"""Gradients that DeepSpeed reduces at once, by default: a copy of them, even on one rank."""
 
 _NOT_ADAPTED = ("embed", "lm_head", "wte", "wpe", "embed_out")
 """Parts of names of two-dimensional weights that `all-linear` leaves out."""
@@ -106,12 +110,15 @@ def memory_needs(settings: RunSettings, shape: ModelShape, ranks: int) -> list[N
     trained = whole if model.lora is None else shape.adapter_parameters(model.lora)
     frozen = 0 if model.lora is None else trained  # the adapter comes beside the base model
     offload = deepspeed.offload_optimizer == "cpu"
+    bucket = deepspeed.config.get("zero_optimization", {}).get("reduce_bucket_size", _BUCKET)
+    bucket = bucket if stage >= 1 else min(trained, _BUCKET)
     reference = 0 if model.reference_mode == "adapter_off" else whole * wide
     share = ranks if stage >= 1 else 1
     gradients = trained * 4 / (ranks if stage >= 2 else 1) + (trained * wide if wide == 2 else 0)
     needs = [
         Need("policy", (whole + frozen) * wide / (ranks if stage == 3 else 1), deepspeed.offload_parameters == "cpu"),
         Need("gradients", gradients),
+        Need("reduction", bucket * wide),
         Need("master weights", trained * 4 / share if stage >= 1 else 0, offload),
         Need("AdamW", trained * 8 / share, offload),
         Need("reference", reference, model.reference_mode == "offload"),

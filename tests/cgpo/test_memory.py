@@ -53,6 +53,7 @@ def test_plain_float32_on_one_rank() -> None:
     assert needs() == {
         "policy": (4 * p, False),
         "gradients": (4 * p, False),
+        "reduction": (4 * p, False),
         "AdamW": (8 * p, False),
         "reference": (4 * p, False),
         "rollout engine": (4 * p, False),
@@ -68,6 +69,7 @@ def test_zero_3_in_bfloat16_on_four_ranks_offloaded() -> None:
     found = needs(4, model={"dtype": "bfloat16", "reference_mode": "offload"}, deepspeed=deepspeed)
     assert found["policy"] == (2 * p / 4, True)
     assert found["gradients"] == (4 * p / 4 + 2 * p, False)
+    assert found["reduction"] == (2 * 5 * 10**8, False)
     assert found["master weights"] == (p, True)
     assert found["AdamW"] == (2 * p, True)
     assert found["reference"] == (2 * p, True)
