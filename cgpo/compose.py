@@ -105,13 +105,17 @@ def _refuse_misspelt_strata(strata: Mapping[str, Any]) -> None:
 
 
 def check_names(settings: RunSettings) -> None:
-    """Checks every name that is looked up later: engines, rewards, generators, judges and their options.
+    """Checks every name that is looked up later: metrics, engines, rewards, generators, judges and their options.
 
     Raises:
         ConfigError: an unknown name or option, with the allowed ones and the nearest match.
     """
     from cgpo.data.generators import generator_names
+    from cgpo.evaluation.metrics import evaluation_metric_names
 
+    if (best := settings.train.keep_best) is not None and best.metric not in evaluation_metric_names(settings):
+        allowed = evaluation_metric_names(settings)
+        raise ConfigError(unknown_name("metric", best.metric, allowed, "train.keep_best.metric"))
     if settings.rollout.engine not in plugins.names("cgpo.rollout_engines"):
         allowed = plugins.names("cgpo.rollout_engines")
         raise ConfigError(unknown_name("rollout engine", settings.rollout.engine, allowed, "rollout.engine"))

@@ -15,7 +15,6 @@ from cgpo.config.stages import DpoStageSettings, RewardStageSettings, SftStageSe
 from cgpo.config.strata import StratumSettings, WeightingSettings
 from cgpo.config.tracking import TrackingSettings
 from cgpo.config.training import TrainSettings
-from cgpo.errors import unknown_name
 
 
 class RunSettings(Settings):
@@ -100,13 +99,5 @@ class RunSettings(Settings):
             )
 
     def _check_keep_best(self) -> None:
-        asked = self.train.keep_best
-        if asked is None:
-            return
-        if not (self.eval.every or self.eval.after):
+        if self.train.keep_best is not None and not (self.eval.every or self.eval.after):
             raise ValueError("`train.keep_best` chooses by evaluations: set `eval.every` (or `eval.after`)")
-        from cgpo.evaluation.metrics import evaluation_metric_names
-
-        allowed = evaluation_metric_names(self)
-        if asked.metric not in allowed:
-            raise ValueError(unknown_name("metric", asked.metric, allowed, "train.keep_best.metric"))
