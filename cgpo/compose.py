@@ -17,6 +17,7 @@ from cgpo import plugins
 from cgpo.config import OptimizerSettings, RunSettings
 from cgpo.config_errors import explain
 from cgpo.errors import ConfigError, unknown_name
+from cgpo.optimizer_choice import refuse_outvoted, replace_whole
 from judges.spec import JudgeSpec
 
 CONFIG_MODULE = "cgpo.conf"
@@ -97,7 +98,7 @@ def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = (), *, need
 
 def _refuse_misspelt_strata(strata: Mapping[str, Any]) -> None:
     """A misspelt `strata.mth.weight=2` looks like a new stratum without prompts and optimiser."""
-    whole = [name for name, s in strata.items() if not isinstance(s, dict) or "prompts" in s or "optimizer" in s]
+    whole = [name for name, s in strata.items() if not isinstance(s, dict) or "prompts" in s]
     for name in strata:
         if name not in whole:
             hint = "A new stratum needs at least `prompts`, `rewards` and `optimizer`."
@@ -178,18 +179,20 @@ def _hydra_tree(overrides: Sequence[str], config_dir: str | None) -> tuple[dict[
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            cfg = hydra.compose("config", force_values(overrides, config_dir), return_hydra_config=True)
+            forced = force_values(replace_whole(overrides), config_dir)
+            cfg = hydra.compose("config", forced, return_hydra_config=True)
             choices = {str(k): v for k, v in cfg.hydra.runtime.choices.items() if not str(k).startswith("hydra/")}
             with open_dict(cfg):
                 del cfg["hydra"]
                 if cfg.get("run_base") is None:  # before it is resolved in the names of other stages' models
                     cfg["run_base"] = f"runs/{choices.get('experiment') or 'default'}"
             tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            assert isinstance(tree, dict)
+            refuse_outvoted(overrides, tree, [o for o in forced if o.startswith("hydra.searchpath=")])
     except HydraException as error:
         raise ConfigError(_explain_hydra(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"configuration: {error}") from error
-    assert isinstance(tree, dict)
     return {str(k): v for k, v in tree.items()}, choices
 
 
@@ -230,5 +233,9 @@ def _explain_hydra(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return unknown_name(group or "configuration", choice, error.options)
-    text = str(error).split("\nSet the environment variable")[0].strip()
+    text = str(error).split("\nSet the environment variable")[0].split("\nTo append to your default list")[0].strip()
+    if "override 'optimizer" in text:
+        text += (
+            "\nstrata.NAME.optimizer=WORD replaces a stratum's optimiser, whatever its YAML says (docs/optimizers.md)"
+        )
     return f"override: {text}"

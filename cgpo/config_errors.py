@@ -33,7 +33,7 @@ def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_n
     if kind == "extra_forbidden":
         allowed = _fields_at(root, loc[:-1])
         if len(loc) == 1 and not prefix:
-            allowed = sorted({*allowed, *extra_root_names})
+            allowed = sorted({*allowed, *extra_root_names} - {str(loc[-1])})
         parent = path.rpartition(".")[0]
         return unknown_name("setting", str(loc[-1]), allowed, parent or "the top level")
     if kind == "missing":

@@ -69,6 +69,11 @@ WRONG = {
         ["unknown setting 'kl_mx' at strata.math.optimizer", "Did you mean 'kl_max'?"],
     ),
     "misspelt stratum": (["strata.mth.weight=2"], ["unknown stratum 'mth'", "Did you mean 'math'?"]),
+    "misspelt stratum of an optimiser": (
+        ["strata.mth.optimizer.name=grpo"],
+        ["unknown stratum 'mth'", "Did you mean 'math'?"],
+    ),
+    "optimiser of no stratum": (["optimizer=grpo"], ["optimizer@strata.math.optimizer", "strata.NAME.optimizer=WORD"]),
     "misspelt group": (["experimnt=quickstart"], ["unknown setting 'experimnt'", "Did you mean 'experiment'?"]),
     "misspelt choice": (["deepspeed=zero5"], ["unknown deepspeed 'zero5'", "zero0, zero1, zero2, zero3"]),
     "misspelt optimiser": (
@@ -102,6 +107,40 @@ def test_wrong_settings_are_explained(overrides: list[str], expected: list[str])
         compose([QUICKSTART, *overrides])
     for text in expected:
         assert text in str(caught.value)
+
+
+OWN_OPTIMISER = """# @package _global_
+defaults:
+  - quickstart
+  - _self_
+strata: {math: {optimizer: {name: crpg, kl_max: 3}}, chat: {optimizer: codpo}}
+"""
+
+
+@pytest.fixture
+def own_optimiser(tmp_path: Path) -> str:
+    """A folder whose experiment `own` writes the optimiser of `math` out, with a setting that only some have."""
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text(OWN_OPTIMISER)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_word_replaces_an_optimiser_that_the_yaml_writes_out(own_optimiser: str, order: int) -> None:
+    overrides = ["strata.math.optimizer=grpo", "strata.math.optimizer.penalty=2"][::order]
+    optimizer = compose(["experiment=own", *overrides], config_dir=own_optimiser).settings.strata["math"].optimizer
+    assert (optimizer.name, optimizer.model_dump()["penalty"]) == ("grpo", 2)
+    with pytest.raises(ConfigError, match="Did you mean 'grpo'"):
+        compose(["experiment=own", "strata.math.optimizer=grppo"], config_dir=own_optimiser)
+
+
+def test_a_chosen_file_that_the_yaml_outvotes_is_refused(own_optimiser: str) -> None:
+    with pytest.raises(ConfigError, match=r"changes nothing.*to crpg\. strata\.math\.optimizer=grpo replaces it"):
+        compose(["experiment=own", "optimizer@strata.math.optimizer=grpo"], config_dir=own_optimiser)
+    with pytest.raises(ConfigError, match=r"changes nothing.*to codpo\. strata\.chat\.optimizer=ppo replaces it"):
+        compose(["experiment=own", "optimizer@strata.chat.optimizer=ppo"], config_dir=own_optimiser)
+    chosen = compose([QUICKSTART, "optimizer@strata.chat.optimizer=crraft_strict"]).settings.strata["chat"].optimizer
+    assert (chosen.name, chosen.model_dump()["kl_max"]) == ("crraft", 5)
 
 
 def test_every_problem_is_named_at_once() -> None:
