@@ -153,14 +153,14 @@ def _golden(request: GenerationRequest, text: str, encode: Callable[[str], tuple
 def baseline_samples(
     stratum: Stratum, judged: Sequence[JudgedRollout], baselines: BaselineStore, context_length: int
 ) -> list[JudgedRollout]:
-    """The baseline responses of the prompts of `judged`, each once, for an optimiser that learns from them.
+    """The baseline responses of the prompts of `judged`, one for each draw, for an optimiser that learns from them.
 
     A golden response that does not fit into the context with its prompt is left out.
     """
     if not stratum.learns_from_baselines:
         return []
     samples = []
-    for request in {j.rollout.request.prompt.id: j.rollout.request for j in judged}.values():
+    for request in {stratum.draw(j.rollout.request): j.rollout.request for j in judged}.values():
         found = baselines.get(stratum.name, request.prompt.id)
         if found.judgement is None or len(request.prompt_ids) + len(found.response_ids) > context_length:
             continue

@@ -103,7 +103,7 @@ def stratum_batch(
     outcomes = [j.outcome for j in samples]
     # The stratum's judges first, so that a rank without samples knows them too.
     judges = dict.fromkeys([*stratum.settings.verdict_names, *(n for j in samples for n in j.judgement.verdicts)])
-    order: dict[str, int] = {}
+    order: dict[tuple[str, int], int] = {}
     texts: dict[str, int] = {}
     logprobs, padded_values = _padded(policy_tokens), None if values is None else _padded(values)
     # A baseline response was not sampled by this engine with these weights: there is no gap to correct.
@@ -123,7 +123,7 @@ def stratum_batch(
         weights=stratum.settings.rewards,
         violated={name: _said(samples, name, Outcome.VIOLATED) for name in judges},
         judged={name: _said(samples, name, Outcome.VIOLATED, Outcome.SATISFIED) for name in judges},
-        prompt=torch.tensor([order.setdefault(j.rollout.request.prompt.id, len(order)) for j in samples]).long(),
+        prompt=torch.tensor([order.setdefault(stratum.draw(j.rollout.request), len(order)) for j in samples]).long(),
         text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in samples]).long(),
         baseline=torch.tensor([False] * len(judged) + [True] * len(baselines), dtype=torch.bool),
         values=padded_values,

@@ -115,6 +115,14 @@ class Stratum:
         calibrated = calibrate(rewards, baseline_rewards, self.settings.rewards)
         return JudgedRollout(rollout, judgement, rewards, baseline_rewards, calibrated)
 
+    def draw(self, request: GenerationRequest) -> tuple[str, int]:
+        """Which draw of a prompt a request belongs to: a step larger than the set brings a prompt more than once.
+
+        Draws are told apart because they may fall to different ranks: what is computed per prompt must not depend on
+        that.
+        """
+        return request.prompt.id, request.index // self.settings.generations_per_prompt
+
     @property
     def learns_from_baselines(self) -> bool:
         """Whether its optimiser wants the prompts' baseline responses as samples."""

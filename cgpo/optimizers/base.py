@@ -73,7 +73,8 @@ class StratumBatch:
             on every rank.
         judged: bool [N] by judge, True where that judge found the sample satisfied or violated: its verdict is not
             unknown, and it was asked and had something to judge.
-        prompt: int [N], which of the step's prompts on this rank a sample belongs to.
+        prompt: int [N], which of the step's prompts on this rank a sample belongs to. A prompt that a step brings twice
+            counts as two.
         text: int [N], equal for samples whose responses are the same text.
         baseline: bool [N], True for a prompt's baseline response, of which there are some only where the optimiser
             has `Need.BASELINES`. Its calibrated reward is 0.5.

@@ -167,7 +167,7 @@ def _group(stratum: Stratum, number: int, rng: random.Random) -> list[JudgedRoll
     for k in range(-1, RESPONSES):
         ids = tuple(rng.randrange(3, VOCABULARY) for _ in range(2 + rng.randrange(9)))
         logprobs = tuple(-math.log(VOCABULARY) + rng.gauss(0, 0.05) for _ in ids)  # the engine's, nearly the policy's
-        request = GenerationRequest(stratum.name, prompt, prompt_ids, k, 0, stratum.settings.sampling)
+        request = GenerationRequest(stratum.name, prompt, prompt_ids, max(k, 0), 0, stratum.settings.sampling)
         rollout = Rollout(request, str(ids), ids, logprobs, "stop")
         holds, reward = rng.random() < 0.6, rng.gauss(0, 1)
         verdict = Verdict.unknown("fixed") if (number, k) == (1, 1) else Verdict.of(holds or k < 0)
