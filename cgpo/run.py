@@ -12,7 +12,13 @@ from cgpo import distributed
 from cgpo.compose import Composed
 from cgpo.errors import CgpoError, ConfigError, RunError
 from cgpo.interrupt import StopSignal
-from cgpo.run_directory import claim_run_directory, first_difference, lock_run_directory
+from cgpo.run_directory import (
+    claim_run_directory,
+    first_difference,
+    lock_run_directory,
+    may_be_locked,
+    move_aside,
+)
 from cgpo.tracking.display import make_display
 from cgpo.tracking.environment import write_environment
 
@@ -77,18 +83,26 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool, allow: Sequence[
     _check_ranks_agree(config)
     outcome: bool | CgpoError = False
     if distributed.rank() == 0:
-        path = Path(run_dir).resolve()
-        if path in _LOCKS:
-            _LOCKS.pop(path).close()
         try:
-            outcome = claim_run_directory(run_dir, config, fresh=fresh, allow=allow)
-            _LOCKS[path] = lock_run_directory(run_dir)
+            _lock(Path(run_dir), fresh=fresh)
+            outcome = claim_run_directory(run_dir, config, allow=allow)
         except CgpoError as error:
             outcome = error
     found = distributed.gather_objects(outcome)[0]
     if isinstance(found, CgpoError):
         raise found
     return bool(found)
+
+
+def _lock(run_dir: Path, *, fresh: bool) -> None:
+    """Locks the run directory before anything in it is changed: another process may be running there."""
+    path = run_dir.resolve()
+    if path in _LOCKS:
+        _LOCKS.pop(path).close()
+    if fresh:
+        move_aside(run_dir)
+    if may_be_locked(run_dir):
+        _LOCKS[path] = lock_run_directory(run_dir)
 
 
 def _check_ranks_agree(config: dict[str, Any]) -> None:

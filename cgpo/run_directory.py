@@ -16,7 +16,7 @@ from typing import IO, Any
 from cgpo.config_history import FILE_NAME as HISTORY_NAME
 from cgpo.config_history import check_allowed_names, record_changes, within
 from cgpo.errors import ConfigError, RunError
-from cgpo.tracking.disk import write_atomically
+from cgpo.tracking.disk import write_atomically, writing
 
 SCHEMA = 1
 """Version of the form of `config.yaml`."""
@@ -66,8 +66,8 @@ def claim_run_directory(
     """
     folder = Path(path)
     config = _redact(dict(resolved))
-    if fresh and folder.exists() and not _is_empty(folder):
-        _move_aside(folder)
+    if fresh:
+        move_aside(folder)
     if not _holds_run(folder):
         _write_config(folder, config)
         return False
@@ -94,13 +94,23 @@ def would_go_on(
     return True
 
 
+def may_be_locked(path: str | Path) -> bool:
+    """Whether the folder is a run's, or nobody's yet: a lock is left in no folder that holds something else."""
+    folder = Path(path)
+    return not folder.exists() or not _holds_run(folder) or (folder / CONFIG_NAME).is_file()
+
+
 def lock_run_directory(path: str | Path) -> IO[bytes]:
     """Makes this process the only one that writes into a run directory, until the file is closed or the process ends.
 
+    The directory is made where it does not exist.
+
     Raises:
-        RunError: another process is at it.
+        RunError: another process is at it, or the directory cannot be written.
     """
-    file = (Path(path) / LOCK_NAME).open("ab")
+    with writing("the run's lock", Path(path) / LOCK_NAME):
+        Path(path).mkdir(parents=True, exist_ok=True)
+        file = (Path(path) / LOCK_NAME).open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -232,7 +242,16 @@ def _is_empty(folder: Path) -> bool:
     return all(entry.name.startswith(f".{CONFIG_NAME}.") for entry in folder.iterdir())
 
 
-def _move_aside(folder: Path) -> None:
+def move_aside(folder: Path) -> None:
+    """Renames a directory that holds anything to `<path>.1`, the next free number.
+
+    Raises:
+        RunError: another process is running in it, or it cannot be renamed.
+    """
+    if not folder.exists() or _is_empty(folder):
+        return
+    if may_be_locked(folder):
+        lock_run_directory(folder).close()
     number = 1
     while (target := folder.with_name(f"{folder.name}.{number}")).exists():
         number += 1

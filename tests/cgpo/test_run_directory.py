@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cgpo.errors import ConfigError, RunError
+from cgpo.run import claim
 from cgpo.run_directory import (
     claim_run_directory,
     first_difference,
@@ -73,6 +74,26 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with lock_run_directory(tmp_path), pytest.raises(RunError, match="another process"):
         lock_run_directory(tmp_path)
     lock_run_directory(tmp_path).close()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_second_process_changes_nothing_where_one_has_just_begun(tmp_path: Path, fresh: bool) -> None:
+    run = tmp_path / "a"
+    claim_run_directory(run, config())
+    with lock_run_directory(run), pytest.raises(RunError, match="another process"):
+        claim(str(run), config(seed=1), fresh=fresh)
+    assert read_config(run)["seed"] == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    claim(str(run), config(seed=1), fresh=fresh)
+    with pytest.raises(RunError, match="another process"):
+        lock_run_directory(run)
+
+
+def test_no_lock_is_left_in_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match="not a run directory"):
+        claim(str(tmp_path), config(), fresh=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_another_configuration_is_refused_key_by_key(tmp_path: Path) -> None:
