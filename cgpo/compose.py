@@ -235,7 +235,5 @@ def _explain_hydra(error: Exception) -> str:
         return unknown_name(group or "configuration", choice, error.options)
     text = str(error).split("\nSet the environment variable")[0].split("\nTo append to your default list")[0].strip()
     if "override 'optimizer" in text:
-        text += (
-            "\nstrata.NAME.optimizer=WORD replaces a stratum's optimiser, whatever its YAML says (docs/optimizers.md)"
-        )
+        text += "\nstrata.NAME.optimizer=WORD replaces its optimiser, whatever its YAML says (docs/optimizers.md)"
     return f"override: {text}"

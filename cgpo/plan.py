@@ -140,7 +140,9 @@ def _shown(value: object) -> str:
 def _source(prompts: PromptSettings) -> str:
     if prompts.generator:
         return f"{prompts.size} from {prompts.generator} generator"
-    return f"{prompts.path} [{prompts.split}]" + (f", first {prompts.size}" if prompts.size else "")
+    where = f" where {', '.join(f'{column} = {value}' for column, value in prompts.where.items())}"
+    size = f", first {prompts.size}" if prompts.size else ""
+    return f"{prompts.path} [{prompts.split}]{where if prompts.where else ''}{size}"
 
 
 def _evaluation_text(asked: EvalSettings) -> str:

@@ -41,3 +41,8 @@ def test_sampling_for_contrast_and_automatic_weights_are_said(capsys: pytest.Cap
     assert "at least 70% of a step's prompts with a contrast" in text
     assert "a baseline response is made for every training prompt" in text
     assert "automatic weights by improvement: each ρ × 0.5 to 3, 1 on average" in text
+
+
+def test_rows_taken_by_a_column_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    text = plan(capsys, "strata.math.prompts={generator: null, size: null, path: a.jsonl, where: {level: [1, 2]}}")
+    assert "prompts a.jsonl [train] where level = [1, 2]; held out" in text
