@@ -14,6 +14,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -110,7 +111,7 @@ def _file_rows(file: Path, where: str, bad: Bad | None) -> Iterator[RawRow]:
         raise DataError(f"{where}.path: {str(file)!r} has no type that can be read. Allowed: {', '.join(SUFFIXES)}")
     try:
         yield from readers[suffix](file)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"{where}.path: {str(file)!r} cannot be read: {error}") from error
 
 
@@ -157,6 +158,8 @@ def _json_rows(file: Path) -> Iterator[RawRow]:
             raise DataError(f"{file}: not valid JSON ({error})") from error
         yield from _jsonl_rows(file)
         return
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not valid JSON ({error})") from error
     if isinstance(value, dict) and "\n" not in text.strip():
         value = [value]
     if not isinstance(value, list):
@@ -185,7 +188,7 @@ def _csv_rows(file: Path) -> Iterator[RawRow]:
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
         raise DataError(f"{where}: not valid JSON ({error})") from error
 
 

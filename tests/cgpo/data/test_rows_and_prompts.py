@@ -395,3 +395,18 @@ def test_check_disjoint_finds_prompts_in_both_sets(tmp_path: Path) -> None:
     check_disjoint(train, held[:1], stratum="math")
     with pytest.raises(DataError, match=r"1 of 2 held-out prompts are also training .*b\.jsonl row 2"):
         check_disjoint(train, held, stratum="math")
+
+
+def test_damage_that_is_no_syntax_error_is_named_too(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    whole = gzip.compress("".join(json.dumps(row) + "\n" for row in rows * 50).encode())
+    spoilt = bytearray(whole)
+    spoilt[30] ^= 0xFF  # within the deflated data: zlib's own error, no OSError
+    spoilt[40] ^= 0x5A
+    (tmp_path / "spoilt.jsonl.gz").write_bytes(bytes(spoilt))
+    assert "spoilt.jsonl.gz' cannot be read: Error -3" in error_of(tmp_path / "spoilt.jsonl.gz")
+    (tmp_path / "number.jsonl").write_text('{"prompt": "x", "n": ' + "9" * 5000 + "}\n")
+    assert "number.jsonl row 1: not valid JSON" in error_of(tmp_path / "number.jsonl")
+    (tmp_path / "number.json").write_text('[{"prompt": "x", "n": ' + "9" * 5000 + "}]")
+    assert "number.json: not valid JSON" in error_of(tmp_path / "number.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert "deep.json: not valid JSON" in error_of(tmp_path / "deep.json")
