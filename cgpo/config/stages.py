@@ -14,7 +14,10 @@ class PreferenceSettings(Settings):
     """How `cgpo reward` gets its preference pairs when it makes them itself."""
 
     path: str | None = None
-    """JSONL file of `{"prompt", "chosen", "rejected"}`. Unset: pairs are made from the strata's prompts."""
+    """File, folder or hub data set of `{"prompt", "chosen", "rejected"}` rows, as for `dpo_stage.data.path`. Unset:
+    pairs are made from the strata's prompts."""
+    bad_rows: Literal["stop", "drop"] = "stop"
+    """A row of `path` that is no pair stops the stage, or is left out; the first ones are named."""
     model: str | None = None
     """Hub name or folder of the model whose responses are compared. Unset: `model.name`."""
     prompts_per_stratum: int = Field(default=40, ge=2)

@@ -1,6 +1,7 @@
 """Preference pairs from any data set: which columns hold them, and the forms in which the public sets come.
 
 {"prompt": text or messages, "chosen": text, "rejected": text}
+{"prompt": text or messages, "chosen": messages, "rejected": messages}      the response alone, or behind the prompt
 {"chosen": messages, "rejected": messages}            the prompt is what both begin with
 {"chosen": transcript, "rejected": transcript}        "\\n\\nHuman: …\\n\\nAssistant: …", as in Anthropic's HH
 """
@@ -76,7 +77,8 @@ def _pair(row: RawRow, settings: PairDataSettings) -> PreferencePair:
     prompt = row.values.get(settings.prompt_column)
     if prompt is not None:
         messages = messages_of(prompt, row.where)
-        chosen, rejected = (side if isinstance(side, str) else side[-1]["content"] for side in sides)
+        names = (settings.chosen_column, settings.rejected_column)
+        chosen, rejected = (_response(side, messages, row.where, n) for side, n in zip(sides, names, strict=True))
     else:
         messages, chosen, rejected = _shared_prompt(sides, row.where, settings)
     return PreferencePair(
@@ -99,6 +101,28 @@ def _side(row: RawRow, name: str) -> str | tuple[Message, ...]:
     if not isinstance(value, (list, tuple)):
         raise DataError(f"{row.where}: {name!r} must be text or a list of messages, not {kind_of(value)}")
     return _ending_with_assistant(message_list(value, row.where, repr(name)), row.where, name)
+
+
+def _response(side: str | tuple[Message, ...], prompt: tuple[Message, ...], where: str, name: str) -> str:
+    """The response of a side to the prompt of its row, which messages may repeat before it.
+
+    Raises:
+        DataError: other messages stand before it: it answers something else than the prompt.
+    """
+    if isinstance(side, str):
+        return side
+    before, system = side[:-1], tuple(m for m in prompt if m["role"] == "system")
+    if before and not any(_texts(before) == _texts(said) for said in (prompt, prompt[len(system) :])):
+        raise DataError(
+            f"{where}: the {len(before)} messages of {name!r} before its response are not those of the row's prompt, "
+            f"which has {len(prompt)}: it answers something else. Leave the prompt's column out (name another with "
+            "prompt_column) to take the messages as the prompt"
+        )
+    return side[-1]["content"]
+
+
+def _texts(messages: Sequence[Message]) -> list[tuple[str, str]]:
+    return [(m["role"], m["content"].strip()) for m in messages]
 
 
 def _ending_with_assistant(messages: tuple[Message, ...], where: str, name: str) -> tuple[Message, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.config import RewardSettings, RunSettings
+from cgpo.config import PairDataSettings, RewardSettings, RunSettings
 from cgpo.errors import DataError
 from cgpo.rewards.classifier import SequenceClassifierReward
 from cgpo.rewards.encoding import ResponseEncoder
@@ -25,12 +25,16 @@ from cgpo.stages.accuracy import accuracy_lines, accuracy_report, score_pairs
 from cgpo.stages.configuration import stage_configuration, started_from
 from cgpo.stages.folder import StageFolder
 from cgpo.stages.loop import StageLoop
-from cgpo.stages.pairs import PreferencePair, read_pairs, split, without_duplicates, write_pairs
+from cgpo.stages.pair_rows import read_preference_rows
+from cgpo.stages.pairs import PreferencePair, read_pairs, without_duplicates, write_pairs
 from cgpo.stages.pairwise import PairTrainer, full_state_dict
 from cgpo.stages.preferences import counts_by_kind, make_pairs
 from cgpo.stages.progress import StageProgress
+from cgpo.stages.running import announce_rows
 from cgpo.stages.sampling import collect_samples
 from cgpo.tracking.metrics import Metrics
+
+WHERE = "reward_stage.pairs"
 
 
 def run_reward_stage(settings: RunSettings, *, fresh: bool = False) -> int:
@@ -103,8 +107,7 @@ class RewardStage:
         stage = self.settings.reward_stage
         if not any(distributed.gather_objects(file.is_file())):
             if stage.pairs.path is not None:
-                given = without_duplicates(read_pairs(Path(stage.pairs.path)))
-                pairs = split(given, stage.pairs.heldout_share, self.settings.seed)
+                pairs = self._given_pairs(stage.pairs.path)
             else:
                 sampled_from = started_from(self.settings, stage.pairs.model)
                 pairs = make_pairs(collect_samples(sampled_from, self.progress), stage.pairs, self.settings.seed)
@@ -112,6 +115,16 @@ class RewardStage:
                 write_pairs(file, pairs)
         distributed.barrier()
         return read_pairs(file)
+
+    def _given_pairs(self, path: str) -> list[PreferencePair]:
+        """The pairs of a user's data set, each once; a split of its own is kept."""
+        asked = self.settings.reward_stage.pairs
+        data = PairDataSettings(path=path, heldout_share=asked.heldout_share, bad_rows=asked.bad_rows)
+        found = read_preference_rows(data, seed=self.settings.seed, where=WHERE)
+        announce_rows(self.progress, WHERE, found.bad, too_long=0)
+        if found.equal:
+            self.progress.message(f"{WHERE}: {found.equal} pairs were left out because their two sides are equal")
+        return without_duplicates(found.pairs)
 
     def _train(self, pairs: Sequence[PreferencePair]) -> int:
         """Trains and writes the model; returns the number of steps."""

@@ -191,14 +191,16 @@ def test_forms_of_pairs(tmp_path: Path) -> None:
             "rejected": "\n\nHuman: q4\n\nAssistant: x\n\nHuman: y\n\nAssistant: b",
         },
     ]
+    rows.append({"prompt": "q5", "chosen": turns("q5", "a"), "rejected": turns("q5 ", "b")})  # UltraFeedback's form
     found = read(tmp_path, rows).pairs
     assert [[m["content"] for m in pair.prompt] for pair in found] == [
         ["q1"],
         ["q2", "r", "s"],
         ["q3", "x", "y"],
         ["q4", "x", "y"],
+        ["q5"],
     ]
-    assert [(pair.chosen, pair.rejected) for pair in found] == [("a", ""), ("a", "b"), ("a", "b"), ("a", "b")]
+    assert [(pair.chosen, pair.rejected) for pair in found] == [("a", ""), *[("a", "b")] * 4]
     assert sum(pair.heldout for pair in found) == 1
 
 
@@ -208,6 +210,10 @@ BAD_PAIRS = {
     "empty chosen": ({"prompt": "q", "chosen": "", "rejected": "b"}, "'chosen' is empty"),
     "number": ({"prompt": "q", "chosen": 1, "rejected": "b"}, "'chosen' must be text or a list of messages"),
     "no prompt": ({"chosen": "a", "rejected": "b"}, "there is no 'prompt'"),
+    "answer to something else": (
+        {"prompt": "q", "chosen": turns("q", "x", "y", "a"), "rejected": turns("q", "x", "y", "b")},
+        "the 3 messages of 'chosen' before its response are not those of the row's prompt",
+    ),
     "two prompts": ({"chosen": turns("q", "a"), "rejected": turns("p", "b")}, "not one prompt"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from collections import Counter
@@ -68,6 +69,23 @@ def test_one_pair_is_too_few(tiny_model: str, base: str, tmp_path: Path) -> None
     file.write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
     with pytest.raises(DataError, match="at least 2 are needed"):
         run_reward_stage(settings(tmp_path / "run", tiny_model, base, f"reward_stage.pairs.path={file}"))
+
+
+def test_pairs_of_a_user_are_read_as_dpo_reads_them(tiny_model: str, base: str, tmp_path: Path) -> None:
+    rows = [{"prompt": f"q{i}", "chosen": [{"role": "assistant", "content": "b"}], "rejected": "c"} for i in range(4)]
+    lines = [json.dumps(row) for row in [*rows, {"prompt": "\ud800", "chosen": "b", "rejected": "c"}]]
+    file = tmp_path / "pairs.jsonl.gz"
+    file.write_bytes(gzip.compress(b"\xef\xbb\xbf" + "\n".join(lines).encode()))
+    words = [f"reward_stage.pairs.path={file}", "tracking.display=off"]
+    with pytest.raises(
+        DataError, match=r"reward_stage\.pairs: 1 of 5 rows cannot be used\n.*row 5: the prompt has char"
+    ):
+        run_reward_stage(settings(tmp_path / "run", tiny_model, base, *words))
+    assert (
+        run_reward_stage(settings(tmp_path / "run", tiny_model, base, *words, "reward_stage.pairs.bad_rows=drop")) == 0
+    )
+    pairs = read_pairs(tmp_path / "run" / "pairs.jsonl")
+    assert [(p.chosen, p.rejected) for p in pairs] == [("b", "c")] * 4
 
 
 def test_progress_in_plain_lines() -> None:
