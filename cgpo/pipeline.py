@@ -18,7 +18,7 @@ from typing import Any
 
 from cgpo.compose import Composed, compose
 from cgpo.errors import ConfigError
-from cgpo.run_directory import CONFIG_NAME, would_go_on
+from cgpo.run_directory import CONFIG_NAME, move_aside, would_go_on
 from cgpo.stages.outcome import REPORT_NAME, is_done
 
 STAGES = ("sft", "reward", "dpo", "train")
@@ -105,10 +105,15 @@ class Pipeline:
 
         Raises:
             ConfigError: a stage was made from an older model than is there now.
+            RunError: a directory cannot be moved aside, or another process runs in it.
         """
         if not self._fresh:
             for stage in self._chosen:
                 self._check_fresh(stage)
+        elif os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+            # All at once: should the first be killed, what follows must not be taken for made from its model.
+            for stage in self._chosen[1:]:
+                move_aside(stage.run_dir)
         for stage in self._chosen:
             number = f"[{STAGES.index(stage.name) + 1}/{len(STAGES)}]"
             if not self._fresh and stage.done:
@@ -139,9 +144,16 @@ class Pipeline:
         return [stage.name, *self._overrides, *folder, *fresh]
 
     def _check_fresh(self, stage: Planned) -> None:
-        """Refuses a stage that began before an earlier one ended."""
+        """Refuses a stage that began before an earlier one ended, or is now to be done."""
         if not stage.begun:
             return
+        for earlier in self._chosen[: self._chosen.index(stage)]:
+            if not earlier.done:
+                raise ConfigError(
+                    f"{stage.run_dir} was begun before {earlier.run_dir} ended, which is not done: it would stay made "
+                    f"from an older model. Start it and what follows anew: cgpo pipeline … --only {earlier.name}, then "
+                    f"--from {stage.name} --fresh"
+                )
         began = (stage.run_dir / CONFIG_NAME).stat().st_mtime
         for earlier in self._all[: STAGES.index(stage.name)]:
             ended = earlier.run_dir / REPORT_NAME

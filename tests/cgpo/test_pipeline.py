@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from cgpo import distributed
 from cgpo.cli import main
 from cgpo.errors import ConfigError
 from cgpo.pipeline import STAGES, Pipeline, start_process
+from cgpo.run_directory import claim_run_directory
+from cgpo.stages.configuration import stage_configuration
+from cgpo.stages.plan import compose_stage
 
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -124,6 +128,47 @@ def test_some_stages_only(tmp_path: Path) -> None:
     assert [s[0] for s in started] == ["dpo", "train", "reward"]
     assert started[0][1:] == [*words, "--fresh"]
     assert started[2][1:] == words
+
+
+def done_stage(folder: Path, name: str, words: Sequence[str]) -> None:
+    """What a finished stage leaves, as far as the pipeline looks at it."""
+    composed = compose_stage(name, words, None)
+    claim_run_directory(folder, stage_configuration(name, composed.settings))
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
+    (folder / "report.json").write_text("{}")
+
+
+def test_what_was_made_from_a_model_that_is_gone_is_not_taken_for_done(tmp_path: Path) -> None:
+    words = ["experiment=pipeline", f"run_base={tmp_path}/p"]
+    for name in ("sft", "reward", "dpo"):
+        done_stage(tmp_path / f"p-{name}", name, words)
+    started: list[str] = []
+
+    def killed(words: Sequence[str], environment: Mapping[str, str]) -> int:
+        started.append(words[0])
+        return 137
+
+    assert Pipeline(words).run(killed) == 137
+    assert started == ["train"]
+    # the SFT model is removed: it would be made anew, and the others kept
+    shutil.rmtree(tmp_path / "p-sft")
+    with pytest.raises(
+        ConfigError, match=r"-reward was begun before .*-sft ended, which is not done.*--only sft, then"
+    ):
+        Pipeline(words).run(killed)
+    assert started == ["train"]
+    assert Pipeline(words, only="sft").run(killed) == 137
+    assert Pipeline(words, first="dpo").run(killed) == 137  # what comes before is left out by name
+    assert started == ["train", "sft", "train"]
+
+
+def test_fresh_that_is_killed_in_its_first_stage_leaves_no_older_later_one(tmp_path: Path) -> None:
+    words = ["experiment=pipeline", f"run_base={tmp_path}/p"]
+    for name in ("sft", "reward", "dpo"):
+        done_stage(tmp_path / f"p-{name}", name, words)
+    assert Pipeline(words, fresh=True).run(lambda words, environment: 137) == 137
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p-dpo.1", "p-reward.1", "p-sft"]
 
 
 def test_one_run_directory_for_four_stages_is_refused(tmp_path: Path) -> None:
