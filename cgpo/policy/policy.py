@@ -7,6 +7,7 @@ multiplied by the number of ranks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,12 @@ class Policy(ScoringModel):
             overflowed (`overflows` counts them): the weights stay, and the next losses are scaled less.
 
         Raises:
-            RunError: gradients overflow even at the smallest loss scale.
+            RunError: a gradient is not finite (the weights stay), or overflows even at the smallest loss scale.
         """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         norm = self._plain_grad_norm() if self.zero_stage == 0 else None
+        self._check_finite(norm is None or math.isfinite(norm), learning_rate)
         try:
             self.engine.step()
         except Exception as error:  # DeepSpeed raises no class of its own for it
@@ -154,9 +156,21 @@ class Policy(ScoringModel):
                 ) from error
             raise
         if getattr(self.engine.optimizer, "overflow", False):
+            # ZeRO skips such a step in every type; only float16 scales its losses less and tries again.
+            self._check_finite(self.settings.model.dtype == "float16", learning_rate)
             self.overflows += 1
             return None
-        return float(self.engine.get_global_grad_norm() if norm is None else norm)
+        norm = float(self.engine.get_global_grad_norm() if norm is None else norm)
+        self._check_finite(math.isfinite(norm), learning_rate)
+        return norm
+
+    def _check_finite(self, finite: bool, learning_rate: float) -> None:
+        if not finite:
+            raise RunError(
+                f"train: a gradient is not finite (NaN or infinite) at learning rate {learning_rate:g}: the policy has "
+                "diverged. The step was not taken and nothing of it is saved. Lower train.learning_rate (or the "
+                "stage's), set train.warmup_steps, or go on from an older checkpoint by removing the newest ones"
+            )
 
     def _plain_grad_norm(self) -> float:
         """DeepSpeed keeps no norm without ZeRO; gradients are whole and already averaged on every rank.

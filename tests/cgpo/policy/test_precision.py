@@ -135,6 +135,20 @@ def test_an_overflowing_step_is_counted_and_leaves_the_weights(tiny_model: str, 
         steps_until_it_gives_up(policy)
 
 
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize(("stage", "dtype"), [(0, "float32"), (1, "bfloat16"), (2, "float32"), (3, "float32")])
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_is_learnt(
+    tiny_model: str, stage: int, dtype: str
+) -> None:
+    policy = Policy(settings_for(tiny_model, stage, model={"dtype": dtype}))
+    assert step(policy) is not None
+    before = logprobs(policy)
+    with pytest.raises(RunError, match=r"not finite.*learning rate 0\.01.*train\.learning_rate"):
+        step(policy, scale=float("nan"))
+    torch.testing.assert_close(logprobs(policy), before, atol=0, rtol=0)
+    assert policy.overflows == 0
+
+
 def test_what_cannot_be_is_refused_by_name(tiny_model: str) -> None:
     for model in (BF16, {"dtype": "float16"}):
         with pytest.raises(ConfigError, match=r"deepspeed\.zero_stage` is 0.*deepspeed=zero1"):
