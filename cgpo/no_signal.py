@@ -114,12 +114,13 @@ class NoSignalWatch:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores `state_dict`."""
+        """Restores `state_dict`, but for strata that the run no longer has."""
         self._streaks |= {
             name: Streak(
                 found["steps"], Counter(found["outcomes"]), Counter(found["verdicts"]), Counter(found["reasons"])
             )
             for name, found in state.items()
+            if name in self._strata
         }
 
 

@@ -65,6 +65,14 @@ def test_the_limit_stops_the_run_and_survives_a_resume() -> None:
         again.check()
 
 
+def test_a_stratum_that_was_taken_out_is_forgotten() -> None:
+    before, after = NoSignalWatch({"math": stratum(), "gone": stratum()}), NoSignalWatch({"math": stratum()})
+    before.observe("gone", [row("wrong")], no_signal=True)
+    after.load_state_dict(before.state_dict())
+    after.check()
+    assert list(after.state_dict()) == ["math"]
+
+
 def test_reasons_are_bounded() -> None:
     watch = NoSignalWatch({"math": stratum()})
     watch.observe("math", [row(f"found {i} {'x' * 500}") for i in range(300)], no_signal=True)
