@@ -51,9 +51,10 @@ class Assigner(Protocol):
 
 
 def best(scores: Mapping[str, float], margin: float) -> Assignment:
-    """The stratum with the highest score, if it is `margin` ahead of the second."""
+    """The stratum with the highest score, if it is `margin` ahead of the second; a tie is never decided."""
     ranked = sorted(scores, key=lambda name: -scores[name])
     ahead = scores[ranked[0]] - scores[ranked[1]]
-    if ahead < margin:
-        return Assignment(None, ahead, f"less than {margin:g} between {' and '.join(sorted(ranked[:2]))}")
+    if ahead < margin or ahead == 0:
+        gap = f"less than {margin:g}" if margin else "no difference"
+        return Assignment(None, ahead, f"{gap} between {' and '.join(sorted(ranked[:2]))}")
     return Assignment(ranked[0], ahead)

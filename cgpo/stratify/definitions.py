@@ -10,8 +10,8 @@ from typing import Any
 
 from cgpo.errors import ConfigError, unknown_name
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
-"""The form of a stratum's name (`RunSettings.strata`)."""
+NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+"""The form of a stratum's name (`RunSettings.strata`), of a length that a file's name can have."""
 
 UNASSIGNED = "unassigned"
 """Name of the file for rows without a stratum; no stratum can have it."""

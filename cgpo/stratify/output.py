@@ -51,7 +51,7 @@ class OutputFolder:
             DataError: it holds what JSON cannot.
             RunError: the disk is full.
         """
-        line = _line(row, where)
+        line = _json(row, where)
         with writing("the assigned rows", self.folder):
             if name not in self._files:
                 self._files[name] = self._stack.enter_context((self._partial / f"{name}.jsonl").open("wb"))
@@ -60,7 +60,7 @@ class OutputFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Makes the folder appear."""
         with writing("the assigned rows", self.folder):
-            (self._partial / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+            (self._partial / SUMMARY).write_bytes(_json(summary, SUMMARY, indent=2))
             self._stack.close()
             self._partial.rename(self.folder)
 
@@ -84,7 +84,7 @@ class OutputFolder:
             rest.unlink()
 
 
-def _line(row: Mapping[str, Any], where: str) -> bytes:
+def _json(tree: Mapping[str, Any], where: str, indent: int | None = None) -> bytes:
     def plain(value: Any) -> Any:
         if isinstance(value, (datetime.date, datetime.time)):
             return value.isoformat()
@@ -93,6 +93,6 @@ def _line(row: Mapping[str, Any], where: str) -> bytes:
         raise DataError(f"{where}: holds a {type(value).__name__}, which JSON has no form for; leave that column out")
 
     try:
-        return json.dumps(row, ensure_ascii=False, default=plain).encode() + b"\n"
+        return json.dumps(tree, ensure_ascii=False, default=plain, indent=indent).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate: JSON's own escape keeps it
-        return json.dumps(row, default=plain).encode() + b"\n"
+        return json.dumps(tree, default=plain, indent=indent).encode() + b"\n"

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.stratify.assignment import Assignment
 from cgpo.stratify.definitions import UNASSIGNED
+from cgpo.tracking.text import showable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN_REASONS = 5
+LONGEST_TRUTH = 40
 
 
 @dataclass
@@ -90,6 +92,7 @@ def print_tally(console: Console, tally: Tally) -> None:
 
 def _print_comparison(console: Console, tally: Tally) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     known, assigned = tally.compared
     share = f", {tally.right / assigned:.1%} of the {assigned:,} assigned" if assigned < known and assigned else ""
@@ -100,5 +103,6 @@ def _print_comparison(console: Console, tally: Tally) -> None:
     for name in names:
         table.add_column(name, justify="right")
     for truth in truths:
-        table.add_row(truth, *(f"{tally.confusion[truth, name]:,}" for name in names))
+        shown = Text(showable(truth)[:LONGEST_TRUTH])  # a column of the user's: no markup, any length
+        table.add_row(shown, *(f"{tally.confusion[truth, name]:,}" for name in names))
     console.print(table)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cgpo.cli import main
+from cgpo.stratify.assignment import best
 
 ROWS: list[dict[str, Any]] = [
     {"prompt": "What is 3 + 4?", "task": "maths", "answer": "7", "level": 1},
@@ -89,6 +90,26 @@ def test_the_truth_is_compared(rows: str, tmp_path: Path, capsys: pytest.Capture
     assert (truth["known"], truth["assigned"], truth["right"]) == (5, 5, 2)
     assert ["math", "chat", 1] in truth["confusion"]
     assert "right: 2 of 5 (40.0%)" in capsys.readouterr().out
+
+
+def test_hostile_truths_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text that a terminal, its markup or UTF-8 stumbles over is neither obeyed nor fatal."""
+    hostile = ["[/red]", "[link=x]", "\ud800", "\x1b[2J", "x" * 5000]
+    rows = [{"prompt": "p", "task": "math", "label": text} for text in hostile]
+    file = write(tmp_path / "rows.jsonl", [*rows, *({"prompt": "p", "task": text} for text in hostile)])
+    assert stratify("--input", file, "--output", str(tmp_path / "out"), "--column", "task", "--truth", "label") == 0
+    said = capsys.readouterr().out
+    assert "[/red]" in said
+    assert "\x1b[2J" not in said
+    assert max(map(len, said.splitlines())) < 300
+    truths = {row[0] for row in json.loads((tmp_path / "out" / "summary.json").read_text())["truth"]["confusion"]}
+    assert truths == set(hostile)
+
+
+def test_a_tie_is_not_decided_even_without_a_margin() -> None:
+    found = best({"math": 0.25, "chat": 0.25, "code": 0.0}, margin=0.0)
+    assert (found.stratum, found.reason) == (None, "no difference between chat and math")
+    assert best({"math": 0.25, "chat": 0.5}, margin=0.0).stratum == "chat"
 
 
 def test_bad_rows_are_listed_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
