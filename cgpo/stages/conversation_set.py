@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,14 @@ class ConversationSet:
     def learned_tokens(self) -> int:
         """Tokens learnt in one pass."""
         return sum(int(c.learned.sum()) for c in self.train)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any conversation and with their order."""
+        digest = hashlib.sha256()
+        for talk in (*self.train, *self.heldout):
+            digest.update(len(talk.ids).to_bytes(8) + talk.ids.tobytes() + talk.learned.tobytes())
+        return f"{len(self.train)} {digest.hexdigest()[:16]}"
 
 
 def load_conversations(stage: SftStageSettings, tokenizer: Any, max_length: int, seed: int) -> ConversationSet:

@@ -90,7 +90,8 @@ class DpoStage:
         logprobs = reference.complete(policy, found.sequences, self.progress)
         training = DpoTraining(policy, self.settings, found, logprobs, batches)
         zero = self.settings.deepspeed.zero_stage
-        loop = StageLoop(self.folder.run_dir, self.stage.steps, self.stage.save_every, zero, self.progress)
+        save_every, data = self.stage.save_every, found.fingerprint
+        loop = StageLoop(self.folder.run_dir, self.stage.steps, save_every, zero, self.progress, data)
         loop.run(policy, loop.resume(policy), training.step, _note)
         weights = full_weights(policy)
         self.folder.write_model(None if weights is None else lambda to: write_model(weights, model, tokenizer, to))

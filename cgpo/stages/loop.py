@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cgpo import distributed
+from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.universal import Movable, load_anywhere
@@ -26,6 +27,7 @@ class StageLoop:
         save_every: steps between checkpoints; 0 = only when interrupted.
         zero_stage: of DeepSpeed: with one above 0 a checkpoint is split over the ranks.
         progress: shows where the stage is.
+        data: fingerprint of what is learnt from: which rows a step takes, and how many steps there are, follow from it.
     """
 
     run_dir: Path
@@ -33,6 +35,7 @@ class StageLoop:
     save_every: int
     zero_stage: int
     progress: StageProgress
+    data: str
 
     def __post_init__(self) -> None:
         self._checkpoints = Checkpoints(self.run_dir / "checkpoints", KEPT_CHECKPOINTS)
@@ -42,12 +45,17 @@ class StageLoop:
         """Brings the learner to the newest whole checkpoint; returns how many steps are done, 0 without one.
 
         Raises:
-            RunError: no checkpoint is whole, or it is one of another model.
+            RunError: no checkpoint is whole, or it is one of another model, or of other data.
         """
         latest = self._checkpoints.newest_whole(self.progress.message)
         done = 0
         if latest is not None:
             state, say = latest.read_state(), self.progress.message
+            if state["data"] != self.data:
+                raise RunError(
+                    f"{latest.folder} was made with other data under the same name: rows were added, removed or "
+                    "changed since. Restore the data set to go on, or start anew with --fresh"
+                )
             load_anywhere(learner, latest.folder, state["ranks"], state["zero_stage"], self.zero_stage, say)
             done = latest.step
             self.progress.message(f"goes on after step {done} of {self.steps}")
@@ -82,7 +90,7 @@ class StageLoop:
                     return
                 stopping = distributed.any_rank(stop.requested)
                 if stopping or (self.save_every and (step + 1) % self.save_every == 0):
-                    state = {"ranks": distributed.world_size(), "zero_stage": self.zero_stage}
+                    state = {"ranks": distributed.world_size(), "zero_stage": self.zero_stage, "data": self.data}
                     self._checkpoints.save(step + 1, learner.save, state)
                 if stopping:
                     raise Interrupted(f"stopped by a signal after step {step + 1}; the same command goes on from there")

@@ -63,7 +63,7 @@ def choose_heldout(keys: Iterable[str], share: float, seed: int) -> set[str]:
     """
     distinct = sorted(set(keys))
     if len(distinct) < 2:
-        raise DataError(f"{len(distinct)} prompt(s) with preference pairs: at least 2 are needed, one to be held out")
+        raise DataError(f"{len(distinct)} different prompt(s): at least 2 are needed, one to be held out")
     count = min(max(1, round(share * len(distinct))), len(distinct) - 1)
     return set(random.Random(f"heldout:{seed}").sample(distinct, count))
 

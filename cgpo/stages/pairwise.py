@@ -9,6 +9,7 @@ from a checkpoint repeats what an uninterrupted one would have done.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,11 @@ class PairTrainer:
     def steps(self) -> int:
         """Steps of the whole training."""
         return self._batches.per_epoch * self._stage.epochs
+
+    @property
+    def data(self) -> str:
+        """Changes with the tokens of any pair and with their order."""
+        return hashlib.sha256(repr(self._pairs).encode()).hexdigest()[:16]
 
     def step(self, step: int) -> dict[str, float]:
         """Does step 0, 1, …; returns loss and accuracy over all ranks, before the update and under dropout."""

@@ -144,7 +144,7 @@ class RewardStage:
 
     def _train_steps(self, trainer: PairTrainer) -> None:
         stage, zero = self.settings.reward_stage, self.settings.deepspeed.zero_stage
-        loop = StageLoop(self.folder.run_dir, trainer.steps, stage.save_every, zero, self.progress)
+        loop = StageLoop(self.folder.run_dir, trainer.steps, stage.save_every, zero, self.progress, trainer.data)
         loop.run(trainer, loop.resume(trainer), trainer.step, _note)
 
     def _save(self, trainer: PairTrainer, tokenizer: Any) -> None:

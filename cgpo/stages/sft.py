@@ -84,7 +84,7 @@ class SftStage:
         self._announce(found, batches, steps)
         check_warmup(self.stage, steps, "sft_stage")
         training = SftTraining(Policy(self.settings), self.settings, found, batches, steps)
-        before = self._train(training, steps)
+        before = self._train(training, steps, found.fingerprint)
         weights = full_weights(training.policy)
         self.folder.write_model(None if weights is None else lambda to: write_model(weights, model, tokenizer, to))
         report = {
@@ -108,10 +108,10 @@ class SftStage:
             f"rank(s) × {self.stage.epochs} epochs = {steps} steps"
         )
 
-    def _train(self, training: SftTraining, steps: int) -> dict[str, Any]:
+    def _train(self, training: SftTraining, steps: int, data: str) -> dict[str, Any]:
         """Takes the steps; returns the held-out loss before the first one."""
         zero = self.settings.deepspeed.zero_stage
-        loop = StageLoop(self.folder.run_dir, steps, self.stage.save_every, zero, self.progress)
+        loop = StageLoop(self.folder.run_dir, steps, self.stage.save_every, zero, self.progress, data)
         done = loop.resume(training.policy)
         if not done:
             loop.record(0, training.measure())

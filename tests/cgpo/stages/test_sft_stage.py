@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-from stage_data import metrics, overrides, run_script, settings, weights, write_rows
+from stage_data import conversations, metrics, overrides, run_script, settings, weights, write_rows
 
 from cgpo.config import RunSettings
-from cgpo.errors import ConfigError, DataError
+from cgpo.errors import ConfigError, DataError, RunError
 from cgpo.interrupt import Interrupted
 from cgpo.stages import loop as loop_module
 from cgpo.stages.batches import EpochBatches
@@ -154,8 +154,8 @@ def test_an_adapter_is_merged_into_what_is_written(tiny_model: str, conversation
     assert metrics(used.run_dir)[-1]["metrics"]["heldout/loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_a_signal_leaves_a_checkpoint(
-    tiny_model: str, conversations_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_signal_leaves_a_checkpoint_of_the_data_it_learnt_from(
+    tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = loop_module.StageLoop.record
 
@@ -165,9 +165,14 @@ def test_a_signal_leaves_a_checkpoint(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(loop_module.StageLoop, "record", recorded)
+    file = write_rows(tmp_path / "rows.jsonl", conversations())
+    used = settings("sft", tmp_path / "run", tiny_model, file, "sft_stage.save_every=0")
     with pytest.raises(Interrupted, match="after step 2"):
-        run_sft_stage(settings("sft", tmp_path / "run", tiny_model, conversations_file, "sft_stage.save_every=0"))
+        run_sft_stage(used)
     assert (tmp_path / "run" / "checkpoints" / "step-000002" / "state.json").is_file()
+    write_rows(tmp_path / "rows.jsonl", conversations()[:-2])
+    with pytest.raises(RunError, match="step-000002 was made with other data under the same name"):
+        run_sft_stage(used)
 
 
 def test_rows_that_are_too_long(tiny_model: str, conversations_file: str, tmp_path: Path) -> None:
