@@ -93,11 +93,16 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
         The settings of the run there; those given when there is none yet.
 
     Raises:
-        ConfigError: the directory belongs to a run of another configuration.
+        ConfigError: the directory belongs to a run of another configuration, or to a stage.
     """
     config = composed.as_dict()
     folder = Path(config["run_dir"])
     stored = read_config(folder) if (folder / "config.yaml").is_file() else config
+    if "command" in stored:
+        raise ConfigError(
+            f"{folder} is the directory of cgpo {stored['command']}, not of a training run. Give the run_dir of one; "
+            f"--model {folder}/model evaluates what the stage made"
+        )
     free = ("eval", "rollout", "train", "judging", "deepspeed")
     claim(config["run_dir"], {**config, **{key: stored[key] for key in free}}, fresh=False)
     return validate(stored)

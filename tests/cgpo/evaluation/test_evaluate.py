@@ -18,10 +18,12 @@ from cgpo.cli import main
 from cgpo.compose import Composed, compose
 from cgpo.config import EvalSettings
 from cgpo.errors import ConfigError, LimitError
-from cgpo.evaluation.command import Target, run_evaluation
+from cgpo.evaluation.command import Target, claim_for_evaluation, run_evaluation
 from cgpo.evaluation.metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.plan import print_plan
 from cgpo.run import run_training
+from cgpo.run_directory import claim_run_directory
+from cgpo.stages.configuration import stage_configuration
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 
 PAGE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
@@ -278,6 +280,14 @@ def test_bad_names_are_said(folder: Path, lines: list[dict[str, Any]]) -> None:
     nothing = ("strata.one.heldout=null", "eval.before=false", "eval.after=false")
     with pytest.raises(ConfigError, match="no stratum has `heldout` prompts"):
         run_evaluation(experiment(folder, *nothing, run="nothing"), Target())
+
+
+def test_the_directory_of_a_stage_is_refused(tmp_path: Path) -> None:
+    words = ["experiment=quickstart", f"run_dir={tmp_path}/run"]
+    composed = compose(words)
+    claim_run_directory(tmp_path / "run", stage_configuration("reward", composed.settings))
+    with pytest.raises(ConfigError, match=r"directory of cgpo reward, not of a training run.*--model .*/run/model"):
+        claim_for_evaluation(composed)
 
 
 def test_a_preference_judge_that_does_not_answer(
