@@ -208,20 +208,25 @@ class Checkpoints:
         """
         file = self.folder / BEST_NAME
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
+            found = json.loads(file.read_text(encoding="utf-8"))
+            return {"step": int(found["step"]), "value": float(found["value"])} | {
+                key: str(found[key]) for key in ("metric", "mode")
+            }
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{file} cannot be read: {error}. Remove it; the next evaluation writes it anew") from error
 
     def is_better(self, value: float, metric: str, mode: str) -> bool:
         """Whether a checkpoint with that value would be better than the one marked; equal is not better.
 
+        One that is marked but no longer there (it was damaged and set aside) is worse than any.
+
         Raises:
             RunError: as `read_best`.
         """
         best = self.read_best()
-        if best is None or (best["metric"], best["mode"]) != (metric, mode):
+        if best is None or (best["metric"], best["mode"]) != (metric, mode) or not self.has(best["step"]):
             return True
         return bool(value > best["value"] if mode == "max" else value < best["value"])
 

@@ -71,6 +71,22 @@ def test_the_best_is_kept_besides(tmp_path: Path) -> None:
     assert not checkpoints.is_better(0.7, "math/kl", "min")
 
 
+def test_a_best_one_that_is_gone_is_no_longer_in_the_way(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 5, 10)
+    checkpoints.mark_best(10, "math/satisfied_rate", "max", 0.5)
+    (tmp_path / "c" / "step-000010" / "state" / "weights").write_text("damaged")
+    checkpoints.newest_whole(lambda text: None)
+    assert checkpoints.is_better(0.5, "math/satisfied_rate", "max")  # what is made again comes out equal
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"step": 5, "metric": "m", "mode": "max", "value": null}', "{"])
+def test_a_damaged_mark_is_named(tmp_path: Path, text: str) -> None:
+    checkpoints = saved(tmp_path, 5)
+    (tmp_path / "c" / "best.json").write_text(text)
+    with pytest.raises(RunError, match=r"best\.json cannot be read.*Remove it"):
+        checkpoints.is_better(1.0, "m", "max")
+
+
 def test_checkpoints_by_name(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no checkpoint yet"):
         saved(tmp_path).find(None)
