@@ -80,18 +80,19 @@ class Journal:
             if self._failed is not None:
                 raise self._failed
             if self._file.exists():
-                with self._file.open("rb") as file:
-                    os.fsync(file.fileno())
+                _sync(self._file)
 
     def discard(self, step: int) -> None:
-        """Forgets a step's verdicts: when it is done again, its responses are judged anew.
+        """Forgets a step's verdicts: when it is done again, its responses are judged anew; every rank calls it.
 
         Raises:
             RunError: the disk is full, or the file cannot be written.
         """
         self._known = {at: found for at, found in self._known.items() if at[0] != step}
-        with self._lock, writing(_WHAT, self._file):
-            self._append({"schema": SCHEMA, "step": step, "discarded": True})
+        for file in {self._file, *self._my_files()}:
+            with self._lock, writing(_WHAT, file):
+                self._append({"schema": SCHEMA, "step": step, "discarded": True}, file)
+                _sync(file)
         self.flush()
 
     def forget_before(self, step: int) -> None:
@@ -101,14 +102,17 @@ class Journal:
             RunError: the disk is full, or a file cannot be written.
         """
         self._known = {at: found for at, found in self._known.items() if at[0] >= step}
-        for file in sorted(self._folder.glob("rank-*.jsonl")):
-            number = int(file.stem.removeprefix("rank-"))  # the ranks of an earlier start may have been more
-            if number % distributed.world_size() != distributed.rank():
-                continue
+        for file in self._my_files():
             with self._lock:  # judges that were broken off in mid-step may still be answering
                 kept = [record for record in _read(file) if record["step"] >= step]
                 write_atomically(file, "".join(json.dumps(record) + "\n" for record in kept).encode(), _WHAT)
         distributed.barrier()
+
+    def _my_files(self) -> list[Path]:
+        """This rank's share of the files: the ranks of an earlier start may have been more."""
+        files = sorted(self._folder.glob("rank-*.jsonl"))
+        size = distributed.world_size()
+        return [file for file in files if int(file.stem.removeprefix("rank-")) % size == distributed.rank()]
 
     def _answer(self, step: int, key: str, judged: Future[Judgement], answered: Future[Judgement]) -> None:
         """Writes down, then tells. In that order: a waiting thread is woken before a future's callbacks are called."""
@@ -129,11 +133,16 @@ class Journal:
             except (OSError, TypeError, ValueError) as error:
                 self._failed = error
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(self, record: dict[str, Any], file: Path | None = None) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        with self._file.open("ab") as file:
+        with (file or self._file).open("ab") as opened:
             # A line of its own: after a kill the file may end in the middle of one.
-            file.write(b"\n" + json.dumps(record).encode() + b"\n")
+            opened.write(b"\n" + json.dumps(record).encode() + b"\n")
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _key(stratum: Stratum, rollout: Rollout) -> str:

@@ -129,6 +129,15 @@ def test_verdicts_of_ranks_that_are_no_more_are_found(tmp_path: Path) -> None:
     assert asked(found) == 0
 
 
+def test_verdicts_of_ranks_that_are_no_more_are_discarded_too(tmp_path: Path) -> None:
+    Journal(tmp_path).submit(1, strata(), rollout())
+    (tmp_path / "rank-00000.jsonl").rename(tmp_path / "rank-00005.jsonl")
+    Journal(tmp_path).discard(1)
+    found = strata()
+    Journal(tmp_path).submit(1, found, rollout())
+    assert asked(found) == 1
+
+
 def test_a_judge_that_fails_is_no_verdict(tmp_path: Path) -> None:
     found = strata()
     broken: Future[Judgement] = Future()
