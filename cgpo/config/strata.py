@@ -85,6 +85,10 @@ class OptimizerSettings(Settings):
     """Name of the optimiser: `crpg`, `codpo`, `crraft`, a baseline (docs/optimizers.md), or one of an installed
     plugin."""
 
+    def fewest_generations(self) -> int:
+        """As `min_generations`, with these settings."""
+        return self.min_generations
+
     def check_judges(self, names: Sequence[str]) -> None:
         """Refuses settings that name a judge which is not among the stratum's.
 
@@ -182,7 +186,7 @@ class StratumSettings(Settings):
         if twice:
             raise ValueError(f"judge named twice: {', '.join(twice)}; give one of them another name with `as`")
         self.optimizer.check_judges(self.verdict_names)
-        fewest = type(self.optimizer).min_generations
+        fewest = self.optimizer.fewest_generations()
         if self.generations_per_prompt < fewest:
             raise ValueError(
                 f"`generations_per_prompt` is {self.generations_per_prompt}, but the optimiser {self.optimizer.name} "

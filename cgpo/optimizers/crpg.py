@@ -57,6 +57,10 @@ class CrpgSettings(PolicyGradientSettings):
     partial_credit: float = Field(default=0.0, ge=0, le=1)
     """What an infeasible sample earns per share of its constraints that it satisfies; 0 as in the paper."""
 
+    def fewest_generations(self) -> int:
+        # Alone with its prompt a sample is its own mean: the gradient would be zero in every step.
+        return 1 if self.mean_over == "stratum" else 2
+
 
 def kl_factor(log_ratio: Tensor, kl_max: float, kl_factor_max: float | None = None) -> Tensor:
     """max(1 − log_ratio / KL_max, 0), capped at `kl_factor_max` if given; any shape."""

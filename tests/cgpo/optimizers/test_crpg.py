@@ -10,6 +10,8 @@ from batches import NAN, alone, make_batch, on_ranks, per_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cgpo.compose import compose
+from cgpo.errors import ConfigError
 from cgpo.optimizers.base import StratumBatch, Surrogate
 from cgpo.optimizers.crpg import Crpg, CrpgSettings, earned, kl_factor
 
@@ -192,3 +194,11 @@ def test_clipping_stops_a_token_that_has_moved_as_far_as_it_may() -> None:
     # A token that has moved the wrong way is brought back.
     back = replace(batch, logprobs=batch.old_logprobs + torch.tensor([[-0.5], [0.5]], dtype=torch.float64))
     torch.testing.assert_close(coefficients(back, clip_range=0.2), torch.tensor([0.2 * 0.6065307, -0.2 * 1.6487213]))
+
+
+@pytest.mark.parametrize("mean_over", ["prompt", "other_responses"])
+def test_one_response_alone_with_its_prompt_is_refused_where_nothing_could_be_learnt(mean_over: str) -> None:
+    one = ["experiment=quickstart", "strata.math.generations_per_prompt=1"]
+    compose(one)
+    with pytest.raises(ConfigError, match="optimiser crpg compares responses to one prompt: it needs at least 2"):
+        compose([*one, f"+strata.math.optimizer.mean_over={mean_over}"])
