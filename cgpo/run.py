@@ -48,7 +48,7 @@ def _trainer(composed: Composed, *, fresh: bool, allow: Sequence[str] = ()) -> I
 
     settings = composed.settings
     distributed.init_distributed()
-    claim(settings.run_dir, composed.as_dict(), fresh=fresh, allow=allow)
+    claim(settings.run_dir, composed.as_dict(), fresh=fresh, allow=allow, adopt=False)  # `Session.rewind_records` does
     if distributed.rank() == 0:
         write_environment(Path(settings.run_dir), distributed.world_size())
     display = make_display(settings.tracking.display, rank=distributed.rank())
@@ -74,8 +74,8 @@ def _finish_after_failure(run_dir: Path) -> None:
         print(f"report.html could not be written either: {error}", file=sys.stderr)
 
 
-def claim(run_dir: str, config: dict[str, Any], *, fresh: bool, allow: Sequence[str] = ()) -> bool:
-    """Claims and locks the run directory on one rank and lets every rank know how it went.
+def claim(run_dir: str, config: dict[str, Any], *, fresh: bool, allow: Sequence[str] = (), adopt: bool = True) -> bool:
+    """Claims and locks the run directory on one rank and lets every rank know how it went (`claim_run_directory`).
 
     Raises:
         CgpoError: the same on every rank.
@@ -85,7 +85,7 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool, allow: Sequence[
     if distributed.rank() == 0:
         try:
             _lock(Path(run_dir), fresh=fresh)
-            outcome = claim_run_directory(run_dir, config, allow=allow)
+            outcome = claim_run_directory(run_dir, config, allow=allow, adopt=adopt)
         except CgpoError as error:
             outcome = error
     found = distributed.gather_objects(outcome)[0]

@@ -45,7 +45,7 @@ _ABSENT = "(not set)"
 
 
 def claim_run_directory(
-    path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False, allow: Sequence[str] = ()
+    path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False, allow: Sequence[str] = (), adopt: bool = True
 ) -> bool:
     """Makes `path` the directory of the run with this configuration, or finds that it already is.
 
@@ -56,6 +56,8 @@ def claim_run_directory(
         resolved: the whole configuration as plain data (`Composed.as_dict()`). Secrets are redacted when written.
         fresh: start anew: an existing directory is renamed to `<path>.1` (the next free number), never deleted.
         allow: settings, or groups of them, that may differ from the run's so far.
+        adopt: write those that differ down at once; otherwise `adopt_configuration` has to, when the run's state was
+            found to fit them.
 
     Returns:
         True when a run of this configuration was started here before and goes on, False when it begins.
@@ -73,10 +75,22 @@ def claim_run_directory(
         return False
     stored = read_config(folder)
     _check_same(folder, stored, config, allow)
+    if adopt:
+        adopt_configuration(folder, config)
+    return True
+
+
+def adopt_configuration(path: str | Path, resolved: Mapping[str, Any]) -> None:
+    """Makes a configuration that may differ from the run's so far the run's own, and records what has changed.
+
+    Raises:
+        RunError: `config.yaml` cannot be read or written.
+    """
+    folder, config = Path(path), _redact(dict(resolved))
+    stored = read_config(folder)
     if stored != config:
         record_changes(folder, _flatten(stored), _flatten(config), _ABSENT)
         _write_config(folder, config)
-    return True
 
 
 def would_go_on(

@@ -10,6 +10,7 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.assets import resolve_model
+from cgpo.compose import to_plain
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
@@ -30,7 +31,7 @@ from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, create_engine
-from cgpo.run_directory import read_config
+from cgpo.run_directory import adopt_configuration, read_config
 from cgpo.stratum import Stratum, build_strata, overlaps
 from cgpo.tracking.display import Display
 from cgpo.tracking.environment import describe_environment
@@ -166,8 +167,12 @@ class Session:
         return latest.step
 
     def rewind_records(self, done: int) -> None:
-        """Removes what was recorded after `done` steps, which will be done again, and opens the loggers."""
+        """Removes what was recorded after `done` steps, which will be done again, and opens the loggers.
+
+        The state has been restored by now: settings that were allowed to change do fit it, and become the run's own.
+        """
         if self.writes:
+            adopt_configuration(self.run_dir, to_plain(self.settings))
             self.metrics.truncate_after(done)
             self.rollouts.truncate_after(done)
             self.evaluations.truncate_after(done)

@@ -58,7 +58,7 @@ def check_model(saved: Mapping[str, Any], now: Mapping[str, Any], folder: object
         if any(saved[key] != now[key] for key in keys):
             raise RunError(
                 f"{folder} is a checkpoint of {what}: {_in_words(saved)}; this run trains {_in_words(now)}. "
-                "Restore model.name to what it was, or start anew with --fresh"
+                "Restore the settings of `model` to what they were, or start anew with --fresh"
             )
     same_name = all(saved[key] == now[key] for key in ("reference", "reference_revision", "reference_dtype"))
     if same_name and saved["reference_weights"] != now["reference_weights"]:

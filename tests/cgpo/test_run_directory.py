@@ -12,6 +12,7 @@ import yaml
 from cgpo.errors import ConfigError, RunError
 from cgpo.run import claim
 from cgpo.run_directory import (
+    adopt_configuration,
     claim_run_directory,
     first_difference,
     lock_run_directory,
@@ -136,6 +137,18 @@ def test_named_changes_are_allowed_and_recorded(tmp_path: Path) -> None:
         "train.betas": {"old": [0.9, 0.95], "new": [0.8, 0.9]},
         "train.learning_rate": {"old": 1e-05, "new": 2e-05},
     }
+
+
+def test_changes_are_not_written_down_before_they_are_adopted(tmp_path: Path) -> None:
+    run, changed = tmp_path / "a", config(seed=1)
+    started(run, config())
+    assert claim_run_directory(run, changed, allow=["seed"], adopt=False) is True
+    assert claim_run_directory(run, config()) is True  # what was refused later has left no trace
+    assert not (run / "config-history.jsonl").exists()
+    adopt_configuration(run, changed)
+    adopt_configuration(run, changed)
+    assert read_config(run) == changed
+    assert len((run / "config-history.jsonl").read_text().splitlines()) == 1
 
 
 def test_what_may_change_must_be_a_setting(tmp_path: Path) -> None:

@@ -196,6 +196,18 @@ def test_impossible_schedules_are_refused(settings: Callable[..., Tree], strata:
     assert expected in str(caught.value)
 
 
+def test_changes_that_the_checkpoint_does_not_fit_leave_the_run_as_it_was(settings: Callable[..., Tree]) -> None:
+    tree = settings(1, a={})
+    whole = train(tree)
+    file = Path(tree["run_dir"]) / "config.yaml"
+    before = file.read_bytes()
+    for changes, allowed in (({"seed": 77}, "seed"), ({"model": {**tree["model"], "lora": {"rank": 2}}}, "model")):
+        with pytest.raises(CgpoError):
+            run_training(Composed(validate({**tree, **changes}), "test"), allow=[allowed])
+        assert file.read_bytes() == before
+    assert train(tree) == whole
+
+
 def test_every_optimiser_in_one_run_which_goes_on_where_it_stopped(settings: Callable[..., Tree], folder: Path) -> None:
     names = ["crpg", "codpo", "crraft", "ppo", "grpo", "rloo", "online_dpo", "lagrangian"]
     prompts = {"path": str(folder / "rows.jsonl"), "where": {"part": "a"}}
