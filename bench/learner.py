@@ -4,8 +4,9 @@
 
 A step is what the trainer does with a stratum's samples: log-probs under the policy and the reference (forward), then
 forward and backward on every response, and AdamW. The tokens are random, of fixed lengths; weights and sizes are those
-of the small real model. The matrix products' peak is measured in the same process, on shapes that the model has and on
-square ones, and the best of all is taken.
+of the small real model. The matrix products' peak is measured in the same process before, between and after the steps,
+on shapes that the model has and on square ones, and the best of all is taken: on a machine with other work a single
+moment may be a bad one. Compare `load_average_before` before believing a number.
 
 Counted as work: 2 · weights · tokens for a forward pass and 6 · for forward and backward (4 · with an adapter, because
 the base weights have no gradient), and 4 · layers · hidden · row length a token for the attention of a forward pass,
@@ -120,7 +121,7 @@ def learn(policy: Policy, reference: ScoringModel, sequences: list[TokenSequence
 
 def measure(steps: int, lora: bool) -> dict[str, Any]:
     """The whole measurement, in this process."""
-    peaks = matmul_peak()
+    peaks = [matmul_peak()]
     settings = settings_for(lora)
     distributed.init_distributed()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -129,7 +130,11 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sequences = samples()
     learn(policy, reference, sequences)
-    seconds = [learn(policy, reference, sequences) for _ in range(steps)]
+    seconds = []
+    for _ in range(steps):
+        peaks.append(matmul_peak())
+        seconds.append(learn(policy, reference, sequences))
+    peaks.append(matmul_peak())
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     shape = model_shape(settings.model)
     if shape is None:
@@ -139,12 +144,13 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
     head = shape.vocabulary * shape.hidden
     body = shape.parameters - head  # the head is the embedding
     forward = sum(forward_flops(b, body, head, shape.layers, shape.hidden) for b in batches)
-    peak, passes = max(peaks.values()), 2 if lora else 3
+    best = {name: max(found[name] for found in peaks) for name in peaks[0]}
+    peak, passes = max(best.values()), 2 if lora else 3
     whole, tokens = sum(parts.values()), sum(len(s.response_ids) for s in sequences)
     needs = {n.part: n.size for n in memory_needs(settings, shape, 1) if n.part != "rollout engine"}
     distributed.close_distributed()
     return {
-        "matmul_gflops": {name: value / 1e9 for name, value in peaks.items()},
+        "matmul_gflops": {name: value / 1e9 for name, value in best.items()},
         "median_seconds": parts,
         "micro_batches": len(batches),
         "padded_tokens": sum(b.tokens for b in batches),
