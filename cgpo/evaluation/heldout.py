@@ -2,8 +2,9 @@
 
 Every evaluation of a run draws with the same seeds, so that evaluations pair prompt by prompt. π_ref's responses to the
 same prompts, drawn with the same seeds too, are made once, while the engine can hold its weights, and kept in
-`<run_dir>/reference/<key>/`; the key says how they were made. Before the first step the policy is the reference: its
-evaluation takes them as they are.
+`<run_dir>/reference/<key>/`; the key says how they were made, and `metadata.json` there what judges read beside them: a
+row whose metadata was corrected since is answered and judged again. Before the first step the policy is the reference:
+its evaluation takes them as they are.
 
 KL(π_w ‖ π_ref) is estimated as the mean of log_ratio over responses sampled from π_w; greedy responses are no such
 sample and give no estimate. The policy's log-probs are the engine's: the gap between them was measured before.
@@ -27,9 +28,11 @@ from cgpo.evaluation.responses import Evaluated, Key, heldout_requests, request_
 from cgpo.evaluation.sides import sides_of
 from cgpo.evaluation.summary import by_stratum, evaluation_line
 from cgpo.stratum import Stratum
+from cgpo.tracking.disk import write_atomically
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 
 REFERENCE_FOLDER = "reference"
+METADATA_NAME = "metadata.json"
 
 
 class Evaluator:
@@ -57,6 +60,9 @@ class Evaluator:
             parts.engine_holds_policy()
             if parts.writes:
                 RolloutsWriter(self._folder).write(0, list(known.values()))
+                # After the responses: a kill in between makes them anew.
+                text = json.dumps(self._read_metadata() | self._metadata())
+                write_atomically(self._folder / METADATA_NAME, text.encode(), "what the reference was judged with")
             distributed.barrier()
         self._reference = {request_key(r): known[request_key(r)] for r in self._requests}
 
@@ -76,9 +82,27 @@ class Evaluator:
         return self._parts.run_dir / REFERENCE_FOLDER / reference_key(self._parts.settings)
 
     def _known(self) -> dict[Key, RolloutRow]:
-        """What is on disk of the reference's responses, as rank 0 finds it."""
-        stored = read_rollouts(self._folder).get(0, []) if self._parts.writes and self._folder.exists() else []
+        """What is on disk of the reference's responses, as rank 0 finds it, but for metadata that changed since."""
+        stored: list[RolloutRow] = []
+        if self._parts.writes and self._folder.exists():
+            then, now = self._read_metadata(), self._metadata()
+            rows = read_rollouts(self._folder).get(0, [])
+            keys = [f"{row.stratum}/{row.prompt_id}" for row in rows]
+            stored = [row for row, key in zip(rows, keys, strict=True) if then.get(key) == now.get(key, then.get(key))]
         return {row_key(row): row for row in distributed.gather_objects(stored)[0]}
+
+    def _metadata(self) -> dict[str, str]:
+        """`stratum/prompt id` → hash of the metadata the prompt's row has now."""
+        texts = {
+            f"{r.stratum}/{r.prompt.id}": json.dumps(r.prompt.metadata, sort_keys=True, default=str)
+            for r in self._requests
+        }
+        return {key: hashlib.sha256(text.encode()).hexdigest()[:12] for key, text in texts.items()}
+
+    def _read_metadata(self) -> dict[str, str]:
+        file = self._folder / METADATA_NAME
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return found
 
     def reference_rows(self) -> list[RolloutRow]:
         """The reference's responses, in the order of the requests; its own log ratio is 0."""

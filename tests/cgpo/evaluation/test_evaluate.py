@@ -237,6 +237,22 @@ def test_against_a_reference_of_its_own(folder: Path, lines: list[dict[str, Any]
         assert found[key] == start[key], key
 
 
+def test_metadata_that_was_corrected_judges_the_reference_anew(folder: Path) -> None:
+    found = []
+    for relation in ("less than", "at least"):  # 1000 letters e: every response is satisfied, then none
+        asked = {"letter": "e", "let_frequency": 1000, "let_relation": relation}
+        metadata = {"instruction_id_list": ["keywords:letter_frequency"], "kwargs": [asked]}
+        rows = [{"prompt": f"Write number {i} with many letters e.", "metadata": metadata} for i in range(4, 6)]
+        (folder / "corrected.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        words = (f"strata.one.heldout={folder / 'corrected.jsonl'}", "eval.preference=null")
+        run_evaluation(experiment(folder, *words, run="corrected"), Target(output=folder / "corrected.json"))
+        judged = json.loads((folder / "corrected.json").read_text())["strata"]["one"]["judges"]
+        found.append(judged["instruction_following"]["count"])
+    assert found == [2 * RESPONSES, 0]
+    (kept,) = (folder / "corrected" / "reference").glob("*/step-000000.parquet")
+    assert len(read_rollouts(kept.parent)[0]) == 2 * RESPONSES
+
+
 def test_greedy_afterwards_is_shown_but_does_not_join_the_run(folder: Path, lines: list[dict[str, Any]]) -> None:
     written = documented(folder, 3, "eval.responses_per_prompt=1", "eval.preference=null")
     assert written["eval"]["temperature"] == 0
