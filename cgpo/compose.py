@@ -186,14 +186,15 @@ def _hydra_tree(overrides: Sequence[str], config_dir: str | None) -> tuple[dict[
                 del cfg["hydra"]
                 if cfg.get("run_base") is None:  # before it is resolved in the names of other stages' models
                     cfg["run_base"] = f"runs/{choices.get('experiment') or 'default'}"
-            tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            assert isinstance(tree, dict)
+            found = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            assert isinstance(found, dict)
+            tree = {str(key): value for key, value in found.items()}
             refuse_outvoted(overrides, tree, [o for o in forced if o.startswith("hydra.searchpath=")])
     except HydraException as error:
         raise ConfigError(_explain_hydra(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"configuration: {error}") from error
-    return {str(k): v for k, v in tree.items()}, choices
+    return tree, choices
 
 
 def force_values(overrides: Sequence[str], config_dir: str | None = None) -> list[str]:
