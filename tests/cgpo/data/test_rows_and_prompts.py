@@ -403,7 +403,7 @@ def test_damage_that_is_no_syntax_error_is_named_too(tmp_path: Path, rows: list[
     spoilt[30] ^= 0xFF  # within the deflated data: zlib's own error, no OSError
     spoilt[40] ^= 0x5A
     (tmp_path / "spoilt.jsonl.gz").write_bytes(bytes(spoilt))
-    assert "spoilt.jsonl.gz' cannot be read: Error -3" in error_of(tmp_path / "spoilt.jsonl.gz")
+    assert "spoilt.jsonl.gz' cannot be read:" in error_of(tmp_path / "spoilt.jsonl.gz")
     (tmp_path / "number.jsonl").write_text('{"prompt": "x", "n": ' + "9" * 5000 + "}\n")
     assert "number.jsonl row 1: not valid JSON" in error_of(tmp_path / "number.jsonl")
     (tmp_path / "number.json").write_text('[{"prompt": "x", "n": ' + "9" * 5000 + "}]")
