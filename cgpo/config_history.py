@@ -39,7 +39,15 @@ def check_allowed_names(allow: Sequence[str], keys: Iterable[str]) -> None:
     groups = {key.rsplit(".", cut)[0] for key in keys for cut in range(key.count(".") + 1)}
     for name in allow:
         if name not in groups:
-            raise ConfigError(unknown_name("setting", name, groups, "--allow-changes"))
+            raise ConfigError(unknown_name("setting", name, _beside(name, groups), "--allow-changes"))
+
+
+def _beside(name: str, groups: set[str]) -> set[str]:
+    """The groups a name may have meant: what stands in the innermost group around it that exists."""
+    around = name.rpartition(".")[0]
+    while around and around not in groups:
+        around = around.rpartition(".")[0]
+    return {group for group in groups if group.rpartition(".")[0] == around}
 
 
 def record_changes(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], absent: Any) -> None:

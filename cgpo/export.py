@@ -105,7 +105,11 @@ def _adapted_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
 
 
 def _load(model: Any, checkpoint: Checkpoint, settings: RunSettings, may_miss: set[str]) -> None:
-    found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
+    try:
+        found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
+    except RuntimeError as error:  # torch's for shapes, a line for each weight
+        shapes = str(error).strip().splitlines()[-1].strip()
+        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {shapes}") from error
     if found.unexpected_keys or set(found.missing_keys) - may_miss:
         raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {found}")
 
@@ -114,7 +118,7 @@ def _weights(checkpoint: Checkpoint, settings: RunSettings) -> dict[str, Any]:
     """What was trained, in float32, or in the policy's type where there is no float32; a value head left out."""
     import torch
 
-    if settings.deepspeed.zero_stage > 0:
+    if checkpoint.read_state()["zero_stage"] > 0:  # the run may have another stage by now
         from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 
         frozen = settings.model.lora is not None

@@ -155,6 +155,8 @@ def test_what_may_change_must_be_a_setting(tmp_path: Path) -> None:
     started(tmp_path / "a", config())
     with pytest.raises(ConfigError, match=r"train\.learning_rte.*Did you mean 'train\.learning_rate'"):
         claim_run_directory(tmp_path / "a", config(seed=1), allow=["train.learning_rte"])
+    with pytest.raises(ConfigError, match=r"Allowed: (train\.\w+(, )?)+$"):  # not every setting there is
+        claim_run_directory(tmp_path / "a", config(seed=1), allow=["train.rte.x"])
 
 
 def test_ranks_with_different_settings_are_told_the_first_key() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from cgpo.config import LoraSettings, RolloutSettings
-from cgpo.errors import CgpoError, ConfigError
+from cgpo.errors import CgpoError, ConfigError, RunError
 from cgpo.export import export_adapter, export_run
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.lora import adapter_off, add_adapter
@@ -74,13 +75,15 @@ def test_a_checkpoint_holds_the_adapter_and_what_it_is_exported_as(tiny_model: s
     claim_run_directory(run, settings.model_dump())
     policy = Policy(settings)
     step(policy)
-    Checkpoints(run / "checkpoints", keep=1).save(1, policy.save, {})
+    Checkpoints(run / "checkpoints", keep=1).save(1, policy.save, {"zero_stage": stage})
     size = sum(file.stat().st_size for file in (run / "checkpoints").rglob("*.pt"))
     weights = sum(p.numel() for p in policy.engine.module.parameters() if p.requires_grad)
     assert size < 16 * weights + 300_000, "adapter, master weights and AdamW's two moments; the base model is 24 MB"
     again = Policy(settings)
     again.load(str(run / "checkpoints" / "step-000001"))
     torch.testing.assert_close(logprobs(again), logprobs(policy), atol=0, rtol=0)
+    # The run was started again with another stage, which it has written no checkpoint with yet.
+    claim_run_directory(run, settings_for(tiny_model, 0 if stage else 1, **LORA).model_dump())
     exported = AutoModelForCausalLM.from_pretrained(export_run(run, tmp_path / "whole"))
     for (name, tensor), (_, theirs) in zip(policy.weights(), exported.named_parameters(), strict=True):
         torch.testing.assert_close(theirs.data, tensor, atol=1e-7, rtol=0, msg=name)
@@ -91,6 +94,10 @@ def test_a_checkpoint_holds_the_adapter_and_what_it_is_exported_as(tiny_model: s
         torch.testing.assert_close(other.data, tensor, atol=1e-6, rtol=0, msg=name)
     assert step(again) == step(policy)
     torch.testing.assert_close(logprobs(again), logprobs(policy), atol=0, rtol=0)
+    config = run / "config.yaml"
+    config.write_text(re.sub(r"\brank: \d+", "rank: 3", config.read_text()))
+    with pytest.raises(RunError, match="does not hold the weights of"):
+        export_run(run, tmp_path / "other")
 
 
 def tiny(config: Any) -> Any:
