@@ -25,7 +25,7 @@ from cgpo.policy import manifest
 from cgpo.policy.manifest import DamagedError
 from cgpo.policy.random_states import FOLDER as RANDOM_FOLDER
 from cgpo.policy.random_states import restore_random_states, save_random_states
-from cgpo.tracking.disk import write_atomically
+from cgpo.tracking.disk import is_write_failure, write_atomically
 
 SCHEMA = 2
 STATE_NAME = "state.json"
@@ -185,10 +185,10 @@ class Checkpoints:
                 self._remove_old()
             distributed.barrier()
         except (OSError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
-                raise  # torch.save reports a full disk as RuntimeError, but so is much else
-            shutil.rmtree(temporary, ignore_errors=True)
+            if not is_write_failure(error):
+                raise
             free = shutil.disk_usage(self.folder if self.folder.exists() else Path.cwd()).free
+            shutil.rmtree(temporary, ignore_errors=True)
             raise RunError(
                 f"the checkpoint of step {step} could not be written to {self.folder} ({free / 2**30:.2f} GiB free): "
                 f"{str(error).splitlines()[0]}. Earlier checkpoints are untouched; make room and start the same "

@@ -13,10 +13,13 @@ from cgpo.errors import RunError
 
 TEMPORARY_SUFFIX = ".tmp"
 
+_LIBRARIES_SAY = ("PytorchStreamWriter", "inline_container.cc", "iostream error", "while serializing: I/O error")
+"""In the errors of torch.save and safetensors when a file cannot be written: they are not `OSError`s."""
+
 
 @contextmanager
 def writing(what: str, path: Path) -> Iterator[None]:
-    """Turns an `OSError` raised inside into a `RunError` that says what was being written, where and why it failed.
+    """Turns a failure to write inside into a `RunError` that says what was being written, where and why it failed.
 
     Args:
         what: for people, e.g. `the metrics of step 12`.
@@ -26,6 +29,16 @@ def writing(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(_explain(error, what, path)) from error
+    except Exception as error:
+        if not is_write_failure(error):
+            raise
+        said = str(error).splitlines()[0]
+        raise RunError(f"could not write {what} to {path} ({_free(path)}): {said}") from error
+
+
+def is_write_failure(error: Exception) -> bool:
+    """Whether a file could not be written, in the words of Python or of the libraries that write weights."""
+    return isinstance(error, OSError) or any(words in str(error) for words in _LIBRARIES_SAY)
 
 
 def append_line(path: Path, line: str, what: str) -> None:

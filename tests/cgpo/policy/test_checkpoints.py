@@ -133,11 +133,25 @@ def test_when_none_is_whole_nothing_is_started(tmp_path: Path) -> None:
     assert names(tmp_path) == ["step-000005", "step-000007"]
 
 
-def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
+def torch_without_space(size: int) -> Callable[[str], None]:
+    """Writes as DeepSpeed does, to a device that is always full."""
+    return lambda folder: torch.save({"weights": torch.zeros(size)}, "/dev/full")
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (no_space, "No space left"),
+        (torch_without_space(10), "iostream error"),
+        (torch_without_space(10**6), "inline_container"),
+    ],
+    ids=["Python", "torch, at the end", "torch, in the middle"],
+)
+def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path, write: Callable[[str], None], said: str) -> None:
     checkpoints = saved(tmp_path, 5, keep=1)
     with pytest.raises(RunError) as caught:
-        checkpoints.save(10, no_space, {})
-    for expected in ("step 10", "No space left", "GiB free", "untouched"):
+        checkpoints.save(10, write, {})
+    for expected in ("step 10", said, "GiB free", "untouched"):
         assert expected in str(caught.value)
     assert checkpoints.newest_whole(pytest.fail) == checkpoints.find("5")
     assert not list((tmp_path / "c").glob(".*tmp"))
