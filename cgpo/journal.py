@@ -10,7 +10,7 @@ unknown verdicts too. A step that ended because too much was unknown is the exce
 anew, or the run could never get past it.
 
 Each rank appends to its own file and reads every rank's when it starts, because the number of ranks may have changed.
-A line cut off by a kill is dropped: that response is judged again.
+A line cut off by a kill, or damaged, is dropped: that response is judged again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ class Journal:
         self._failed: OSError | TypeError | ValueError | None = None
         self._known: dict[tuple[int, str], Judgement] = {}
         for file in sorted(folder.glob("rank-*.jsonl")):
-            self._known |= {(r["step"], r["key"]): _judgement(r["verdicts"]) for r in _read(file)}
+            for record in _read(file):
+                with suppress(KeyError, TypeError, ValueError):  # damaged: that response is judged again
+                    self._known[record["step"], record["key"]] = _judgement(record["verdicts"])
 
     def submit(self, step: int, strata: Mapping[str, Stratum], rollout: Rollout) -> Future[Judgement]:
         """Gives a response to the judges of its stratum, or answers from the journal.
@@ -172,7 +175,7 @@ def _parse(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
             record = json.loads(line)
         except ValueError:  # empty, or cut off by a kill
             continue
-        if isinstance(record, dict) and record.get("schema") == SCHEMA:
+        if isinstance(record, dict) and record.get("schema") == SCHEMA and isinstance(record.get("step"), int):
             yield record
 
 

@@ -121,6 +121,27 @@ def test_a_line_cut_off_by_a_kill_is_dropped_and_the_next_one_is_whole(tmp_path:
     assert asked(found) == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b'{"schema": 1, "key": "k", "verdicts": {}}',
+        b'{"schema": 1, "step": "x", "key": "k", "verdicts": {}}',
+        b'{"schema": 1, "step": 1}',
+        b'{"schema": 1, "step": 1, "key": "k", "verdicts": {"j": {"verdict": "maybe", "reason": "", "cost": null}}}',
+        b'{"schema": 1, "step": 1, "key": "k", "verdicts": {"j": 3}}',
+    ],
+)
+def test_a_damaged_line_is_dropped_alone(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "rank-00000.jsonl").write_bytes(line + b"\n")
+    found = strata()
+    Journal(tmp_path).submit(1, found, rollout())
+    journal = Journal(tmp_path)
+    journal.submit(1, found, rollout())
+    assert asked(found) == 1
+    journal.forget_before(2)
+
+
 def test_verdicts_of_ranks_that_are_no_more_are_found(tmp_path: Path) -> None:
     Journal(tmp_path).submit(1, strata(), rollout())
     (tmp_path / "rank-00000.jsonl").rename(tmp_path / "rank-00005.jsonl")
