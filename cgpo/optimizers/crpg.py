@@ -35,7 +35,7 @@ from pydantic import Field
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
 from cgpo.optimizers.kl_limit import beyond_kl_max
 from cgpo.optimizers.policy_gradient import PolicyGradientSettings, policy_gradient_loss, token_weight
-from cgpo.optimizers.statistics import group_mean
+from cgpo.optimizers.statistics import group_mean, stratum_moments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,19 +90,20 @@ class Crpg(StratumOptimizer[CrpgSettings]):
         reward = earned(batch, s.partial_credit)
         factor = kl_factor(batch.log_ratio, s.kl_max, s.kl_factor_max)
         regularised = factor * reward
-        n, total = ranks.sum([float(known.sum()), float(regularised.sum())])
+        n = ranks.sum([float(known.sum())])[0]
+        over_stratum, _ = stratum_moments(regularised, known, ranks)
         largest = ranks.max(float(factor[known].max()) if bool(known.any()) else float("-inf"))
         limit, note = beyond_kl_max(
             batch.log_ratio, batch.satisfied & known, batch.log_ratio >= s.kl_max, s.kl_max, ranks
         )
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        mean = self._mean(regularised, total / n, batch)
+        mean = self._mean(regularised, over_stratum, batch)
         each = self._factor_per_token(batch) * reward[:, None] if s.kl_per_token else regularised[:, None]
         advantage = (each - mean[:, None]).where(known[:, None], each.new_zeros(()))
         weight = token_weight(batch, known, s.average, ranks)
         value, found = policy_gradient_loss(batch, advantage, weight, s, ranks)
-        metrics = {"regularised_reward": total / n, "kl_factor_largest": largest, **limit, **found}
+        metrics = {"regularised_reward": over_stratum, "kl_factor_largest": largest, **limit, **found}
         return Loss(value, metrics, (note,) if note else ())
 
     def _mean(self, regularised: Tensor, over_stratum: float, batch: StratumBatch) -> Tensor:

@@ -53,6 +53,12 @@ def test_all_satisfied_with_equal_rewards_gives_exactly_zero() -> None:
     assert found.tolist() == [0.0] * 4
 
 
+def test_equal_rewards_that_no_float_holds_give_exactly_zero() -> None:
+    # The sum of seven times 0.1 divided by 7 is not 0.1: what is left would be learnt from.
+    assert sum([0.1] * 7) / 7 != 0.1
+    assert coefficients(make_batch([True] * 7, [0.1] * 7)).tolist() == [0.0] * 7
+
+
 def test_all_satisfied_pushes_by_reward_alone() -> None:
     found = coefficients(make_batch([True, True], [0.8, 0.4], [0, 0]))
     torch.testing.assert_close(found, torch.tensor([0.1, -0.1]))
