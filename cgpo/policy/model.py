@@ -86,11 +86,16 @@ def load_tokenizer(name: str, settings: ModelSettings) -> Any:
         raise ConfigError(_no_model("model.name", name, path, error)) from error
 
 
-def context_length(settings: ModelSettings) -> int:
-    """Most tokens of prompt + response: the setting, or what the model's own configuration allows, at most 4096.
+def context_length(settings: ModelSettings, asked: int | None = None, where: str = "model.context_length") -> int:
+    """Most tokens of prompt + response: what is asked for, or what the model's own configuration allows, at most 4096.
+
+    Args:
+        settings: of the model.
+        asked: another setting's number, before `model.context_length`.
+        where: that setting, for messages.
 
     Raises:
-        ConfigError: the setting is more than the model has positions for.
+        ConfigError: it is more than the model has positions for.
     """
     from transformers import AutoConfig
 
@@ -102,14 +107,13 @@ def context_length(settings: ModelSettings) -> int:
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(_no_model("model.name", settings.name, path, error)) from error
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if settings.context_length is None:
+    if asked is None:
+        asked, where = settings.context_length, "model.context_length"
+    if asked is None:
         return min(limit or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
-    if limit is not None and settings.context_length > limit:
-        raise ConfigError(
-            f"model.context_length = {settings.context_length}: the model {settings.name!r} has positions for "
-            f"{limit} tokens"
-        )
-    return settings.context_length
+    if limit is not None and asked > limit:
+        raise ConfigError(f"{where} = {asked}: the model {settings.name!r} has positions for {limit} tokens")
+    return asked
 
 
 def switch_off_dropout(config: Any) -> Any:

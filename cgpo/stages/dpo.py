@@ -80,7 +80,7 @@ class DpoStage:
         started = time.monotonic()
         model = input_model(self.settings, "dpo_stage.model")
         tokenizer = load_tokenizer(model.name, model)
-        length = self.stage.max_length or context_length(model)
+        length = context_length(model, self.stage.max_length, "dpo_stage.max_length")
         found = load_pairs(self.stage, tokenizer, length, self.settings.seed)
         batches = EpochBatches(found.train, self.stage.batch_size, self.settings.seed, "dpo")
         self._announce(found, batches)

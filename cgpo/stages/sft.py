@@ -77,7 +77,7 @@ class SftStage:
         started = time.monotonic()
         model = input_model(self.settings, "sft_stage.model")
         tokenizer = load_tokenizer(model.name, model)
-        length = self.stage.max_length or context_length(model)
+        length = context_length(model, self.stage.max_length, "sft_stage.max_length")
         found = load_conversations(self.stage, tokenizer, length, self.settings.seed)
         batches = EpochBatches(len(found.train), self.stage.batch_size, self.settings.seed, "sft")
         steps = batches.per_epoch * self.stage.epochs

@@ -175,6 +175,12 @@ def test_a_signal_leaves_a_checkpoint_of_the_data_it_learnt_from(
         run_sft_stage(used)
 
 
+def test_more_tokens_than_the_model_has_positions_for(tiny_model: str, conversations_file: str, tmp_path: Path) -> None:
+    used = settings("sft", tmp_path / "run", tiny_model, conversations_file, "sft_stage.max_length=1025")
+    with pytest.raises(ConfigError, match=r"sft_stage\.max_length = 1025: .* positions for 1024 tokens"):
+        run_sft_stage(used)
+
+
 def test_rows_that_are_too_long(tiny_model: str, conversations_file: str, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
