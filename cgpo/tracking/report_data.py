@@ -12,6 +12,7 @@ from cgpo.tracking.lines import duration
 from cgpo.tracking.metrics import scan_metrics
 from cgpo.tracking.run_files import Changes, dig, read_changes, read_mapping
 from cgpo.tracking.samples import Pair, Sample, heldout_pairs, training_samples
+from cgpo.tracking.settings_text import describe_stratum, history_notes, settings_facts
 from cgpo.tracking.signal_notes import signal_notes
 
 Steps = Mapping[int, Mapping[str, float | None]]
@@ -76,7 +77,9 @@ def collect(run_dir: Path) -> Report:
     steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
     problems += damaged
     problems += signal_notes(steps, config)
+    problems += history_notes(run_dir)
     environment = read_mapping(run_dir / "environment.json", problems)
+    facts = _facts(run_dir, config, steps, environment, problems)
     changes = read_changes(run_dir, config, problems)
     wanted = dig(config, "tracking", "report_samples")
     count = wanted if isinstance(wanted, int) else DEFAULT_SAMPLES
@@ -86,13 +89,13 @@ def collect(run_dir: Path) -> Report:
     return Report(
         title=run_dir.absolute().name,
         status=_status(config, steps),
-        facts=tuple(_facts(run_dir, config, steps, environment)),
+        facts=tuple(facts),
         problems=tuple(problems),
         changes=changes,
         strata=tuple(
             StratumSection(
                 name,
-                _describe(dig(config, "strata", name)),
+                describe_stratum(dig(config, "strata", name)),
                 *_stratum_charts(name, steps),
                 tuple(samples.get(name, ())),
                 tuple(pairs.get(name, ())),
@@ -123,14 +126,12 @@ def _status(config: Any, steps: Steps) -> str:
     return f"Not finished: {done} of {total} steps are recorded. The same command goes on from the last checkpoint."
 
 
-def _facts(run_dir: Path, config: Any, steps: Steps, environment: Any) -> list[tuple[str, str]]:
+def _facts(run_dir: Path, config: Any, steps: Steps, environment: Any, problems: list[str]) -> list[tuple[str, str]]:
     versions = dig(environment, "versions") or {}
     facts = {
         "run directory": str(run_dir),
-        "model": dig(config, "model", "name"),
-        "reference": dig(config, "model", "reference"),
+        **settings_facts(run_dir, config, problems),
         "steps": f"{max(steps)} of {dig(config, 'train', 'steps') or '?'}" if steps else None,
-        "learning rate": dig(config, "train", "learning_rate"),
         "seed": dig(config, "seed"),
         "rollout engine": dig(config, "rollout", "engine"),
         "ZeRO stage": dig(config, "deepspeed", "zero_stage"),
@@ -152,23 +153,6 @@ def _machine(found: Any) -> str:
         ", ".join(f"{gpus.count(name)} × {name}" for name in dict.fromkeys(gpus)),
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _describe(stratum: Any) -> str:
-    """One line on a stratum's settings: judges, rewards, optimiser, responses per step."""
-    if not isinstance(stratum, Mapping):
-        return ""
-    judges = [dig(entry, "name") or str(entry) for entry in stratum.get("judges") or []]
-    optimizer = {key: value for key, value in (stratum.get("optimizer") or {}).items() if value is not None}
-    settings = ", ".join(f"{key} {value}" for key, value in optimizer.items() if key != "name")
-    parts = [
-        f"judges: {', '.join(judges)}" if judges else "no judges",
-        f"rewards: {', '.join(f'{name} × {weight}' for name, weight in (stratum.get('rewards') or {}).items())}",
-        f"optimiser: {optimizer.get('name', '?')}" + (f" ({settings})" if settings else ""),
-        f"{dig(stratum, 'prompts_per_step')} prompts × {dig(stratum, 'generations_per_prompt')} responses a step",
-        f"weight {stratum.get('weight', 1)}",
-    ]
-    return " · ".join(part for part in parts if part != "rewards: ")
 
 
 def _stratum_names(config: Any, steps: Steps, recorded: Sequence[str]) -> list[str]:

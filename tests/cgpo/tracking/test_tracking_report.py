@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -80,6 +81,33 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert "learning 4 min 28 s 33.5 s 67 %" in page.text
     assert "the last sentence has no answer" in page.text
     assert "held-out prompt math-0" in page.text
+
+
+def test_settings_that_explain_curves_are_said(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "demo")
+    text = CONFIG.replace("{name: smollm2}", "{name: smollm2, dtype: bfloat16, lora: {rank: 8}}")
+    text = text.replace("weight: 0.5}", "weight: 0.5, schedule: {start: 2, end: 7, every: 2}}")
+    text = text.replace("learning_rate: 1.0e-5", "learning_rate: 1.0e-5, schedule: cosine, warmup_steps: 2")
+    text += "weighting: {method: improvement, min_factor: 0.5, max_factor: 3.0}\n"
+    (run_dir / "config.yaml").write_text(text)
+    (run_dir / "checkpoints").mkdir()
+    (run_dir / "checkpoints" / "best.json").write_text('{"step": 4, "metric": "math/satisfied_rate", "value": 0.5}')
+    changes = {f"strata.math.optimizer.{key}": {"old": 1, "new": 2} for key in ("beta", "clip_range", "eps", "kl_max")}
+    changes["strata.math.optimizer.name"] = {"old": "grpo", "new": "crpg"}
+    line = {"schema": 1, "time": "2026-01-01", "step": 3, "changes": changes}
+    (run_dir / "config-history.jsonl").write_text(json.dumps(line) + "\n")
+    page = _page(run_dir)
+    for said in (
+        "smollm2 (bfloat16, LoRA of rank 8)",
+        "1e-05, cosine to 0 of it, 2 warm-up steps",
+        "by improvement, each ρ × 0.5 to 3.0",
+        "step 4: math/satisfied_rate 0.5",
+        "weight 0.5 · from step 3 to 7, every 2 steps",
+        "After step 3 the run went on with other settings: strata.math.optimizer.name grpo → crpg,",
+        "and 1 more (",
+    ):
+        assert said in page.text
+    assert "weight 1.0 · from" not in page.text
 
 
 def test_hostile_responses_stay_text(tmp_path: Path) -> None:
