@@ -10,6 +10,7 @@ from a checkpoint repeats what an uninterrupted one would have done.
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from cgpo import distributed
 from cgpo.config import RewardStageSettings, RunSettings
+from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
 from cgpo.policy.schedule import learning_rate
 from cgpo.policy.universal import load_from_elsewhere
@@ -123,8 +125,13 @@ class PairTrainer:
             if not idle:
                 loss_sum += float(losses.detach().sum())
                 correct += float((chosen > rejected).sum())
-        self.engine.step()
         total, right = distributed.all_sum([loss_sum, correct])
+        if not math.isfinite(total):
+            raise RunError(
+                f"step {step + 1}: the loss of the reward model is not finite: it has diverged. Lower "
+                "reward_stage.learning_rate and start anew with --fresh"
+            )
+        self.engine.step()
         return total, right
 
     def _micro_batches(self, batch: Sequence[int]) -> list[list[int]]:

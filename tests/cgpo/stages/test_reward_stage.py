@@ -17,7 +17,7 @@ import torch
 from cgpo import distributed
 from cgpo.compose import compose
 from cgpo.config import RunSettings
-from cgpo.errors import ConfigError
+from cgpo.errors import ConfigError, RunError
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import create_reward
 from cgpo.stages import reward as stage_module
@@ -232,3 +232,10 @@ def test_a_base_that_cannot_be_loaded(pairs_file: str, tmp_path: Path) -> None:
 def test_more_tokens_than_positions(tiny_encoder: str, pairs_file: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"reward_stage\.max_length = 65: the model knows at most 64"):
         run_reward_stage(settings(tmp_path / "run", tiny_encoder, pairs_file, "reward_stage.max_length=65"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_stage(tiny_encoder: str, pairs_file: str, tmp_path: Path) -> None:
+    # Weights of 1e30 after the first step overflow in the second.
+    with pytest.raises(RunError, match=r"diverged.*reward_stage\.learning_rate"):
+        run_reward_stage(settings(tmp_path / "stage", tiny_encoder, pairs_file, "reward_stage.learning_rate=1e30"))
+    assert not (tmp_path / "stage" / "model").exists()
