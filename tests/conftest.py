@@ -34,7 +34,7 @@ for _name, _value in _ENVIRONMENT.items():
 hypothesis.settings.register_profile("cgpo", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("cgpo")
 
-MAX_GIB = float(os.environ.get("CGPO_TEST_MAX_GIB", "12"))
+MAX_GIB = float(os.environ.get("CGPO_TEST_MAX_GIB", "18"))
 """Resident memory of all test processes and their children above which the run is ended, in GiB."""
 
 
