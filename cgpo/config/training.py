@@ -44,7 +44,7 @@ class TrainSettings(ScheduleSettings):
     """The optimiser step and its schedule."""
 
     steps: int = Field(default=100, ge=1)
-    """Optimiser steps of the whole run, those before a resume included."""
+    """Steps of the whole run, those before a resume included."""
     learning_rate: float = Field(default=1e-6, gt=0)
     """AdamW's learning rate."""
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(default=[0.9, 0.95], min_length=2, max_length=2)

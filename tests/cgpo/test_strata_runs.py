@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +209,13 @@ def test_changes_that_the_checkpoint_does_not_fit_leave_the_run_as_it_was(settin
     assert train(tree) == whole
 
 
+def undocumented(steps: list[Metrics]) -> set[str]:
+    """Quantities of a run that docs/report.md does not name."""
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", page))))
+    return {name for step in steps for name in step if name.split("/")[1] not in named}
+
+
 def test_every_optimiser_in_one_run_which_goes_on_where_it_stopped(settings: Callable[..., Tree], folder: Path) -> None:
     names = ["crpg", "codpo", "crraft", "ppo", "grpo", "rloo", "online_dpo", "lagrangian"]
     prompts = {"path": str(folder / "rows.jsonl"), "where": {"part": "a"}}
@@ -228,4 +236,5 @@ def test_every_optimiser_in_one_run_which_goes_on_where_it_stopped(settings: Cal
         known(first, f"crraft/{name}") for name in ("chosen_own_rate", "chosen_baseline_rate", "skipped_prompt_rate")
     ]
     assert sum(shares) == pytest.approx(1.0)
+    assert undocumented(whole) == set()
     assert gone_on_after(1, tree) == whole
