@@ -31,16 +31,19 @@ def rows_where(rows: Iterable[RawRow], wanted: Mapping[str, Any], where: str) ->
     values: dict[str, Counter[str]] = {column: Counter() for column in wanted}
     for row in rows:
         total += 1
+        columns |= set(map(str, row.values))
         if all(_matches(row.values.get(column), value) for column, value in wanted.items()):
             matched += 1
             yield row
         elif not matched:
-            columns |= set(map(str, row.values))
             for column, seen in values.items():
                 if column in row.values and (len(seen) < SHOWN_VALUES or as_text(row.values[column]) in seen):
                     seen[as_text(row.values[column])] += 1
+    for column in wanted:  # a column that no row has is not one that is null in every row
+        if total and column not in columns:
+            raise DataError(unknown_name("column", column, columns, where))
     if total and not matched:
-        raise DataError(_no_match(wanted, values, columns, where))
+        raise DataError(_no_match(wanted, values, where))
 
 
 def as_text(value: Any) -> str:
@@ -57,10 +60,7 @@ def _matches(value: Any, wanted: Any) -> bool:
     return bool(value == wanted) or (isinstance(value, str) and wanted is not None and value == as_text(wanted))
 
 
-def _no_match(wanted: Mapping[str, Any], values: Mapping[str, Counter[str]], columns: set[str], where: str) -> str:
-    for column, seen in values.items():
-        if not seen:
-            return unknown_name("column", column, columns, where)
+def _no_match(wanted: Mapping[str, Any], values: Mapping[str, Counter[str]], where: str) -> str:
     shown = "; ".join(
         f"{column} has {', '.join(f'{value[:40]!r} ({count} rows)' for value, count in seen.most_common())}"
         for column, seen in values.items()

@@ -67,6 +67,8 @@ def test_what_there_is_instead_is_named(rows: Path) -> None:
         assert expected in str(caught.value)
     with pytest.raises(DataError, match="Did you mean 'task'"):
         texts(rows, where={"tsk": "math"})
+    with pytest.raises(DataError, match="Did you mean 'task'"):
+        texts(rows, where={"tsk": None})  # no row has it, which is not the same as null in every row
 
 
 def test_a_generator_has_no_columns() -> None:
