@@ -22,15 +22,13 @@ Deviations from the paper:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cgpo.config import OptimizerSettings
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from cgpo.optimizers.preference import log_sigmoid, preference_margin
 
 
 class CodpoSettings(OptimizerSettings):
@@ -77,28 +75,14 @@ class Codpo(StratumOptimizer[CodpoSettings]):
     Settings = CodpoSettings
 
     def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
-        beta, weight = self.settings.beta, self.settings.likelihood_weight
         found = pairs(batch)
-        chosen, rejected = [a for a, _ in found], [b for _, b in found]
-        log_ratio = batch.logprob - batch.reference_logprob
-        margin = beta * (log_ratio[chosen] - log_ratio[rejected])
-        likelihood = batch.logprob[chosen] / batch.length[chosen]
         with_known = len(set(batch.prompt[batch.known].tolist()))
         with_feasible = len(set(batch.prompt[batch.known & batch.satisfied].tolist()))
-        n, feasible, made, margins, right = ranks.sum(
-            [float(with_known), float(with_feasible), float(len(found)), float(margin.detach().sum()),
-             float((margin > 0).sum())]
-        )  # fmt: skip
+        margin, n, metrics = preference_margin(batch, found, self.settings.beta, with_known, ranks)
+        feasible = ranks.sum([float(with_feasible)])[0]
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        metrics = {"pair_rate": made / n, "feasible_prompt_rate": feasible / n}
-        if made:
-            metrics |= {"preference_margin": margins / made, "preference_accuracy": right / made}
-        return Loss(-(log_sigmoid(margin) + weight * likelihood).sum() / n, metrics)
-
-
-def log_sigmoid(margin: Tensor) -> Tensor:
-    """log sigmoid(margin), exact for margins of any size."""
-    from torch.nn.functional import logsigmoid
-
-    return logsigmoid(margin)
+        chosen = [a for a, _ in found]
+        likelihood = batch.logprob[chosen] / batch.length[chosen]
+        value = -(log_sigmoid(margin) + self.settings.likelihood_weight * likelihood).sum() / n
+        return Loss(value, {**metrics, "feasible_prompt_rate": feasible / n})

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
 from cgpo.optimizers.baselines.scalar_reward import PenaltySettings, scalar_reward, usable
-from cgpo.optimizers.codpo import log_sigmoid
+from cgpo.optimizers.preference import log_sigmoid, preference_margin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,17 +62,9 @@ class OnlineDpo(StratumOptimizer[OnlineDpoSettings]):
         among = usable(batch)
         score = scalar_reward(batch, self.settings.penalties_of(list(batch.violated)), self.settings)
         pairs = best_against_worst(batch, score, among)
-        chosen, rejected = [a for a, _ in pairs], [b for _, b in pairs]
-        log_ratio = batch.logprob - batch.reference_logprob
-        margin = self.settings.beta * (log_ratio[chosen] - log_ratio[rejected])
-        count, prompts = float(among.sum()), float(len(set(batch.prompt[among].tolist())))
-        n, samples, total, made, margins, right = ranks.sum(
-            [prompts, count, float(score.sum()), float(len(pairs)), float(margin.detach().sum()),
-             float((margin > 0).sum())]
-        )  # fmt: skip
+        prompts = len(set(batch.prompt[among].tolist()))
+        margin, n, metrics = preference_margin(batch, pairs, self.settings.beta, prompts, ranks)
+        samples, total = ranks.sum([float(among.sum()), float(score.sum())])
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        metrics = {"scalar_reward": total / samples, "pair_rate": made / n}
-        if made:
-            metrics |= {"preference_margin": margins / made, "preference_accuracy": right / made}
-        return Loss(-log_sigmoid(margin).sum() / n, metrics)
+        return Loss(-log_sigmoid(margin).sum() / n, {"scalar_reward": total / samples, **metrics})
