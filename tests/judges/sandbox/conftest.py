@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from judges.sandbox import LocalSandbox, SandboxOptions
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `programs`: test folders are not packages
 
 LIMITS = {"wall_seconds": 3.0, "cpu_seconds": 1, "memory_mib": 256, "file_mib": 4, "output_kib": 64}
 
