@@ -139,7 +139,7 @@ CHEATS = {
     "unreadable answers": """
         import os
         def double(x):
-            for fd in range(3, 64):
+            for fd in range(3, 10_000):  # the channel keeps the number that it had outside, which may be large
                 try: os.write(fd, b"\\xff" * 1000)
                 except OSError: pass
             return 2 * x
