@@ -1,0 +1,35 @@
+"""The prior shift of upsampled training data, and how it is undone (SPEC: RLUF; Elkan 2001, "The foundations of
+cost-sensitive learning", theorem 2).
+
+Trained on a share q of positives where the true rate is p₀, a classifier's probability p̂ is one at rate q. At the true
+rate the odds are multiplied by the ratio of the prior odds:
+
+    logit p = logit p̂ − logit q + logit p₀
+
+The shift is the same for every response: it changes no ranking and cancels in sigmoid(r(a) − r(ā)). What it mends is
+the meaning of the number.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def logit(p: float) -> float:
+    """log(p / (1 − p)).
+
+    Raises:
+        ValueError: p is not strictly between 0 and 1.
+    """
+    if not 0 < p < 1:
+        raise ValueError(f"a rate must lie strictly between 0 and 1, not {p:g}")
+    return math.log(p) - math.log1p(-p)
+
+
+def prior_shift(training_rate: float, true_rate: float) -> float:
+    """What to add to a logit at rate q (`training_rate`) to have one at rate p₀ (`true_rate`).
+
+    Raises:
+        ValueError: a rate is not strictly between 0 and 1.
+    """
+    return logit(true_rate) - logit(training_rate)
