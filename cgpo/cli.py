@@ -26,6 +26,8 @@ TRAINING_MODULES = frozenset(
         "peft",
         "pyarrow",
         "safetensors",
+        "scipy",
+        "sklearn",
         "tensorboard",
         "tokenizers",
         "torch",
@@ -49,7 +51,20 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-COMMANDS = ("train", "pipeline", "sft", "reward", "dpo", "evaluate", "report", "export", "judge", "doctor", "stratify")
+COMMANDS = (
+    "train",
+    "pipeline",
+    "sft",
+    "reward",
+    "dpo",
+    "evaluate",
+    "report",
+    "export",
+    "judge",
+    "doctor",
+    "stratify",
+    "feedback",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,6 +110,10 @@ def build_parser() -> argparse.ArgumentParser:
     import cgpo.stratify.arguments
 
     cgpo.stratify.arguments.add_arguments(stratify)
+    feedback = commands.add_parser("feedback", help="learn from users' reactions: prepare logs, evaluate, correlate")
+    import cgpo.feedback.arguments
+
+    cgpo.feedback.arguments.add_arguments(feedback)
     doctor = commands.add_parser(
         "doctor",
         help="what this machine can run, and what to type to mend what is missing",
@@ -253,6 +272,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         import cgpo.stratify.command
 
         return cgpo.stratify.command.run(args)
+    if args.command == "feedback":
+        import cgpo.feedback.arguments
+
+        return cgpo.feedback.arguments.run(args)
     from cgpo import commands
 
     run = {

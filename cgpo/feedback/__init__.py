@@ -1,0 +1,1 @@
+"""Learning from users' reactions: from logs to a prepared set, and what its reward model is worth."""

@@ -1,0 +1,32 @@
+"""The sub-commands of `cgpo feedback`. Nothing heavy is imported here: `--help` answers at once.
+
+A sub-command has two modules: `<name>_arguments.py` adds its parser, `<name>.py` runs it (`run(args) -> int`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from cgpo.feedback import prepare_arguments
+
+_ADD = {"prepare": prepare_arguments.add_arguments}
+
+_HELP = {"prepare": "turn logs of users' reactions into training and held-out data for P[Love]"}
+
+_DESCRIPTION = "Users' reactions: from logs to a reward model's data, and what that model is worth."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The sub-commands, each with its arguments."""
+    parser.description = _DESCRIPTION
+    parser.epilog = "example: cgpo feedback prepare --input logs.jsonl --output prepared"
+    commands = parser.add_subparsers(dest="feedback_command", metavar="COMMAND", required=True)
+    for name, add in _ADD.items():
+        add(commands.add_parser(name, help=_HELP[name]))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the sub-command that was chosen."""
+    status: int = import_module(f"cgpo.feedback.{args.feedback_command}").run(args)
+    return status
