@@ -8,11 +8,17 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from cgpo.feedback import prepare_arguments
+from cgpo.feedback import prepare_arguments, simulate_arguments
 
-_ADD = {"prepare": prepare_arguments.add_arguments}
+_ADD = {
+    "prepare": prepare_arguments.add_arguments,
+    "simulate": simulate_arguments.add_arguments,
+}
 
-_HELP = {"prepare": "turn logs of users' reactions into training and held-out data for P[Love]"}
+_HELP = {
+    "prepare": "turn logs of users' reactions into training and held-out data for P[Love]",
+    "simulate": "write a simulated log whose true P[love] is known, for tests and experiments",
+}
 
 _DESCRIPTION = "Users' reactions: from logs to a reward model's data, and what that model is worth."
 

@@ -8,7 +8,7 @@
     m_ud   the user's mood that day, N(0, σ²): mood noise
 
 What is true of a text is the expectation over users, turns and moods. δ_u·f + m is normal with the variance
-s² = τ²‖f‖² + σ², which leaves one integral, by Gauss–Hermite quadrature (exact to 1e-9 here, 32 points):
+s² = τ²‖f‖² + σ², which leaves one integral, by Gauss–Hermite quadrature (20 points, exact to 1e-9 here):
 
     P[love | x] = Σ_k π_k Σ_t ρ_t E_z sigmoid(b + w_k·f(x) + p_t + s(x)·z),   z ~ N(0, 1)
 
@@ -28,12 +28,15 @@ from numpy.typing import NDArray
 
 from cgpo.errors import DataError
 from cgpo.feedback.simulated_style import FEATURES, style
+from cgpo.rewards.prior import logit
 from cgpo.tracking.disk import write_atomically
 
 SCHEMA = 1
 TURNS = 8
-_POINTS = 32
+_POINTS = 20
 _CHUNK = 4096
+_STEP = 1e-10
+_MAX_STEPS = 200
 
 Array = NDArray[np.float64]
 
@@ -58,32 +61,32 @@ SEGMENTS = (
         "warm",
         0.5,
         {
-            "closing": 1.9,
-            "warmth": 1.6,
-            "emoji": 1.0,
-            "length": 0.3,
-            "stock_opening": -0.6,
-            "question": 0.3,
-            "advice": 0.5,
-            "politeness": 0.4,
-            "repetition": -3.0,
-            "refusal": -1.5,
+            "closing": 2.4,
+            "warmth": 2.2,
+            "emoji": 1.2,
+            "length": 0.4,
+            "stock_opening": -0.8,
+            "question": 0.4,
+            "advice": 0.8,
+            "politeness": 0.5,
+            "repetition": -4.0,
+            "refusal": -2.0,
         },
     ),
     Segment(
         "practical",
         0.35,
         {
-            "closing": 0.5,
-            "warmth": 0.5,
+            "closing": 0.6,
+            "warmth": 0.6,
             "emoji": -0.4,
             "length": -0.2,
-            "stock_opening": -1.0,
-            "question": 0.2,
-            "advice": 2.4,
-            "politeness": 0.2,
-            "repetition": -4.0,
-            "refusal": -2.0,
+            "stock_opening": -1.2,
+            "question": 0.3,
+            "advice": 3.4,
+            "politeness": 0.3,
+            "repetition": -5.0,
+            "refusal": -2.5,
         },
     ),
     Segment(
@@ -93,12 +96,12 @@ SEGMENTS = (
             "closing": -0.4,
             "warmth": -0.3,
             "emoji": -0.8,
-            "length": -1.2,
-            "stock_opening": -1.2,
+            "length": -1.4,
+            "stock_opening": -1.4,
             "question": -0.6,
-            "advice": 1.0,
-            "repetition": -4.0,
-            "refusal": -1.5,
+            "advice": 1.2,
+            "repetition": -5.0,
+            "refusal": -2.0,
         },
     ),
 )
@@ -141,37 +144,43 @@ class Population:
         """p_t of turn 1 … TURNS, [TURNS]."""
         return np.asarray(-self.slope * np.arange(TURNS), dtype=np.float64)
 
-    def love(self, features: Array) -> Array:
-        """P[love | x] of texts with these features, [N, features] → [N]."""
+    def love(self, features: Array, drift: Array | None = None) -> Array:
+        """P[love | x] of texts with these features, [N, features] → [N].
+
+        Args:
+            features: f of each text.
+            drift: added to the log-odds of each, [N]; None: nothing.
+        """
         nodes, masses = _normal_nodes()
         spread = np.sqrt(self.taste_noise**2 * (features**2).sum(axis=1) + self.mood_noise**2)
-        shift = (self.position()[:, None] + np.zeros((1, len(self.segments)))).ravel()  # [TURNS × segments]
-        mass = (self.turn_shares()[:, None] * self.shares()[None, :]).ravel()
+        shift = np.repeat(self.position(), len(self.segments))  # [TURNS × segments]
+        mass = np.outer(self.turn_shares(), self.shares()).ravel()
+        usual = self.intercept + (np.zeros(len(features)) if drift is None else drift)
         found = np.empty(len(features))
         for start in range(0, len(features), _CHUNK):
             part = slice(start, start + _CHUNK)
             liking = np.tile(features[part] @ self.weights().T, (1, TURNS))  # [n, TURNS × segments]
-            logits = self.intercept + liking[:, :, None] + shift[None, :, None]
-            chance = logistic(logits + spread[part, None, None] * nodes[None, None, :])
-            found[part] = (chance @ masses) @ mass
+            logits = (usual[part, None] + liking + shift)[:, :, None] + spread[part, None, None] * nodes
+            found[part] = (logistic(logits) @ masses) @ mass
         return found
 
     def love_of(self, responses: Sequence[str]) -> Array:
         """P[love | x] of any responses, [N]; a real policy's too."""
         return self.love(features_of(responses))
 
-    def with_base_rate(self, features: Array, rate: float) -> Population:
-        """The same users with the intercept at which the mean P[love] over these texts is `rate`.
+    def with_base_rate(self, features: Array, rate: float, drift: Array | None = None) -> Population:
+        """The same users with the intercept at which the mean P[love] over these texts is `rate`, to rounding.
 
-        By bisection, to 1e-10: the mean grows with b.
+        The log-odds of the mean grow with b a little more slowly than b itself, so the step b += logit(rate) −
+        logit(mean) comes nearer every time, and never passes it.
         """
-        low, high = -30.0, 30.0
-        distinct, counts = np.unique(features, axis=0, return_counts=True)
-        while high - low > 1e-11:
-            middle = (low + high) / 2
-            mean = np.average(replace(self, intercept=middle).love(distinct), weights=counts)
-            low, high = (middle, high) if mean < rate else (low, middle)
-        return replace(self, intercept=(low + high) / 2)
+        found = self
+        for _ in range(_MAX_STEPS):
+            step = logit(rate) - logit(float(found.love(features, drift).mean()))
+            found = replace(found, intercept=found.intercept + step)
+            if abs(step) < _STEP:
+                break
+        return found
 
     def write(self, path: Path) -> None:
         """Writes all there is to know of the users as JSON.
