@@ -14,10 +14,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from cgpo import plugins
-from cgpo.config import OptimizerSettings, RunSettings
+from cgpo.config import OptimizerSettings, RewardSettings, RunSettings
 from cgpo.config_errors import explain
 from cgpo.errors import ConfigError, unknown_name
 from cgpo.optimizer_choice import refuse_outvoted, replace_whole
+from cgpo.rewards.model import reward_class
 from judges.spec import JudgeSpec
 
 CONFIG_MODULE = "cgpo.conf"
@@ -86,6 +87,10 @@ def validate(tree: dict[str, Any], extra_root_names: Sequence[str] = (), *, need
                 problems += found
                 typed[name] = {**stratum, "optimizer": optimizer}
         tree["strata"] = typed
+    if isinstance(tree.get("rewards"), dict):
+        named = {name: _typed_reward(value, f"rewards.{name}") for name, value in tree["rewards"].items()}
+        tree["rewards"] = {name: typed for name, (typed, _) in named.items()}
+        problems += [problem for _, found in named.values() for problem in found]
     settings: RunSettings | None = None
     try:
         settings = RunSettings.model_validate(tree)
@@ -106,7 +111,7 @@ def _refuse_misspelt_strata(strata: Mapping[str, Any]) -> None:
 
 
 def check_names(settings: RunSettings) -> None:
-    """Checks every name that is looked up later: metrics, engines, rewards, generators, judges and their options.
+    """Checks every name that is looked up later: metrics, engines, generators, judges and their options.
 
     Raises:
         ConfigError: an unknown name or option, with the allowed ones and the nearest match.
@@ -120,10 +125,6 @@ def check_names(settings: RunSettings) -> None:
     if settings.rollout.engine not in plugins.names("cgpo.rollout_engines"):
         allowed = plugins.names("cgpo.rollout_engines")
         raise ConfigError(unknown_name("rollout engine", settings.rollout.engine, allowed, "rollout.engine"))
-    for name, reward in settings.rewards.items():
-        allowed = plugins.names("cgpo.rewards")
-        if reward.type not in allowed:
-            raise ConfigError(unknown_name("reward type", reward.type, allowed, f"rewards.{name}.type"))
     for name, stratum in settings.strata.items():
         for key, prompts in (("prompts", stratum.prompts), ("heldout", stratum.heldout)):
             if prompts and prompts.generator and prompts.generator not in generator_names():
@@ -166,6 +167,24 @@ def _typed_optimizer(value: Any, where: str) -> tuple[OptimizerSettings | Any, l
         return cls.model_validate(value), []
     except ValidationError as error:
         return OptimizerSettings(name=value["name"]), explain(error, cls, prefix=where)
+
+
+def _typed_reward(value: Any, where: str) -> tuple[RewardSettings | Any, list[str]]:
+    """The settings object of a reward by its `type`, or what is wrong with it."""
+    if not isinstance(value, Mapping):
+        return RewardSettings(), [
+            f"{where}: must be a mapping, e.g. {{model: NAME}} or {{type: length}}; got {value!r}"
+        ]
+    kind = value.get("type", RewardSettings().type)
+    if not isinstance(kind, str):
+        return RewardSettings(), [f"{where}.type: must be a name, not {kind!r}"]
+    try:
+        cls = reward_class(kind, where).Settings
+        return cls.model_validate({**value, "type": kind}), []
+    except ConfigError as error:
+        return RewardSettings(), [str(error)]
+    except ValidationError as error:
+        return RewardSettings(), explain(error, cls, prefix=where)
 
 
 def _hydra_tree(overrides: Sequence[str], config_dir: str | None) -> tuple[dict[str, Any], dict[str, str | None]]:

@@ -14,6 +14,7 @@ from cgpo.compose import Composed
 from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings, TrainSettings
 from cgpo.errors import CgpoError
 from cgpo.memory import memory_text
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.run_directory import would_go_on
 
 
@@ -50,6 +51,8 @@ def warnings(settings: RunSettings) -> list[str]:
     """What would stop the run before its first step, as far as can be seen without loading anything."""
     found = []
     for name, reward in settings.rewards.items():
+        if not isinstance(reward, ClassifierSettings):
+            continue
         looks_local = reward.model.startswith((".", "/", "runs/")) or Path(reward.model).exists()
         if looks_local and not (Path(reward.model) / "config.json").is_file():
             found.append(

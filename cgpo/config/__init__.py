@@ -7,8 +7,9 @@ from it. Types are strict: `train.steps=true` or `train.steps=1.5` is an error, 
 
 from cgpo.config.base import Settings
 from cgpo.config.evaluation import EvalSettings
-from cgpo.config.judging import JudgingSettings, RewardSettings
+from cgpo.config.judging import JudgingSettings
 from cgpo.config.policy import DeepSpeedSettings, LoraSettings, ModelSettings
+from cgpo.config.rewards import RewardSettings
 from cgpo.config.run import RunSettings
 from cgpo.config.sampling import RolloutSettings, SamplingSettings, VllmSettings
 from cgpo.config.stages import (

@@ -1,4 +1,4 @@
-"""What judges and rewards run on."""
+"""What judges run on."""
 
 from __future__ import annotations
 
@@ -6,21 +6,6 @@ from pydantic import Field
 
 from cgpo.config.base import Settings
 from judges.llm.settings import LLMSettings
-
-
-class RewardSettings(Settings):
-    """One reward: a sequence classifier with one output."""
-
-    type: str = "sequence_classifier"
-    """Kind of reward: `sequence_classifier`, or one of an installed plugin (group `cgpo.rewards`)."""
-    model: str
-    """Hub name or folder of the reward model."""
-    max_length: int = Field(default=256, ge=8)
-    """Most tokens of prompt + response the model sees; what is longer loses the start of the prompt."""
-    batch_tokens: int = Field(default=8192, ge=64)
-    """Padded tokens scored at once."""
-    max_missing_rate: float = Field(default=0.1, ge=0, le=1)
-    """Largest share of missing scores (NaN, infinite) in a step before the run stops."""
 
 
 class JudgingSettings(Settings):

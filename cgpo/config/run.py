@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
 from cgpo.config.base import Settings
 from cgpo.config.evaluation import EvalSettings
-from cgpo.config.judging import JudgingSettings, RewardSettings
+from cgpo.config.judging import JudgingSettings
 from cgpo.config.policy import DeepSpeedSettings, ModelSettings
+from cgpo.config.rewards import RewardSettings
 from cgpo.config.sampling import RolloutSettings
 from cgpo.config.stages import DpoStageSettings, RewardStageSettings, SftStageSettings
 from cgpo.config.strata import StratumSettings, WeightingSettings
@@ -32,7 +33,7 @@ class RunSettings(Settings):
     """The policy and its reference."""
     strata: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StratumSettings] = Field(default={})
     """Name → stratum. `cgpo sft`, `cgpo dpo` and `cgpo reward` with a file of pairs do without."""
-    rewards: dict[str, RewardSettings] = Field(default={})
+    rewards: dict[str, SerializeAsAny[RewardSettings]] = Field(default={})
     """Name → reward that strata may use."""
     weighting: WeightingSettings = WeightingSettings()
     """Automatic weights of the strata."""

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from cgpo.config import RewardSettings
 from cgpo.rewards.calibration import finite
 from cgpo.rewards.encoding import Encoded, ResponseEncoder, batches_by_length, collate
 from cgpo.types import Prompt
+
+
+class ClassifierSettings(RewardSettings):
+    """Settings of `sequence_classifier`."""
+
+    type: Literal["sequence_classifier"] = "sequence_classifier"
+    model: str
+    """Hub name or folder of the reward model."""
+    max_length: int = Field(default=256, ge=8)
+    """Most tokens of prompt + response the model sees; what is longer loses the start of the prompt."""
+    batch_tokens: int = Field(default=8192, ge=64)
+    """Padded tokens scored at once."""
 
 
 class SequenceClassifierReward:
@@ -23,7 +37,9 @@ class SequenceClassifierReward:
             than `max_length`.
     """
 
-    def __init__(self, settings: RewardSettings, name: str) -> None:
+    Settings = ClassifierSettings
+
+    def __init__(self, settings: ClassifierSettings, name: str) -> None:
         # Here and not above: the entry point is loaded to check names, long before a model is wanted.
         from cgpo.distributed import device
         from cgpo.rewards.loading import check_max_length, load_trained

@@ -1,13 +1,13 @@
 """What the trainer asks of a reward, and how one is found by name.
 
-A reward is a plugin: an entry point of the group `cgpo.rewards`, called with the reward's settings and its name in the
-configuration. Nothing heavy is imported here; the command line checks names with this module.
+A reward is a plugin: an entry point of the group `cgpo.rewards`. Nothing heavy is imported here; the command line
+checks names with this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from cgpo import plugins
 from cgpo.config import RewardSettings
@@ -19,7 +19,11 @@ GROUP = "cgpo.rewards"
 
 @runtime_checkable
 class Reward(Protocol):
-    """Scores responses. The number has no fixed scale: it is calibrated against the baseline response's."""
+    """Scores responses. The number has no fixed scale: it is calibrated against the baseline response's.
+
+    The class is called with its settings and its name in the configuration; its attribute `Settings` is the class of
+    those settings, a subclass of `RewardSettings`.
+    """
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float | None]:
         """r(s, a) of each response, in order, as a finite number, or None where there is none.
@@ -39,14 +43,29 @@ def reward_types() -> list[str]:
     return plugins.names(GROUP)
 
 
+def reward_class(kind: str, where: str) -> Any:
+    """The class behind `type: KIND` of the reward at `where`.
+
+    Raises:
+        ConfigError: unknown type, two packages claim it, or the class says nothing of its settings.
+    """
+    found = plugins.load(GROUP, "reward type", kind, f"{where}.type")
+    settings = getattr(found, "Settings", None)
+    if not (isinstance(settings, type) and issubclass(settings, RewardSettings)):
+        raise ConfigError(
+            f"{where}.type: {kind!r} is no reward: its attribute `Settings` must be a subclass of "
+            "cgpo.config.RewardSettings (docs/rewards.md)"
+        )
+    return found
+
+
 def create_reward(name: str, settings: RewardSettings) -> Reward:
     """Makes the reward `rewards.<name>` of the configuration.
 
     Raises:
         ConfigError: unknown type, two packages claim it, it is no reward, or its model cannot be used.
     """
-    kind = plugins.load(GROUP, "reward type", settings.type, f"rewards.{name}.type")
-    reward = kind(settings, name)
+    reward = reward_class(settings.type, f"rewards.{name}")(settings, name)
     if not isinstance(reward, Reward):
         raise ConfigError(f"rewards.{name}.type: {settings.type!r} is no reward: it has no `score(prompts, responses)`")
     return reward

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.config import PairDataSettings, RewardSettings, RunSettings
+from cgpo.config import PairDataSettings, RunSettings
 from cgpo.errors import DataError
-from cgpo.rewards.classifier import SequenceClassifierReward
+from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
 from cgpo.rewards.encoding import ResponseEncoder
 from cgpo.rewards.loading import check_max_length, load_base, quiet_transformers
 from cgpo.run import claim
@@ -159,7 +159,7 @@ class RewardStage:
 
     def _measure(self, heldout: Sequence[PreferencePair]) -> dict[str, Any]:
         """Held-out accuracy of what was written, through the reward that training will use."""
-        settings = RewardSettings(
+        settings = ClassifierSettings(
             model=str(self.folder.model_dir.resolve()), max_length=self.settings.reward_stage.max_length
         )
         with quiet_transformers():

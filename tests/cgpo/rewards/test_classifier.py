@@ -8,6 +8,7 @@ import pytest
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder, batches_by_length
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import Reward, create_reward, reward_types, score_all
@@ -38,7 +39,7 @@ def causal_model(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> s
 
 @pytest.fixture(params=["encoder", "causal"])
 def reward(request: pytest.FixtureRequest) -> Reward:
-    return create_reward("helpfulness", RewardSettings(model=request.getfixturevalue(f"{request.param}_model")))
+    return create_reward("helpfulness", ClassifierSettings(model=request.getfixturevalue(f"{request.param}_model")))
 
 
 TEXTS = [
@@ -68,14 +69,14 @@ def test_no_responses(reward: Reward) -> None:
 def test_nan_and_infinity_are_missing(encoder_model: str) -> None:
     import torch
 
-    reward = create_reward("helpfulness", RewardSettings(model=encoder_model))
+    reward = create_reward("helpfulness", ClassifierSettings(model=encoder_model))
     for broken in (torch.nan, torch.inf):
         reward._model.classifier.bias.data.fill_(broken)  # type: ignore[attr-defined]
         assert reward.score([prompt("a")] * 2, ["b", "c"]) == [None, None]
 
 
 def test_a_long_prompt_loses_its_start_and_the_response_stays(encoder_model: str) -> None:
-    reward = create_reward("h", RewardSettings(model=encoder_model, max_length=32))
+    reward = create_reward("h", ClassifierSettings(model=encoder_model, max_length=32))
     a, b, end = (prompt(start + " word" * 50 + end) for start, end in (("x", ""), ("y", ""), ("x", " z")))
     response = " ".join(["answer"] * 20)
     same, also, other = reward.score([a, b, end], [response] * 3)
@@ -115,7 +116,7 @@ def test_a_causal_base_without_padding_token(tiny_model: str, tmp_path: Path) ->
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token = None
     tokenizer.save_pretrained(folder)
-    reward = create_reward("h", RewardSettings(model=folder))
+    reward = create_reward("h", ClassifierSettings(model=folder))
     scores = reward.score([prompt("a")] * 2, ["b", "b c d e f"])
     assert scores == pytest.approx([reward.score([prompt("a")], [t])[0] for t in ("b", "b c d e f")], abs=1e-5)
 
@@ -128,17 +129,17 @@ def test_batches_hold_to_the_token_budget() -> None:
 
 def test_a_folder_that_the_stage_has_not_made_yet() -> None:
     with pytest.raises(ConfigError, match=r"rewards\.h\.model: 'runs/none/model' is no model.*cgpo reward experiment="):
-        create_reward("h", RewardSettings(model="runs/none/model"))
+        create_reward("h", ClassifierSettings(model="runs/none/model"))
 
 
 def test_a_hub_name_that_cannot_be_had() -> None:
     with pytest.raises(ConfigError, match=r"rewards\.h\.model: 'no/such-model' cannot be loaded"):
-        create_reward("h", RewardSettings(model="no/such-model"))
+        create_reward("h", ClassifierSettings(model="no/such-model"))
 
 
 def test_two_outputs_are_refused() -> None:
     with pytest.raises(ConfigError, match="has 2 outputs"):
-        create_reward("h", RewardSettings(model="minilm"))
+        create_reward("h", ClassifierSettings(model="minilm"))
 
 
 def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
@@ -151,18 +152,18 @@ def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"lack classifier\.bias, classifier\.weight"):
-        create_reward("h", RewardSettings(model=str(tmp_path)))
+        create_reward("h", ClassifierSettings(model=str(tmp_path)))
 
 
 def test_more_tokens_than_the_model_has_positions(encoder_model: str) -> None:
     with pytest.raises(ConfigError, match=r"rewards\.h\.max_length = 513: the model knows at most 512"):
-        create_reward("h", RewardSettings(model=encoder_model, max_length=513))
+        create_reward("h", ClassifierSettings(model=encoder_model, max_length=513))
 
 
 def test_unknown_type_names_the_nearest() -> None:
     assert "sequence_classifier" in reward_types()
     with pytest.raises(ConfigError, match=r"rewards\.h\.type.*Did you mean 'sequence_classifier'"):
-        create_reward("h", RewardSettings(type="sequence_clasifier", model="x"))
+        create_reward("h", RewardSettings(type="sequence_clasifier"))
 
 
 def test_a_plugin_with_the_wrong_number_of_scores() -> None:
