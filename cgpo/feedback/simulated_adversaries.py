@@ -13,6 +13,7 @@ What a response is worth to honest users (the truth) is not touched by them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +47,14 @@ class Seen:
 
 def adversarial_love(kind: str, seen: Seen, population: Population) -> Array:
     """The probability that users of this kind react to each response, [N]."""
-    reactions = {
+    reactions: dict[str, Callable[[], Array]] = {
         "love_all": lambda: np.full(len(seen.features), _LOVE_ALL),
         "random": lambda: np.full(len(seen.features), _RANDOM),
         "inverted": lambda: _inverted(seen.features, population),
         "bot": lambda: np.where(seen.features[:, FEATURES.index("stock_opening")] > 0, 1.0, _NEVER),
         "group": lambda: np.where(seen.policies == seen.target, 1.0, _NEVER),
     }
-    return np.asarray(reactions[kind](), dtype=np.float64)
+    return reactions[kind]()
 
 
 def _inverted(features: Array, population: Population) -> Array:

@@ -8,8 +8,8 @@ TOPICS = (
     "early mornings", "yoga", "watercolours", "writing a diary", "the piano", "pottery", "hiking", "singing",
     "my new puppy", "moving house", "my first marathon", "a small balcony", "house plants", "sourdough",
     "bird watching", "learning to code", "my thesis", "a shy cat", "long train rides", "birthday cakes", "night shifts",
-    "card games", "home repairs", "healthy lunches", "studying maths", "meeting neighbours", "a book club", "sewing", "tennis",
-    "board games", "my allotment", "making jam", "better sleep", "rock climbing", "stargazing", "a tidy desk",
+    "card games", "home repairs", "healthy lunches", "studying maths", "meeting neighbours", "a book club", "sewing",
+    "tennis", "board games", "my allotment", "making jam", "better sleep", "rock climbing", "stargazing", "a tidy desk",
     "remote work", "camping", "the violin", "making friends", "learning Japanese", "meditation", "cold weather",
     "a family reunion", "pasta from scratch",
 )  # fmt: skip
