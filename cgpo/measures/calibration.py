@@ -5,8 +5,9 @@
 
 Bins hold equally many rows: at a base rate of 2 % bins of equal width would put nearly everything into the first.
 ECE is never 0 on finite data even of a perfectly calibrated model; `ece_if_calibrated` is what such a model would
-have here (labels drawn from its own probabilities). The bootstrap has the same bias once more, so the interval of ECE
-is the reflected one (2 · estimate − quantiles), cut at 0.
+have here (labels drawn from its own probabilities). The bootstrap has the same bias once more, so its spread is taken
+around the estimate, not its quantiles as they are; and where the estimate is no larger than what chance gives a
+perfectly calibrated model in 95 of 100 cases, the interval reaches down to 0.
 """
 
 from __future__ import annotations
@@ -111,14 +112,14 @@ def calibration(
     y = checked_labels(labels, len(p))
     index, place = cluster_index(len(p), clusters), binning(p, bins)
     keys = index.tolist()
-    rate = float(y.mean())
+    rate, perfect = float(y.mean()), _if_calibrated(p, place)
     brier = mean_interval(((p - y) ** 2).tolist(), confidence, keys)
     return Calibration(
         n=len(p),
         base_rate=responses_rate(y.tolist(), keys, confidence),
         mean_probability=float(p.mean()),
-        ece=_ece(p - y, place, index, confidence),
-        ece_if_calibrated=_if_calibrated(p, place),
+        ece=_ece(p - y, place, index, perfect[1], confidence),
+        ece_if_calibrated=perfect,
         brier=brier,
         brier_skill=1 - (brier.estimate or 0.0) / (rate * (1 - rate)) if 0 < rate < 1 else None,
         bins=tuple(_bin(p[place == b], y[place == b], index[place == b], confidence) for b in range(place.max() + 1)),
@@ -130,7 +131,7 @@ def _bin(p: Floats, y: Floats, index: Ints, confidence: float) -> Bin:
     return Bin(float(p.min()), float(p.max()), len(p), float(p.mean()), rate)
 
 
-def _ece(gaps: Floats, place: Ints, index: Ints, confidence: float) -> Interval:
+def _ece(gaps: Floats, place: Ints, index: Ints, by_chance: float, confidence: float) -> Interval:
     n = len(gaps)
     columns = np.zeros((n, int(place.max()) + 2))
     columns[np.arange(n), place] = gaps
@@ -140,8 +141,9 @@ def _ece(gaps: Floats, place: Ints, index: Ints, confidence: float) -> Interval:
     if len(sums) == 1:
         return Interval(ece, None, None, n)
     totals = resampled_sums(sums)
-    low, high = percentiles(np.abs(totals[:, :-1]).sum(axis=1) / totals[:, -1], confidence)
-    return Interval(ece, max(0.0, min(ece, 2 * ece - high)), min(1.0, max(ece, 2 * ece - low)), n)
+    resampled = np.abs(totals[:, :-1]).sum(axis=1) / totals[:, -1]
+    low, high = (bound - float(resampled.mean()) for bound in percentiles(resampled, confidence))
+    return Interval(ece, 0.0 if ece <= by_chance else max(0.0, ece + low), min(1.0, ece + high), n)
 
 
 def _if_calibrated(p: Floats, place: Ints) -> tuple[float, float]:

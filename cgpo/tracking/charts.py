@@ -124,25 +124,25 @@ def _value_range(values: Sequence[float], *, rate: bool) -> tuple[float, float]:
     return (low if low == 0 else low - margin), high + margin
 
 
-def _ticks(low: float, high: float, least: int = 3) -> list[float]:
+def ticks(low: float, high: float, least: int = 3) -> list[float]:
     """Round numbers within [low, high], at least `least` of them and as few as that allows."""
     unit = 10.0 ** math.floor(math.log10(high - low))
-    ticks: list[float] = []
+    marks: list[float] = []
     for step in (unit * factor for factor in (5, 2, 1, 0.5, 0.2)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        ticks = [number * step for number in range(first, last + 1)]
-        if len(ticks) >= least:
+        marks = [number * step for number in range(first, last + 1)]
+        if len(marks) >= least:
             break
-    return ticks
+    return marks
 
 
 def _grid(frame: _Frame) -> Iterator[str]:
-    for value in _ticks(frame.low, frame.high):
+    for value in ticks(frame.low, frame.high):
         y = frame.y(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         text = value_text(round(value, 12), rate=frame.rate)
         yield f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{text}</text>'
-    steps = sorted({round(tick) for tick in _ticks(frame.first, max(frame.last, frame.first + 1), least=4)})
+    steps = sorted({round(tick) for tick in ticks(frame.first, max(frame.last, frame.first + 1), least=4)})
     for step in steps:
         if frame.first <= step <= frame.last:
             place = f'x="{frame.x(step):.1f}" y="{HEIGHT - 8}"'
