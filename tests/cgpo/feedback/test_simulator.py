@@ -15,10 +15,13 @@ import pytest
 from cgpo.cli import main
 from cgpo.errors import ConfigError, DataError
 from cgpo.feedback.simulated_adversaries import KINDS
+from cgpo.feedback.simulated_love import SimulatedLoveSettings
 from cgpo.feedback.simulated_population import Population, features_of, read_population
 from cgpo.feedback.simulated_style import FEATURES, style
 from cgpo.feedback.simulated_texts import policy_styles, write_prompt, write_response
 from cgpo.feedback.simulator import HONEST, START, Log, Simulation, simulate
+from cgpo.rewards.model import create_reward
+from cgpo.types import Prompt
 
 PLAIN = "Some days go better than others."
 WARM = "How lovely! I am so proud of you. Have a great day!"
@@ -166,3 +169,15 @@ def test_the_policies_are_the_same_however_many_there_are() -> None:
     prompt, topic = write_prompt(random.Random(1))
     assert topic in prompt
     assert write_response(policy_styles(1)[0], topic, random.Random(1))
+
+
+def test_the_reward_simulated_love_is_the_true_log_odds(tmp_path: Path) -> None:
+    Population(intercept=-3.0).write(tmp_path / "p.json")
+    settings = SimulatedLoveSettings(population=str(tmp_path / "p.json"))
+    reward = create_reward("truth", settings)
+    prompts = [Prompt("1", ({"role": "user", "content": "Hello"},), {})] * 2
+    low, high = reward.score(prompts, [PLAIN, WARM])
+    assert low is not None
+    assert high is not None
+    assert high > low
+    assert 1 / (1 + math.exp(-high)) == pytest.approx(Population(intercept=-3.0).love_of([WARM])[0])
