@@ -28,8 +28,12 @@ def explain(
 
 def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_names: Sequence[str]) -> str:
     loc = [part for part in detail["loc"] if part != "[key]"]
-    path = ".".join(filter(None, [prefix, *map(str, loc)]))
+    # Which class of a union was meant stands in the place of an error, but is no setting's name.
+    names = [p for i, p in enumerate(loc) if _tagged(_annotation_at(root, loc[:i]), p) is None]
+    path = ".".join(filter(None, [prefix, *map(str, names)]))
     kind = detail["type"]
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _wrong_tag(detail, _annotation_at(root, loc), path)
     if kind == "extra_forbidden":
         allowed = _fields_at(root, loc[:-1])
         if len(loc) == 1 and not prefix:
@@ -47,6 +51,14 @@ def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_n
         close = nearest(detail["input"], expected)
         meant = f" Did you mean {close!r}?" if close else ""
     return f"{path} = {detail['input']!r}: {message}.{meant} {_doc_at(root, loc)}".rstrip()
+
+
+def _wrong_tag(detail: ErrorDetails, annotation: Any, path: str) -> str:
+    """The setting that chooses one of several classes is missing or has no such value."""
+    field, tags = _tags(annotation)
+    if detail["type"] == "union_tag_not_found":
+        return f"{path}.{field}: is required. Allowed: {', '.join(sorted(tags))}"
+    return unknown_name(field, str(detail["input"][field]), tags, f"{path}.{field}")
 
 
 def _fields_at(root: type[BaseModel], loc: Sequence[Any]) -> list[str]:
@@ -70,7 +82,9 @@ def _annotation_at(root: type[BaseModel], loc: Sequence[Any]) -> Any:
     annotation: Any = root
     for part in loc:
         model = _model_in(annotation)
-        if model is not None and isinstance(part, str) and part in model.model_fields:
+        if (chosen := _tagged(annotation, part)) is not None:
+            annotation = chosen
+        elif model is not None and isinstance(part, str) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
         elif (inner := _element_of(annotation)) is not None:
             annotation = inner
@@ -89,6 +103,22 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if origin in (Union, types.UnionType):
         return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
     return None
+
+
+def _tags(annotation: Any) -> tuple[str, dict[str, type[BaseModel]]]:
+    """The field that tells the classes of a union apart, and value → class; an empty name where there is none."""
+    if get_origin(annotation) is not Annotated:
+        return "", {}
+    union, *notes = get_args(annotation)
+    field = next((n.discriminator for n in notes if isinstance(getattr(n, "discriminator", None), str)), "")
+    if not field:
+        return "", {}
+    return field, {get_args(m.model_fields[field].annotation)[0]: m for m in get_args(union)}
+
+
+def _tagged(annotation: Any, part: Any) -> type[BaseModel] | None:
+    """The class of a union that `part` of an error's place stands for."""
+    return _tags(annotation)[1].get(part)
 
 
 def _element_of(annotation: Any) -> Any:

@@ -9,6 +9,14 @@ from cgpo.config.base import Settings
 from cgpo.config.evaluation import EvalSettings
 from cgpo.config.judging import JudgingSettings
 from cgpo.config.policy import DeepSpeedSettings, LoraSettings, ModelSettings
+from cgpo.config.reward_stage import (
+    EarlyStoppingSettings,
+    HeadSettings,
+    PairwiseHeadSettings,
+    PointwiseHeadSettings,
+    RegressionHeadSettings,
+    RewardStageSettings,
+)
 from cgpo.config.rewards import RewardSettings
 from cgpo.config.run import RunSettings
 from cgpo.config.sampling import RolloutSettings, SamplingSettings, VllmSettings
@@ -18,7 +26,7 @@ from cgpo.config.stages import (
     PairDataSettings,
     PolicyStageSettings,
     PreferenceSettings,
-    RewardStageSettings,
+    RowSourceSettings,
     SftStageSettings,
     StageDataSettings,
 )
@@ -40,7 +48,9 @@ __all__ = [
     "ConversationDataSettings",
     "DeepSpeedSettings",
     "DpoStageSettings",
+    "EarlyStoppingSettings",
     "EvalSettings",
+    "HeadSettings",
     "JudgeEntry",
     "JudgingSettings",
     "KeepBestSettings",
@@ -48,13 +58,17 @@ __all__ = [
     "ModelSettings",
     "OptimizerSettings",
     "PairDataSettings",
+    "PairwiseHeadSettings",
+    "PointwiseHeadSettings",
     "PolicyStageSettings",
     "PreferenceSettings",
     "PromptSettings",
     "Prompts",
+    "RegressionHeadSettings",
     "RewardSettings",
     "RewardStageSettings",
     "RolloutSettings",
+    "RowSourceSettings",
     "RunSettings",
     "SamplingSettings",
     "ScheduleSettings",

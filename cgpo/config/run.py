@@ -10,9 +10,10 @@ from cgpo.config.base import Settings
 from cgpo.config.evaluation import EvalSettings
 from cgpo.config.judging import JudgingSettings
 from cgpo.config.policy import DeepSpeedSettings, ModelSettings
+from cgpo.config.reward_stage import RewardStageSettings
 from cgpo.config.rewards import RewardSettings
 from cgpo.config.sampling import RolloutSettings
-from cgpo.config.stages import DpoStageSettings, RewardStageSettings, SftStageSettings
+from cgpo.config.stages import DpoStageSettings, SftStageSettings
 from cgpo.config.strata import StratumSettings, WeightingSettings
 from cgpo.config.tracking import TrackingSettings
 from cgpo.config.training import TrainSettings

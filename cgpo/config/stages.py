@@ -1,4 +1,4 @@
-"""The supervised stages: SFT, DPO, reward model."""
+"""The supervised stages: SFT and DPO, and the data of all three."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 
 from cgpo.config.base import Settings
 from cgpo.config.training import ScheduleSettings
+from cgpo.errors import unknown_name
+
+MADE_KINDS = ("judged", "shuffle", "swap", "loop", "empty", "truncate", "hostile")
+"""Kinds of preference pairs that `cgpo reward` makes (`cgpo.stages.preferences`)."""
 
 
 class PreferenceSettings(Settings):
@@ -28,36 +32,23 @@ class PreferenceSettings(Settings):
     """Sampling temperature of these responses. Unset: each stratum's own. A weak model's are better at a lower one."""
     corruptions_per_prompt: int = Field(default=2, ge=0, le=5)
     """Pairs per prompt of a response over a corruption of it (words shuffled, a loop, another prompt's response,
-    an empty answer, cut off)."""
+    an empty answer, cut off, a hostile sentence)."""
+    kinds: list[str] = Field(default=[])
+    """Kinds of pairs: `judged`, `shuffle`, `swap`, `loop`, `empty`, `truncate`, `hostile`. Empty: of those that are
+    made, all but `hostile`; of `path`, all."""
     heldout_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of the prompts whose pairs measure accuracy and are not trained on."""
 
-
-class RewardStageSettings(Settings):
-    """`cgpo reward`: the stage that trains a reward model."""
-
-    base: str = "minilm"
-    """Hub name or folder of the encoder to start from; `minilm` is the small one of the quickstart."""
-    pairs: PreferenceSettings = PreferenceSettings()
-    """Where the preference pairs come from."""
-    epochs: int = Field(default=2, ge=1)
-    """Passes over the pairs."""
-    batch_pairs: int = Field(default=16, ge=1)
-    """Pairs per optimiser step."""
-    learning_rate: float = Field(default=5e-5, gt=0)
-    """AdamW's learning rate; it falls linearly to 0."""
-    max_length: int = Field(default=128, ge=8)
-    """Most tokens of prompt + response."""
-    trainable_layers: int | None = Field(default=None, ge=0)
-    """Train only the last so many layers and the head; 0 = the head alone. Unset: everything."""
-    micro_batch_tokens: int = Field(default=8192, ge=16)
-    """Most padded tokens in one forward and backward pass on one rank."""
-    save_every: int = Field(default=200, ge=0)
-    """Steps between checkpoints, from which a killed stage goes on; 0 = none."""
+    @model_validator(mode="after")
+    def _known_kinds(self) -> PreferenceSettings:
+        for kind in self.kinds if self.path is None else ():
+            if kind not in MADE_KINDS:
+                raise ValueError(unknown_name("kind of pair", kind, MADE_KINDS, "kinds"))
+        return self
 
 
-class StageDataSettings(Settings):
-    """Where the rows of a supervised stage come from, and what is done with those that cannot be used."""
+class RowSourceSettings(Settings):
+    """A data set of rows, and what is done with those that cannot be used."""
 
     path: str | None = None
     """JSONL, JSON, Parquet or CSV file, a glob, a folder, or the name of a data set on the Hugging Face hub."""
@@ -71,6 +62,11 @@ class StageDataSettings(Settings):
     """Column with the prompt: a string or a list of messages."""
     bad_rows: Literal["stop", "drop"] = "stop"
     """A row that cannot be used stops the stage, or is left out. Either way they are counted, the first ones named."""
+
+
+class StageDataSettings(RowSourceSettings):
+    """Where the rows of a stage that trains the policy come from."""
+
     too_long: Literal["drop", "stop"] = "drop"
     """What to do with a row of more than `max_length` tokens: leave it out (counted) or stop with an error."""
     heldout_share: float = Field(default=0.05, gt=0, lt=1)

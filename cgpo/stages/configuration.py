@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cgpo.compose import to_plain
-from cgpo.config import PolicyStageSettings, RunSettings
+from cgpo.config import (
+    PairwiseHeadSettings,
+    PolicyStageSettings,
+    PreferenceSettings,
+    RewardStageSettings,
+    RunSettings,
+)
 
 ADAMW = ("betas", "weight_decay", "max_grad_norm", "logit_chunk_tokens")
 """Settings of `train` that hold for every stage that trains the policy."""
@@ -20,8 +26,7 @@ def stage_configuration(command: str, settings: RunSettings) -> dict[str, Any]:
     """
     tree = to_plain(settings)
     common = {"command": command, "seed": tree["seed"], "run_dir": tree["run_dir"], "deepspeed": tree["deepspeed"]}
-    parts = {"sft": _policy_stage, "dpo": _policy_stage, "reward": _reward}
-    return common | parts[command](command, tree)
+    return common | (_reward(settings, tree) if command == "reward" else _policy_stage(command, tree))
 
 
 def _policy_stage(command: str, tree: dict[str, Any]) -> dict[str, Any]:
@@ -35,16 +40,23 @@ def _policy_stage(command: str, tree: dict[str, Any]) -> dict[str, Any]:
     return used | {"train": {name: tree["train"][name] for name in names}}
 
 
-def _reward(command: str, tree: dict[str, Any]) -> dict[str, Any]:
+def _reward(settings: RunSettings, tree: dict[str, Any]) -> dict[str, Any]:
     used: dict[str, Any] = {}
-    if tree["reward_stage"]["pairs"]["path"] is None:
+    if made := made_pairs(settings.reward_stage):
         sampling = ("prompts", "sampling", "judges", "truncated")
         used["model"] = dict(tree["model"])
-        if tree["reward_stage"]["pairs"]["model"] is not None:
-            used["model"] |= {"name": tree["reward_stage"]["pairs"]["model"], "revision": None}
+        names = {pairs.model for pairs in made}
+        if None not in names:
+            used["model"] |= {"name": ", ".join(sorted(map(str, names))), "revision": None}
         used["rollout"] = {"engine": tree["rollout"]["engine"]}
         used["strata"] = {name: {key: s[key] for key in sampling} for name, s in tree["strata"].items()}
     return used | {"reward_stage": tree["reward_stage"]}
+
+
+def made_pairs(stage: RewardStageSettings) -> list[PreferenceSettings]:
+    """The settings of those pairs that are made from the strata's prompts, head by head."""
+    heads = [head for head in stage.all_heads().values() if isinstance(head, PairwiseHeadSettings)]
+    return [pairs for pairs in map(stage.pairs_of, heads) if pairs.path is None]
 
 
 def started_from(settings: RunSettings, name: str | None) -> RunSettings:

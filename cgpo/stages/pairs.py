@@ -1,12 +1,13 @@
 """Preference pairs: their form on disk, and the split by prompt into those to train on and those held out.
 
 {"prompt": str or messages, "chosen": str, "rejected": str}                       a user's file, one a line
-{"schema": 1, …, "kind", "stratum", "prompt_id", "split": "train" or "heldout"}   what a stage writes beside that
+{"schema": 1, …, "kind", "stratum", "prompt_id", "split": "train" or "heldout", "margin"}      what a stage adds
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ class PreferencePair:
         stratum: where the prompt comes from; empty in a user's file.
         prompt_id: the prompt's id within the stratum; empty in a user's file.
         heldout: measures accuracy and is not trained on.
+        margin: by how much the better response is better, in the unit of the data; 0 where nobody says.
     """
 
     prompt: tuple[Message, ...]
@@ -44,6 +46,7 @@ class PreferencePair:
     stratum: str = ""
     prompt_id: str = ""
     heldout: bool = False
+    margin: float = 0.0
 
     def as_prompt(self) -> Prompt:
         """The prompt as reward models take it."""
@@ -130,6 +133,7 @@ def _as_row(pair: PreferencePair) -> dict[str, Any]:
         "stratum": pair.stratum,
         "prompt_id": pair.prompt_id,
         "split": "heldout" if pair.heldout else "train",
+        "margin": pair.margin,
     }
 
 
@@ -153,7 +157,19 @@ def _from_line(line: str, where: str) -> PreferencePair:
         stratum=str(row.get("stratum", "")),
         prompt_id=str(row.get("prompt_id", "")),
         heldout=row.get("split") == "heldout",
+        margin=checked_margin(row.get("margin", 0.0), where),
     )
+
+
+def checked_margin(value: Any, where: str) -> float:
+    """A margin as it stands in a row.
+
+    Raises:
+        DataError: it is no number that is finite and at least 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise DataError(f"{where}: the margin must be a number, finite and at least 0; got {value!r}")
+    return float(value)
 
 
 def _messages(value: Any, where: str) -> tuple[Message, ...]:

@@ -61,7 +61,7 @@ class PairTrainer:
         import deepspeed
 
         self._pairs = pairs
-        self._batches = EpochBatches(len(pairs), settings.reward_stage.batch_pairs, settings.seed, "pairs")
+        self._batches = EpochBatches(len(pairs), settings.reward_stage.batch_size, settings.seed, "pairs")
         self._stage: RewardStageSettings = settings.reward_stage
         self._seed = settings.seed
         self._pad_id = pad_id

@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from cgpo.assets import check_model_name
 from cgpo.compose import Composed, compose
 from cgpo.config import ConversationDataSettings, PolicyStageSettings, RunSettings, StageDataSettings
 from cgpo.data.generators.golden import GOLDEN
 from cgpo.errors import CgpoError, ConfigError, unknown_name
 from cgpo.run_directory import would_go_on
-from cgpo.stages.configuration import stage_configuration
+from cgpo.stages.configuration import made_pairs, stage_configuration
 from cgpo.stages.outcome import is_done
+from cgpo.stages.reward_plan import head_line, missing
 
 POLICY_STAGES = ("sft", "dpo")
 
@@ -28,7 +28,7 @@ def compose_stage(command: str, overrides: Sequence[str], config_dir: str | None
     """
     composed = compose(overrides, config_dir=config_dir, run_suffix=f"-{command}", needs_strata=False)
     settings = composed.settings
-    if command == "reward" and settings.reward_stage.pairs.path is None and not settings.strata:
+    if command == "reward" and made_pairs(settings.reward_stage) and not settings.strata:
         raise ConfigError(
             "cgpo reward: reward_stage.pairs.path is not set, and there are no strata whose prompts pairs could be "
             "made from: name a file of pairs, or choose an experiment, e.g. experiment=quickstart"
@@ -89,7 +89,7 @@ def _policy_lines(command: str, settings: RunSettings) -> list[str]:
     }
     fall = "" if stage.schedule == "constant" else f" to {stage.final_learning_rate_ratio:g} of it"
     return [
-        f"from {name}{_missing(name)}, {settings.model.dtype}, ZeRO stage {settings.deepspeed.zero_stage}",
+        f"from {name}{missing(name)}, {settings.model.dtype}, ZeRO stage {settings.deepspeed.zero_stage}",
         f"on {_source(data)}, {data.heldout_share:.0%} of the prompts held out",
         f"{lengths[command]}; at most {stage.micro_batch_tokens} tokens in a pass",
         f"learning rate {stage.learning_rate:g}, {stage.schedule}{fall}, {stage.warmup_steps} warm-up steps",
@@ -98,18 +98,19 @@ def _policy_lines(command: str, settings: RunSettings) -> list[str]:
 
 def _reward_lines(settings: RunSettings) -> list[str]:
     stage = settings.reward_stage
-    if stage.pairs.path is not None:
-        source = f"on the pairs of {stage.pairs.path}"
-    else:
-        name = stage.pairs.model or settings.model.name
-        source = (
-            f"on pairs made from responses of {name}{_missing(name)}: {stage.pairs.prompts_per_stratum} prompts of "
-            f"each stratum × {stage.pairs.responses_per_prompt} responses, by {settings.rollout.engine}"
+    stopping = stage.early_stopping
+    early = ""
+    if stopping is not None:
+        early = (
+            f"; measured every {stopping.every} steps on {stopping.share:.0%} of the training prompts, stops after "
+            f"{stopping.patience} measurements without improvement"
         )
     return [
         f"from {stage.base}",
-        source,
-        f"{stage.epochs} epochs, batches of {stage.batch_pairs} pairs, learning rate {stage.learning_rate:g} to 0",
+        *(head_line(name, head, settings) for name, head in stage.all_heads().items()),
+        f"{stage.epochs} epochs, batches of {stage.batch_size} rows of all heads; at most {stage.max_length} tokens a "
+        f"text, {stage.micro_batch_tokens} in a pass",
+        f"learning rate {stage.learning_rate:g} to 0{early}",
     ]
 
 
@@ -122,11 +123,3 @@ def _source(data: StageDataSettings) -> str:
         + (f", first {data.size} rows" if data.size else "")
         + (f" ({', '.join(kinds)})" if kinds else "")
     )
-
-
-def _missing(name: str) -> str:
-    try:
-        check_model_name(name)
-    except ConfigError:
-        return " (not there yet)"
-    return ""

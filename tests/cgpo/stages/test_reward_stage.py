@@ -84,7 +84,7 @@ def pairs_file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def settings(run_dir: Path, base: str, pairs: str, *more: str) -> RunSettings:
-    stage = {"base": base, "pairs.path": pairs, "learning_rate": 0.01, "epochs": 3, "batch_pairs": 8, "max_length": 48}
+    stage = {"base": base, "pairs.path": pairs, "learning_rate": 0.01, "epochs": 3, "batch_size": 8, "max_length": 48}
     overrides = [f"reward_stage.{key}={value}" for key, value in stage.items()]
     return compose(["experiment=quickstart", f"run_dir={run_dir}", "tracking.display=off", *overrides, *more]).settings
 
@@ -194,7 +194,7 @@ def test_two_ranks_with_zero_3_train_the_same_model(
         f"reward_stage.pairs.path={stage.pairs.path}",
         f"reward_stage.learning_rate={stage.learning_rate}",
         f"reward_stage.epochs={stage.epochs}",
-        f"reward_stage.batch_pairs={stage.batch_pairs}",
+        f"reward_stage.batch_size={stage.batch_size}",
         f"reward_stage.max_length={stage.max_length}",
         "reward_stage.micro_batch_tokens=60",  # one pair at a time, and ranks with unequal numbers of them
     ]
