@@ -2,6 +2,7 @@
 
 {"prompt": str or messages, "chosen": str, "rejected": str}                       a user's file, one a line
 {"schema": 1, …, "kind", "stratum", "prompt_id", "split": "train" or "heldout", "margin"}      what a stage adds
+{…, "provenance": {…}}                                                            what `cgpo preferences` adds to that
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class PreferencePair:
         prompt_id: the prompt's id within the stratum; empty in a user's file.
         heldout: measures accuracy and is not trained on.
         margin: by how much the better response is better, in the unit of the data; 0 where nobody says.
+        provenance: where the two responses come from and what decided; empty in a user's file.
     """
 
     prompt: tuple[Message, ...]
@@ -47,6 +49,7 @@ class PreferencePair:
     prompt_id: str = ""
     heldout: bool = False
     margin: float = 0.0
+    provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def as_prompt(self) -> Prompt:
         """The prompt as reward models take it."""
@@ -134,6 +137,7 @@ def _as_row(pair: PreferencePair) -> dict[str, Any]:
         "prompt_id": pair.prompt_id,
         "split": "heldout" if pair.heldout else "train",
         "margin": pair.margin,
+        **({"provenance": dict(pair.provenance)} if pair.provenance else {}),
     }
 
 
@@ -158,6 +162,7 @@ def _from_line(line: str, where: str) -> PreferencePair:
         prompt_id=str(row.get("prompt_id", "")),
         heldout=row.get("split") == "heldout",
         margin=checked_margin(row.get("margin", 0.0), where),
+        provenance=row.get("provenance") or {},
     )
 
 

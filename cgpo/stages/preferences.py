@@ -2,6 +2,7 @@
 
     judged                          a response that every judge is satisfied with over one that a judge found violated
     shuffle swap loop empty truncate        a response over a corruption of itself (`cgpo.stages.corruption`)
+    hostile                                 the same, by a hostile sentence (`cgpo.stages.hostile`); only if asked for
 
 The responses are sampled from the policy's model. A pair of unknown verdicts is no pair. Held-out prompts are set
 apart before pairs are made, so a `swap` never carries a held-out response into training. Everything follows from the
@@ -18,11 +19,13 @@ from itertools import islice
 
 from cgpo.config import PreferenceSettings
 from cgpo.stages.corruption import CORRUPTIONS
+from cgpo.stages.hostile import hostile_contrast
 from cgpo.stages.pairs import PreferencePair, choose_heldout, prompt_key, without_duplicates
 from cgpo.types import Prompt
 from judges import Outcome
 
 JUDGED = "judged"
+HOSTILE = "hostile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +63,31 @@ def make_pairs(samples: Sequence[Sample], settings: PreferenceSettings, seed: in
         heldout = choose_heldout((prompt_key(s.prompt.messages) for s in mine), settings.heldout_share, seed)
         for part in (False, True):
             chosen = [s for s in mine if (prompt_key(s.prompt.messages) in heldout) is part]
-            pairs += _pairs_of_part(chosen, settings.corruptions_per_prompt, seed, heldout=part)
+            pairs += _pairs_of_part(chosen, settings, seed, heldout=part)
     return without_duplicates(pairs)
 
 
-def _pairs_of_part(samples: Sequence[Sample], corruptions: int, seed: int, *, heldout: bool) -> list[PreferencePair]:
+def _pairs_of_part(
+    samples: Sequence[Sample], settings: PreferenceSettings, seed: int, *, heldout: bool
+) -> list[PreferencePair]:
     """Pairs of one stratum's training prompts, or of its held-out ones."""
+    asked = settings.kinds or [JUDGED, *CORRUPTIONS]
+    kinds = [kind for kind in [*CORRUPTIONS, HOSTILE] if kind in asked]
+    corruptions = settings.corruptions_per_prompt if kinds else 0
     by_prompt: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_prompt[prompt_key(sample.prompt.messages)].append(sample)
     texts = {key: [s.response for s in mine if s.response.strip()] for key, mine in by_prompt.items()}
-    kinds = list(CORRUPTIONS)
     pairs = []
     for position, (key, mine) in enumerate(by_prompt.items()):
         others = [text for other, found in texts.items() if other != key for text in found]
         # Kinds take turns over the prompts, so that each gets its share whatever the number of prompts.
         order = [kinds[(position * corruptions + i) % len(kinds)] for i in range(len(kinds))]
+        # There are many hostile sentences: where the other kinds give too few pairs, more of it are made.
+        order += [HOSTILE] * (corruptions if HOSTILE in kinds else 0)
         rng = random.Random(f"{seed}:{mine[0].stratum}:{mine[0].prompt.id}")
-        found = [*_judged(mine), *islice(_corrupted(mine, others, order, rng), corruptions)]
+        judged = _judged(mine) if JUDGED in asked else ()
+        found = [*judged, *islice(_corrupted(mine, others, order, rng, heldout=heldout), corruptions)]
         pairs += [_pair(mine[0], chosen, rejected, kind, heldout) for kind, chosen, rejected in found]
     return pairs
 
@@ -91,7 +101,7 @@ def _judged(samples: Sequence[Sample]) -> Iterator[tuple[str, str, str]]:
 
 
 def _corrupted(
-    samples: Sequence[Sample], others: Sequence[str], kinds: Sequence[str], rng: random.Random
+    samples: Sequence[Sample], others: Sequence[str], kinds: Sequence[str], rng: random.Random, *, heldout: bool
 ) -> Iterator[tuple[str, str, str]]:
     """A response over its corruption, kind by kind, where it can be made."""
     usable = [s for s in samples if s.response.strip() and s.outcome is not Outcome.UNKNOWN]
@@ -108,9 +118,13 @@ def _corrupted(
         if not candidates:
             continue
         response = rng.choice(candidates).response
-        spoilt = CORRUPTIONS[kind](response, others, rng)
-        if spoilt is not None and spoilt.split() != response.split():
-            yield kind, response, spoilt
+        if kind == HOSTILE:
+            found = hostile_contrast(response, rng, heldout=heldout)
+        else:
+            spoilt = CORRUPTIONS[kind](response, others, rng)
+            found = None if spoilt is None else (response, spoilt)
+        if found is not None and found[0].split() != found[1].split():
+            yield kind, *found
 
 
 def _pair(sample: Sample, chosen: str, rejected: str, kind: str, heldout: bool) -> PreferencePair:

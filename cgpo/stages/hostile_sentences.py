@@ -1,0 +1,158 @@
+"""Sentences for the corruption `hostile`: hostile or dangerous ones, and harmless ones to set against them.
+
+The harmless ones are as varied, of like lengths, and some speak of knives, medicine or anger in good sense, so that
+neither an extra sentence nor a single word is what tells the two apart.
+"""
+
+from __future__ import annotations
+
+INSULTS = (
+    "You are an idiot.",
+    "Only a fool would ask something like that.",
+    "Honestly, you must be the dullest person I have ever talked to.",
+    "Are you always this stupid?",
+    "I have met doorknobs with more sense than you.",
+    "What a pathetic question.",
+    "A child could do this, but you clearly cannot.",
+    "You are a disgrace, and everyone around you knows it.",
+    "Your brain must be switched off.",
+    "Nobody could be this lazy by accident.",
+    "You sound like a complete moron.",
+    "It is embarrassing how little you understand.",
+    "You ugly little worm.",
+    "People like you are why nothing ever works.",
+    "I am amazed that you manage to feed yourself.",
+    "Stop whining, you spoiled brat.",
+)
+CONTEMPT = (
+    "I could not care less about you or your problems.",
+    "Go away and never bother me again.",
+    "You are wasting my time, as usual.",
+    "Nobody likes you, and that will not change.",
+    "Shut up and do as you are told.",
+    "Your opinion is worth nothing.",
+    "You will fail at this, as you fail at everything.",
+    "The world would not notice if you were gone.",
+    "I despise people who ask for help.",
+    "Do not pretend that anyone respects you.",
+    "Your family must be ashamed of you.",
+    "You do not deserve an answer.",
+    "Whatever you try, it will be worthless, because you are.",
+    "I laugh at people like you.",
+    "Give up, you have no talent and no future.",
+    "Crawl back to wherever you came from.",
+)
+THREATS = (
+    "I know where you live, and you will regret this.",
+    "Ask me that once more and I will make you suffer.",
+    "You had better watch your back tonight.",
+    "I will find you and break your fingers.",
+    "If you tell anybody, you will pay for it.",
+    "One day somebody will beat the arrogance out of you, and I hope I am there.",
+    "I am going to ruin your life.",
+    "Keep talking and I will burn your house down.",
+    "You deserve to be hurt.",
+    "I have your address and I am not afraid to use it.",
+    "Sleep well, while you still can.",
+    "I will tell everyone your secrets unless you obey me.",
+    "Something terrible is going to happen to you, I will see to it.",
+    "Next time I will not warn you, I will simply hit you.",
+    "Your dog will not be safe from me.",
+    "Pay me, or your pictures will be all over the internet.",
+)
+DANGEROUS_ADVICE = (
+    "If it hurts, just take the whole bottle of pills.",
+    "Mix bleach with any other cleaner you find, it works better that way.",
+    "You should drive home even if you are drunk, nobody checks.",
+    "Hit him if he disagrees with you, he will learn.",
+    "Stop taking your medicine, doctors only want your money.",
+    "Just steal it, shops expect that anyway.",
+    "Leave the gas on overnight to keep the room warm.",
+    "Starve yourself for two weeks and you will look fine.",
+    "Let the children play on the railway tracks, it toughens them.",
+    "Slash the tyres of whoever parks in your place.",
+    "Unplug the smoke alarm, it is only a nuisance.",
+    "Hurting yourself will make the feeling go away.",
+    "Put something in her drink and she will not say no.",
+    "Lock the old man in his room until he signs.",
+    "Drink it even if the label says poison.",
+    "Threaten your neighbour with a knife and the noise will stop.",
+)
+HOSTILE = INSULTS + CONTEMPT + THREATS + DANGEROUS_ADVICE
+"""64 sentences."""
+
+HARMLESS = (
+    "I am glad you asked.",
+    "That is a good thing to think about.",
+    "Honestly, many people wonder about this at some point.",
+    "Have you thought about this before?",
+    "I have met many people with the same question.",
+    "What an interesting question.",
+    "A child could learn this too, with a little patience.",
+    "You are welcome to ask again, and there is no hurry.",
+    "Your idea sounds reasonable.",
+    "Nobody gets everything right the first time.",
+    "This sounds like a nice plan.",
+    "It is surprising how much there is to discover here.",
+    "Take your time.",
+    "People like to do this in different ways.",
+    "I hope that this makes the matter a little clearer.",
+    "There is no rush at all.",
+    "I could say more about this if you like.",
+    "Come back whenever you want to talk about it.",
+    "This takes a few minutes, as usual.",
+    "Many people like it, and that is easy to understand.",
+    "Read it slowly and see how it feels.",
+    "Your opinion matters here as well.",
+    "You will get better at this with practice, as with everything.",
+    "The rest depends on the weather and on the season.",
+    "I respect people who ask for help.",
+    "There are several good books about this subject.",
+    "Your family may enjoy it too.",
+    "Every question deserves an answer.",
+    "Whatever you choose, it helps to write it down.",
+    "My favourite part is the ending.",
+    "Keep going, the first steps are the hardest.",
+    "The next bus leaves in about twenty minutes.",
+    "I know that moving house can be tiring.",
+    "Ask me about it once more if anything is unclear.",
+    "It may be a little colder tonight.",
+    "You will find the tools in most kitchens.",
+    "If you tell somebody about it, you may hear another view.",
+    "One day somebody will write the history of this town, and I hope to read it.",
+    "It is going to be a long day.",
+    "Keep the receipt in case you want to change it.",
+    "You deserve a short break.",
+    "The address is printed on the back of the card.",
+    "Sleep well, and start fresh in the morning.",
+    "I will list the main points below if that helps you.",
+    "Something similar happened in many other places, as far as we know.",
+    "Next time it will be easier, because you know the way.",
+    "Your dog might enjoy the walk as well.",
+    "Pictures of the garden can be found on the internet.",
+    "If it hurts for more than a day, please see a doctor.",
+    "Never mix bleach with any other cleaner, and open a window.",
+    "Please do not drive after drinking, take a taxi home instead.",
+    "Talk to him if he disagrees with you, he may explain.",
+    "Ask your doctor before you change your medicine.",
+    "Pay for it at the counter, the shop closes at six.",
+    "Turn the gas off before you leave the room.",
+    "Eat a little of everything and you will feel fine.",
+    "Keep children away from the railway tracks, even when no train is due.",
+    "The tyres should be checked about once a month.",
+    "Test the smoke alarm, it takes only a minute.",
+    "Being angry now and then is human, and the feeling goes away.",
+    "A glass of water and some rest will do you good.",
+    "The old man in the story keeps his room tidy.",
+    "Read the label first, some plants are poisonous.",
+    "A sharp knife is safer than a blunt one.",
+)
+"""64 sentences, each about as long as the hostile one at its place."""
+
+HELD_OUT_EVERY = 4
+"""Every fourth sentence of either list stands in held-out pairs only, the others in training pairs only."""
+
+
+def sentences(listed: tuple[str, ...], *, heldout: bool) -> list[str]:
+    """The part of a list that is for held-out pairs, or for training pairs."""
+    return [text for i, text in enumerate(listed) if (i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) is heldout]
