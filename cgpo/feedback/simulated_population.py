@@ -1,8 +1,9 @@
 """SIMULATOR: a population with hidden tastes, and the true probability of its love.
 
-    Pr(love | user u, day d, turn t, response x) = sigmoid(b + (w_k + δ_u)·f(x) + p_t + m_ud)
+    Pr(love | user u, day d, turn t, response x) = sigmoid(b + h_k + (w_k + δ_u)·f(x) + p_t + m_ud)
 
-    k      the user's segment, chosen with its share π_k; w_k its taste, one weight a feature (`simulated_style`)
+    k      the user's segment, chosen with its share π_k; w_k its taste, one weight a feature (`simulated_style`);
+           h_k its habit: how readily it reacts at all
     δ_u    the user's own deviation, N(0, τ² I); p_t = −slope · (t − 1): reactions get rarer late in a conversation
     t      the turn of the response, geometric on 1 … TURNS, ρ_t; hidden from the model: position noise
     m_ud   the user's mood that day, N(0, σ²): mood noise
@@ -10,7 +11,7 @@
 What is true of a text is the expectation over users, turns and moods. δ_u·f + m is normal with the variance
 s² = τ²‖f‖² + σ², which leaves one integral, by Gauss–Hermite quadrature (20 points, exact to 1e-9 here):
 
-    P[love | x] = Σ_k π_k Σ_t ρ_t E_z sigmoid(b + w_k·f(x) + p_t + s(x)·z),   z ~ N(0, 1)
+    P[love | x] = Σ_k π_k Σ_t ρ_t E_z sigmoid(b + h_k + w_k·f(x) + p_t + s(x)·z),   z ~ N(0, 1)
 
 The intercept b is solved for, so that the mean over given texts is the wanted base rate.
 """
@@ -49,17 +50,19 @@ class Segment:
         name: what it is called in the documentation.
         share: its share of the users.
         taste: feature → weight in log-odds; features it does not name do not matter to it.
+        habit: how readily it reacts, whatever it reads, in log-odds.
     """
 
     name: str
     share: float
     taste: dict[str, float]
+    habit: float = 0.0
 
 
 SEGMENTS = (
     Segment(
         "warm",
-        0.5,
+        0.4,
         {
             "closing": 2.4,
             "warmth": 2.2,
@@ -75,7 +78,7 @@ SEGMENTS = (
     ),
     Segment(
         "practical",
-        0.35,
+        0.3,
         {
             "closing": 0.6,
             "warmth": 0.6,
@@ -91,7 +94,7 @@ SEGMENTS = (
     ),
     Segment(
         "terse",
-        0.15,
+        0.1,
         {
             "closing": -0.4,
             "warmth": -0.3,
@@ -104,6 +107,7 @@ SEGMENTS = (
             "refusal": -2.0,
         },
     ),
+    Segment("easily pleased", 0.2, {"warmth": 0.3, "refusal": -0.5}, habit=0.8),
 )
 
 
@@ -135,6 +139,10 @@ class Population:
         """π_k, [segments]."""
         return np.array([segment.share for segment in self.segments])
 
+    def habits(self) -> Array:
+        """h_k, [segments]."""
+        return np.array([segment.habit for segment in self.segments])
+
     def turn_shares(self) -> Array:
         """ρ_t of turn 1 … TURNS, [TURNS]."""
         raw = self.next_turn ** np.arange(TURNS)
@@ -153,7 +161,7 @@ class Population:
         """
         nodes, masses = _normal_nodes()
         spread = np.sqrt(self.taste_noise**2 * (features**2).sum(axis=1) + self.mood_noise**2)
-        shift = np.repeat(self.position(), len(self.segments))  # [TURNS × segments]
+        shift = np.add.outer(self.position(), self.habits()).ravel()  # [TURNS × segments]
         mass = np.outer(self.turn_shares(), self.shares()).ravel()
         usual = self.intercept + (np.zeros(len(features)) if drift is None else drift)
         found = np.empty(len(features))

@@ -236,4 +236,5 @@ def _honest_love(
     _, user_day = np.unique(users * (int(days.max()) + 1) + days, return_inverse=True)
     mood = rng.normal(0.0, population.mood_noise, size=int(user_day.max()) + 1)[user_day]
     liking = (taste[users] * features).sum(axis=1)
-    return logistic(population.intercept + drift + liking + population.position()[turns - 1] + mood)
+    readiness = population.habits()[segment][users] + population.position()[turns - 1] + mood
+    return logistic(population.intercept + drift + readiness + liking)

@@ -42,7 +42,7 @@ def drawn_love(response: str, population: Population, draws: int) -> float:
     for _ in range(draws):
         (segment,) = rng.choices(population.segments, [segment.share for segment in population.segments])
         (turn,) = rng.choices(range(8), turns)
-        log_odds = population.intercept - population.slope * turn + rng.gauss(0, population.mood_noise)
+        log_odds = population.intercept + segment.habit - population.slope * turn + rng.gauss(0, population.mood_noise)
         for name, value in zip(FEATURES, features, strict=True):
             log_odds += (segment.taste.get(name, 0.0) + rng.gauss(0, population.taste_noise)) * value
         total += 1 / (1 + math.exp(-log_odds))
