@@ -1,0 +1,213 @@
+"""The over-optimisation watch of a run: it measures after every step, warns, and changes nothing in what is learnt.
+
+Three questions, each in a file of its own: does an independent measure fall while the trained reward rises (`trend`);
+is it length that the reward pays for (`length`); which phrases spread (`spread`)? Only the rank that writes files asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cgpo.config.watch import WatchSettings
+from cgpo.overoptimisation import measures
+from cgpo.overoptimisation.files import PHRASES, WARNINGS, StepLines
+from cgpo.overoptimisation.length import LengthTrend
+from cgpo.overoptimisation.phrases import StratumPhrases
+from cgpo.overoptimisation.trend import Divergence, Trend
+from cgpo.tracking.rollouts import RolloutRow, read_rollouts
+from cgpo.types import Prompt
+
+Baselines = Callable[[str], Sequence[tuple[Prompt, str]]]
+"""Stratum name → its prompts with the responses that π_ref gave to them; asked when the first step is done."""
+
+AGAIN_AFTER = 50
+"""Steps after which a warning that still holds is given again."""
+
+AGAIN_AT = 2.0
+"""How many times as frequent a phrase must have become to be warned of again."""
+
+
+class OverOptimisationWatch:
+    """What goes on in the strata of a run, for a person to know.
+
+    Args:
+        settings: the settings.
+        independent: stratum → names of the rewards that score it without training it.
+        run_dir: where `warnings.jsonl` and `phrases.jsonl` are kept, and `rollouts/` stands.
+        baselines: what π_ref said.
+        say: shows a line to the person.
+        writes: False on every rank but one: then nothing is done.
+    """
+
+    def __init__(
+        self,
+        settings: WatchSettings,
+        independent: Mapping[str, Sequence[str]],
+        run_dir: Path,
+        baselines: Baselines,
+        say: Callable[[str], None],
+        *,
+        writes: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._independent = independent
+        self._rollouts = run_dir / "rollouts"
+        self._warnings, self._found = StepLines(run_dir / WARNINGS), StepLines(run_dir / PHRASES)
+        self._baselines = baselines
+        self._say = say
+        self._writes = writes
+        self._trends: dict[str, dict[str, Trend]] = {name: {} for name in independent}
+        self._lengths = {name: LengthTrend() for name in independent}
+        self._phrases: dict[str, StratumPhrases] = {}
+        self._saved_phrases: dict[str, Any] = {}
+        self._warned: dict[tuple[str, str, str], dict[str, Any]] = {}
+
+    def end(self, step: int, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
+        """A step is done; returns further metrics of its strata.
+
+        Args:
+            step: steps done so far.
+            rows: every rank's responses of the step.
+
+        Raises:
+            RunError: the disk is full, or a file cannot be written.
+        """
+        found: dict[str, float | None] = {}
+        if not self._writes:
+            return found
+        for name in dict.fromkeys(row.stratum for row in rows):
+            own = [row for row in rows if row.stratum == name]
+            if self._settings.divergence:
+                found |= self._end_trends(step, name, own)
+                found |= self._end_length(step, name, own)
+            if self._settings.phrases.every:
+                found |= self._end_phrases(step, name, own)
+        return found
+
+    def evaluated(self, step: int, evaluations: Sequence[Mapping[str, Any]]) -> None:
+        """An evaluation is done, the last of these lines of `evaluation.jsonl`."""
+        if not (self._writes and self._settings.divergence):
+            return
+        for name in self._independent:
+            trends: dict[str, Trend] = {}
+            for line in evaluations:
+                reward, found = measures.of_evaluation(line["strata"].get(name, {}))
+                for measure, sample in found.items():
+                    trends.setdefault(measure, Trend()).add(line["step"], reward, sample)
+            for measure, trend in trends.items():
+                self._warn_of_divergence(step, name, measure, trend.divergence())
+
+    def _end_trends(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
+        reward = measures.sample(rows, measures.trained)
+        now = measures.of_step(rows, self._independent[name])
+        found: dict[str, float | None] = {}
+        for measure, sample in now.items():
+            self._trends[name].setdefault(measure, Trend()).add(step, reward, sample)
+            if measure != measures.SATISFIED:
+                found[f"{name}/independent/{measure.partition(' ')[2]}"] = None if sample is None else sample.mean
+        largest: float | None = None
+        for measure, trend in self._trends[name].items():
+            divergence = trend.divergence()
+            self._warn_of_divergence(step, name, measure, divergence)
+            if divergence is not None:
+                largest = divergence.z if largest is None else max(largest, divergence.z)
+        return found | {f"{name}/divergence": largest}
+
+    def _warn_of_divergence(self, step: int, name: str, measure: str, found: Divergence | None) -> None:
+        if found is None or found.z < self._settings.warn_z:
+            return
+        x, y = found.rewards, found.measures
+        text = (
+            f"stratum {name}: the trained reward rises while {measure} falls: calibrated reward {x[0]:.3f} → "
+            f"{x[1]:.3f} since the first steps, {measure} {y[0]:.3f} → {y[1]:.3f} from its best ({found.z:.1f} "
+            f"standard errors). It began at about step {found.began}"
+        )
+        self._warn(step, name, "divergence", measure, text, began=found.began, z=found.z, reward=x, measure=y)
+
+    def _end_length(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
+        trend = self._lengths[name]
+        correlation = trend.add(measures.lengths_and_rewards(rows))
+        found = trend.explained()
+        if found is not None and found.worth_saying(self._settings.warn_z):
+            x, length = found.rewards, found.lengths
+            text = (
+                f"stratum {name}: length explains {found.share:.0%} of the reward's growth: calibrated reward "
+                f"{x[0]:.3f} → {x[1]:.3f}, mean length {length[0]:.0f} → {length[1]:.0f} tokens since the first "
+                f"steps, correlation within prompts {found.correlation:.2f}"
+            )
+            text = text.replace("%", " %")
+            self._warn(step, name, "length", "length", text, share=found.share, reward=x, tokens=length)
+        return {f"{name}/length_correlation": correlation}
+
+    def _end_phrases(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
+        phrases = self._of(name)
+        phrases.add(step, rows)
+        if not phrases.due:
+            return {}
+        found, sizes = phrases.look()
+        listed = [spread.as_json() for spread in found]
+        self._found.append(step, {"stratum": name, **sizes, "phrases": listed})
+        for spread in found:
+            if phrases.remarkable(spread):
+                place = "" if spread.place == "anywhere" else f" as {spread.place}"
+                text = (
+                    f"stratum {name}: “{spread.phrase}”{place} spreads: in {spread.rate:.1%} of the last responses, "
+                    f"{spread.reference_rate:.1%} of the reference's ({spread.factor:.1f} times as often, z "
+                    f"{spread.z:.1f})"
+                ).replace("%", " %")
+                self._warn(step, name, "phrase", spread.phrase, text, rate=spread.rate, z=spread.z, place=spread.place)
+        return {f"{name}/phrase_z": found[0].z if found else 0.0}
+
+    def _of(self, name: str) -> StratumPhrases:
+        """The phrases of a stratum; after a resume with what they were."""
+        if name not in self._phrases:
+            made = self._phrases[name] = StratumPhrases(self._settings.phrases, self._baselines(name))
+            if (saved := self._saved_phrases.pop(name, None)) is not None:
+                rows = read_rollouts(self._rollouts, {*saved["first"], *saved["window"]})
+                own = {step: [row for row in found if row.stratum == name] for step, found in rows.items()}
+                made.load_state_dict(saved, own)
+        return self._phrases[name]
+
+    def _warn(self, step: int, stratum: str, kind: str, subject: str, text: str, **numbers: Any) -> None:
+        """Shows and records a warning, unless it was given lately."""
+        last = self._warned.get((stratum, kind, subject))
+        if last is not None:
+            louder = numbers.get("rate", 0.0) >= AGAIN_AT * last.get("rate", 1.0)
+            late = kind != "phrase" and step >= last["step"] + AGAIN_AFTER
+            if not (louder or late):
+                return
+        line = {"stratum": stratum, "kind": kind, "subject": subject, "text": text, **numbers}
+        self._warned[stratum, kind, subject] = {"step": step, **line}
+        self._warnings.append(step, line)
+        self._say(f"warning, step {step}: {text}")
+
+    def rewind(self, done: int) -> None:
+        """The run goes on after `done` steps: what was recorded of later ones is taken back.
+
+        Raises:
+            RunError: a file cannot be written.
+        """
+        self._warnings.truncate_after(done)
+        self._found.truncate_after(done)
+        self._warned = {(w["stratum"], w["kind"], w["subject"]): w for w in self._warnings.read()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a resume, as plain data."""
+        return {
+            "trends": {
+                name: {measure: trend.state_dict() for measure, trend in trends.items()}
+                for name, trends in self._trends.items()
+            },
+            "lengths": {name: trend.state_dict() for name, trend in self._lengths.items()},
+            "phrases": self._saved_phrases | {name: found.state_dict() for name, found in self._phrases.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores `state_dict`, but for strata that the run no longer has."""
+        for name in self._independent.keys() & state["trends"].keys():
+            for measure, saved in state["trends"][name].items():
+                self._trends[name].setdefault(measure, Trend()).load_state_dict(saved)
+            self._lengths[name].load_state_dict(state["lengths"][name])
+        self._saved_phrases = {name: saved for name, saved in state["phrases"].items() if name in self._independent}
