@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cgpo.config import ConversationDataSettings, PromptSettings, StageDataSettings
+from cgpo.config import ConversationDataSettings, PromptSettings, RowSourceSettings
 from cgpo.data.generators import generate
 from cgpo.data.generators.golden import golden_response
 from cgpo.data.messages import content, message_list, messages_of
@@ -71,7 +71,7 @@ def read_conversations(
     return parse_rows(rows, lambda row: _conversation(row, settings), settings, where, unreadable)
 
 
-def stage_rows(settings: StageDataSettings, where: str) -> tuple[list[RawRow], list[str]]:
+def stage_rows(settings: RowSourceSettings, where: str) -> tuple[list[RawRow], list[str]]:
     """The first `size` rows of a stage's data set, and a sentence for each line that is no row.
 
     Raises:
@@ -92,7 +92,7 @@ def stage_rows(settings: StageDataSettings, where: str) -> tuple[list[RawRow], l
 def parse_rows(
     rows: Iterable[Given],
     parse: Callable[[Given], Row],
-    settings: StageDataSettings,
+    settings: RowSourceSettings,
     where: str,
     unreadable: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow, kind_of
 from cgpo.errors import DataError, unknown_name
-from cgpo.stages.pairs import GIVEN, PreferencePair, split
+from cgpo.stages.pairs import GIVEN, PreferencePair, checked_margin, split
 from judges import Message
 
 _TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
@@ -42,13 +43,16 @@ class FoundPairs:
     equal: int
 
 
-def read_preference_rows(settings: PairDataSettings, *, seed: int, where: str) -> FoundPairs:
+def read_preference_rows(
+    settings: PairDataSettings, *, seed: int, where: str, margin_column: str | None = None
+) -> FoundPairs:
     """All pairs of a stage, split by prompt. A data set with a `split` of its own, as `cgpo reward` writes, keeps it.
 
     Args:
         settings: where they come from.
         seed: of the split.
         where: the setting to name in errors, such as `dpo_stage.data`.
+        margin_column: column with the margins. None: `margin`, of pairs that a stage wrote.
 
     Raises:
         ConfigError: no data set is named.
@@ -61,7 +65,11 @@ def read_preference_rows(settings: PairDataSettings, *, seed: int, where: str) -
             if kind not in known:
                 raise DataError(unknown_name("kind of pair", kind, known, f"{where}.kinds"))
         rows = [row for row in rows if str(row.values.get("kind", GIVEN)) in settings.kinds]
-    found, bad = parse_rows(rows, lambda row: (_pair(row, settings), row.where), settings, where, unreadable)
+
+    def parse(row: RawRow) -> tuple[PreferencePair, str]:
+        return _pair(row, settings, margin_column), row.where
+
+    found, bad = parse_rows(rows, parse, settings, where, unreadable)
     # White space alone makes no difference that could be preferred.
     kept = [(pair, source) for pair, source in found if pair.chosen.split() != pair.rejected.split()]
     if not kept:
@@ -72,7 +80,7 @@ def read_preference_rows(settings: PairDataSettings, *, seed: int, where: str) -
     return FoundPairs(pairs, [source for _, source in kept], bad, len(found) - len(kept))
 
 
-def _pair(row: RawRow, settings: PairDataSettings) -> PreferencePair:
+def _pair(row: RawRow, settings: PairDataSettings, margin_column: str | None) -> PreferencePair:
     sides = [_side(row, settings.chosen_column), _side(row, settings.rejected_column)]
     prompt = row.values.get(settings.prompt_column)
     if prompt is not None:
@@ -89,7 +97,17 @@ def _pair(row: RawRow, settings: PairDataSettings) -> PreferencePair:
         stratum=str(row.values.get("stratum") or ""),
         prompt_id=str(row.values.get("prompt_id") or ""),
         heldout=row.values.get("split") == "heldout",
+        margin=_margin(row, margin_column),
     )
+
+
+def _margin(row: RawRow, name: str | None) -> float:
+    own = row.values.get("margin") if "schema" in row.values else None  # in another's file it may mean anything
+    value: Any = column(row, name) if name is not None else own or 0.0
+    if isinstance(value, str):  # as is every cell of a CSV file
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    return checked_margin(value, row.where)
 
 
 def _side(row: RawRow, name: str) -> str | tuple[Message, ...]:
