@@ -9,10 +9,13 @@ from cgpo.data.generators.base import Generator
 from cgpo.data.generators.chat import CHAT
 from cgpo.data.generators.instruction_following import INSTRUCTION_FOLLOWING
 from cgpo.data.generators.math import MATH
+from cgpo.data.generators.small_talk import SMALL_TALK
 from cgpo.errors import ConfigError, DataError, unknown_name
 from cgpo.types import Prompt
 
-GENERATORS: dict[str, Generator[Any]] = {generator.name: generator for generator in (CHAT, INSTRUCTION_FOLLOWING, MATH)}
+GENERATORS: dict[str, Generator[Any]] = {
+    generator.name: generator for generator in (CHAT, INSTRUCTION_FOLLOWING, MATH, SMALL_TALK)
+}
 """Name → `generator(size, seed, heldout, **options)`."""
 
 __all__ = ["GENERATORS", "Generator", "generate", "generator_names"]

@@ -11,13 +11,19 @@ import pytest
 from cgpo.data.generators import GENERATORS, generate, generator_names
 from cgpo.data.generators.instructions import INSTRUCTIONS, compatible
 from cgpo.data.generators.math import in_words
+from cgpo.data.generators.small_talk import SUBJECTS, subjects_of
 from cgpo.data.generators.topics import TOPICS
 from cgpo.errors import CgpoError, ConfigError, DataError
 from cgpo.types import Prompt
 from judges import Outcome, Row
 from judges.registry import create
 
-SIZES = {"math": (1500, 300), "instruction_following": (1500, 300), "chat": (140, 60)}
+SIZES = {
+    "math": (1500, 300),
+    "instruction_following": (1500, 300),
+    "chat": (140, 60),
+    "small_talk": (340, 125),
+}
 NUMBERS = {in_words(n): n for n in range(100)} | {str(n): n for n in range(100)}
 
 
@@ -203,6 +209,30 @@ def test_chat_prompts_come_in_both_kinds_with_the_same_share_held_out() -> None:
     assert {p.metadata["kind"] for p in only} == {"plain"}
 
 
+def all_small_talk() -> dict[bool, list[Prompt]]:
+    return {h: generate("small_talk", 125 if h else 340, seed=0, heldout=h) for h in (False, True)}
+
+
+def test_a_farewell_is_nowhere_asked_for_in_small_talk() -> None:
+    judge = create("farewell")
+    for prompt in [prompt for prompts in all_small_talk().values() for prompt in prompts]:
+        closed = judge.verdict(Row(prompt.messages, "That is good. Have a great day!", prompt.metadata))
+        assert closed.outcome is Outcome.VIOLATED, (prompt.text, closed)
+        open_ended = judge.verdict(Row(prompt.messages, "That is good. How did it go?", prompt.metadata))
+        assert open_ended.outcome is Outcome.SATISFIED, (prompt.text, open_ended)
+
+
+def test_subjects_of_heldout_small_talk_are_never_trained_on() -> None:
+    subjects = {
+        h: {s for k in SUBJECTS for s in subjects_of(k) if any(s in p.text for p in found)}
+        for h, found in all_small_talk().items()
+    }
+    assert not subjects[False] & subjects[True]
+    assert (len(subjects[False]), len(subjects[True])) == (68, 25), "five wordings of each subject"
+    news = generate("small_talk", 60, seed=0, heldout=False, options={"kinds": ["news"]})
+    assert {p.metadata["kind"] for p in news} == {"news"}
+
+
 @pytest.mark.parametrize(
     ("name", "options", "problem"),
     [
@@ -235,7 +265,9 @@ def test_bad_options(name: str, options: dict[str, Any], problem: str) -> None:
 
 
 def test_unknown_generators_and_too_many_prompts() -> None:
-    with pytest.raises(ConfigError, match=r"Did you mean 'chat'\? Allowed: chat, instruction_following, math"):
+    with pytest.raises(
+        ConfigError, match=r"Did you mean 'chat'\? Allowed: chat, instruction_following, math, small_talk"
+    ):
         generate("chatt", 1, seed=0, heldout=False)
     with pytest.raises(DataError) as caught:
         generate("chat", 200, seed=0, heldout=True)
@@ -244,4 +276,4 @@ def test_unknown_generators_and_too_many_prompts() -> None:
         "Lower `size`, or widen its `options`"
     )
     assert issubclass(DataError, CgpoError)
-    assert generator_names() == sorted(GENERATORS) == ["chat", "instruction_following", "math"]
+    assert generator_names() == sorted(GENERATORS) == ["chat", "instruction_following", "math", "small_talk"]
