@@ -71,7 +71,7 @@ class Calibration:
         ece: expected calibration error.
         ece_if_calibrated: mean and 95 % quantile of the ECE that a perfectly calibrated model would have on these rows.
         brier: Brier score.
-        brier_skill: against the base rate for every row; None where one class is missing.
+        brier_skill: against the base rate for every row; unknown where one class is missing.
         bins: lowest probabilities first.
     """
 
@@ -81,7 +81,7 @@ class Calibration:
     ece: Interval
     ece_if_calibrated: tuple[float, float]
     brier: Interval
-    brier_skill: float | None
+    brier_skill: Interval
     bins: tuple[Bin, ...]
 
 
@@ -112,18 +112,26 @@ def calibration(
     y = checked_labels(labels, len(p))
     index, place = cluster_index(len(p), clusters), binning(p, bins)
     keys = index.tolist()
-    rate, perfect = float(y.mean()), _if_calibrated(p, place)
-    brier = mean_interval(((p - y) ** 2).tolist(), confidence, keys)
+    perfect = _if_calibrated(p, place)
     return Calibration(
         n=len(p),
         base_rate=responses_rate(y.tolist(), keys, confidence),
         mean_probability=float(p.mean()),
         ece=_ece(p - y, place, index, perfect[1], confidence),
         ece_if_calibrated=perfect,
-        brier=brier,
-        brier_skill=1 - (brier.estimate or 0.0) / (rate * (1 - rate)) if 0 < rate < 1 else None,
+        brier=mean_interval(((p - y) ** 2).tolist(), confidence, keys),
+        brier_skill=_skill(p, y, confidence, keys),
         bins=tuple(_bin(p[place == b], y[place == b], index[place == b], confidence) for b in range(place.max() + 1)),
     )
+
+
+def _skill(p: Floats, y: Floats, confidence: float, keys: Sequence[Hashable]) -> Interval:
+    """By how much the squared error is below the base rate's, as a share of it; the base rate is taken as known."""
+    rate = float(y.mean())
+    if rate in (0.0, 1.0):
+        return Interval(None, None, None, len(p))
+    gains = ((y - rate) ** 2 - (p - y) ** 2) / (rate * (1 - rate))
+    return mean_interval(gains.tolist(), confidence, keys)
 
 
 def _bin(p: Floats, y: Floats, index: Ints, confidence: float) -> Bin:

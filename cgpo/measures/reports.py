@@ -18,7 +18,7 @@ from cgpo.measures.correlation import pearson, spearman
 from cgpo.measures.length import length_report, pair_length_report, pair_order
 from cgpo.measures.lift import lift_by_decile
 from cgpo.measures.ranking import auroc
-from cgpo.measures.resampling import CONFIDENCE
+from cgpo.measures.resampling import CONFIDENCE, cluster_index
 
 T = TypeVar("T")
 
@@ -44,33 +44,52 @@ def pointwise_report(
         bins: of the calibration.
 
     Returns:
-        `{"objective", "n", "missing", "positives", "rate", "auroc", "calibration": {"ece", "ece_if_calibrated",
-        "brier", "brier_skill", "mean_probability", "bins": […]}, "lift": […], "length": {…}, "notes": [str]}`; an
-        interval is `{"estimate", "low", "high", "n"}`, with nulls for what cannot be known. `calibration` and `length`
-        are null without rows.
+        What `ranking_report` returns, and `"calibration": {"ece", "ece_if_calibrated": {"mean", "high"}, "brier",
+        "brier_skill", "mean_probability", "bins": [{"low", "high", "n", "mean_probability", "rate", "ratio"}]}`, null
+        without rows.
+    """
+    known = _known(scores)
+    truth, keys = _take(labels, known), None if clusters is None else _take(clusters, known)
+    chances = [probability(float(scores[i] or 0.0)) for i in known]
+    fit = _calibration(calibration(chances, truth, bins, confidence, keys)) if known else None
+    ranking = ranking_report(scores, labels, lengths, confidence, clusters)
+    return {**ranking, "objective": "pointwise", "calibration": fit}
+
+
+def ranking_report(
+    scores: Sequence[Score],
+    labels: Sequence[int],
+    lengths: Sequence[float],
+    confidence: float = CONFIDENCE,
+    clusters: Sequence[Hashable] | None = None,
+) -> dict[str, Any]:
+    """Scores of any scale against labels: how well they order, not what they mean. Arguments as `pointwise_report`.
+
+    Returns:
+        `{"objective": "ranking", "n", "missing", "positives", "clusters", "rate", "auroc", "calibration": null,
+        "lift": [{"n", "positives", "low", "high", "rate", "lift", "captured"}], "length": {"measure", "pearson",
+        "spearman", "model", "alone", "direction", "buckets", "warning"}, "notes": [str]}`; an interval is
+        `{"estimate", "low", "high", "n"}`, with nulls for what cannot be known. `length` is null without rows.
     """
     known = _known(scores)
     values = [float(scores[i] or 0.0) for i in known]
-    truth, sizes, keys = (
-        _take(labels, known),
-        _take(lengths, known),
-        None if clusters is None else _take(clusters, known),
-    )
-    positives = sum(truth)
-    notes = _notes(len(scores) - len(known), len(scores), positives, len(known))
-    fit = calibration([probability(v) for v in values], truth, bins, confidence, keys) if known else None
+    truth, sizes = _take(labels, known), _take(lengths, known)
+    keys = None if clusters is None else _take(clusters, known)
+    numbers = cluster_index(len(known), keys).tolist()
+    positives, missing = sum(truth), len(scores) - len(known)
+    rate = responses_rate(truth, numbers, confidence) if known else Interval(None, None, None, 0)
     return {
-        "objective": "pointwise",
+        "objective": "ranking",
         "n": len(known),
-        "missing": len(scores) - len(known),
+        "missing": missing,
         "positives": positives,
-        "clusters": None if keys is None else len({k if k is not None else ("row", i) for i, k in enumerate(keys)}),
-        "rate": asdict(fit.base_rate if fit else Interval(None, None, None, 0)),
+        "clusters": len(set(numbers)),
+        "rate": asdict(rate),
         "auroc": asdict(auroc(values, truth, confidence, keys)),
-        "calibration": None if fit is None else _calibration(fit),
+        "calibration": None,
         "lift": [asdict(group) for group in lift_by_decile(values, truth, 10, confidence, keys)],
         "length": asdict(length_report(values, sizes, truth, confidence, keys)) if known else None,
-        "notes": notes,
+        "notes": _notes(missing, len(scores), positives, len(known)),
     }
 
 
@@ -173,7 +192,7 @@ def _calibration(fit: Calibration) -> dict[str, Any]:
         "ece": asdict(fit.ece),
         "ece_if_calibrated": {"mean": mean, "high": high},
         "brier": asdict(fit.brier),
-        "brier_skill": fit.brier_skill,
+        "brier_skill": asdict(fit.brier_skill),
         "mean_probability": fit.mean_probability,
         "bins": [{**asdict(each), "ratio": each.ratio} for each in fit.bins],
     }

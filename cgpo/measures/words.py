@@ -80,13 +80,12 @@ def _pointwise(report: Report) -> list[tuple[str, str]]:
     ]
     if fit is not None:
         perfect = fit["ece_if_calibrated"]
-        skill = "unknown" if fit["brier_skill"] is None else f"{fit['brier_skill']:+.3f}"
         found += [
             ("mean probability", f"{100 * fit['mean_probability']:.3g} %"),
             ("ECE", interval_words(fit["ece"], ".4f")),
             ("  if calibrated", f"{perfect['mean']:.4f}, 95 % below {perfect['high']:.4f}"),
             ("Brier", interval_words(fit["brier"], ".4f")),
-            ("  skill over base rate", skill),
+            ("  skill over base rate", interval_words(fit["brier_skill"], "+.3f")),
         ]
     if report["lift"]:
         found.append(("lift of the top tenth", interval_words(report["lift"][0]["lift"], ".2f")))
@@ -123,10 +122,11 @@ def _length_figures(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-_FIGURES = {"pointwise": _pointwise, "pairwise": _pairwise, "regression": _regression}
+_FIGURES = {"pointwise": _pointwise, "ranking": _pointwise, "pairwise": _pairwise, "regression": _regression}
 
 _TEXT = {
     "pointwise": ("Probabilities are at the true rate. A bin holds about as many rows as any other.",),
+    "ranking": ("The head gives no probability: only the order of its scores is measured.",),
     "pairwise": ("A pair is in the right order when the better response scores higher; a tie counts half.",),
     "regression": ("Predicted against given ratings.",),
 }
@@ -146,6 +146,7 @@ def _tables(report: Report) -> list[Table]:
             for b in report["calibration"]["bins"]
         ]
         tables.append(Table(("probability", "rows", "expected", "observed", "expected / observed"), rows))
+    if report.get("lift"):
         groups = [
             (
                 str(i + 1),
@@ -158,8 +159,8 @@ def _tables(report: Report) -> list[Table]:
         ]
         tables.append(Table(("tenth, best first", "positives", "rate", "lift", "captured so far"), groups))
     if report["length"] is not None and "buckets" in report["length"]:
-        rows = [(b["name"], str(b["n"]), interval_words(b["agreement"])) for b in report["length"]["buckets"]]
-        tables.append(Table(("length", "n", report["length"]["measure"]), rows))
+        buckets = [(b["name"], str(b["n"]), interval_words(b["agreement"])) for b in report["length"]["buckets"]]
+        tables.append(Table(("length", "n", report["length"]["measure"]), buckets))
     return tables
 
 

@@ -1,0 +1,82 @@
+"""The arguments of `cgpo feedback evaluate`, with their defaults."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_DESCRIPTION = """Scores later data with a reward model and says how well the scores fit what users did: AUROC,
+calibration at the true rate, Brier, lift by decile and correlation with length, with intervals in which the rows of
+one user are not independent. Data that is not later than the model's last training example is refused."""
+
+_EPILOG = """examples:
+  cgpo feedback evaluate --model runs/rluf-reward/model --head love --data runs/rluf-feedback/prepared
+  cgpo feedback evaluate --model love --data next-month.jsonl --trained-on prepared --output evaluation
+
+A row of a file: {"schema": 1, "prompt": messages, "response": text, "label": 0 or 1, "time": Unix seconds, "user":
+text, "policy": text}, as in a prepared folder's heldout.jsonl."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds them."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_model(parser, required=True)
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="DIR|FILE", help="a prepared folder (its held-out rows), or a file"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write evaluation.json and evaluation.html there")
+    parser.add_argument(
+        "--trained-on",
+        type=Path,
+        metavar="DIR|FILE",
+        help="what the head was trained on (default: what its run's config.yaml says, else --data's train.jsonl)",
+    )
+    parser.add_argument(
+        "--allow-earlier", action="store_true", help="measure even if rows are not later than the training's last"
+    )
+    parser.add_argument("--bins", type=_count, default=10, metavar="N", help="bins of the calibration (default: 10)")
+
+
+def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """The arguments that name a reward model."""
+    parser.add_argument("--model", required=required, metavar="NAME", help="the reward model: folder or hub name")
+    parser.add_argument("--head", metavar="HEAD", help="which of its heads; needed where it has several")
+    parser.add_argument(
+        "--max-length",
+        type=_count,
+        metavar="TOKENS",
+        help="most tokens of prompt + response (default: as in training, else that of the reward's settings)",
+    )
+    parser.add_argument("--batch-tokens", type=_count, metavar="TOKENS", help="padded tokens scored at once")
+    parser.add_argument(
+        "--max-missing-rate",
+        type=_share,
+        default=0.01,
+        metavar="R",
+        help="largest share of rows without a finite score (default: 0.01)",
+    )
+    parser.add_argument(
+        "--confidence", type=_level, default=0.95, metavar="C", help="level of the intervals (default: 0.95)"
+    )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
+    return value
+
+
+def _level(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be strictly between 0 and 1, not {text}")
+    return value

@@ -1,0 +1,117 @@
+"""Scores many responses with one head of a reward model, with progress; missing scores are counted and bounded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cgpo.errors import ConfigError, LimitError
+from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
+from cgpo.rewards.heads import Head
+from cgpo.stages.progress import StageProgress
+from cgpo.types import Prompt
+from judges import Message
+
+CHUNK = 512
+"""Texts between two updates of the progress; batches are made by length within a chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of some responses.
+
+    Attributes:
+        values: r(s, a), in order; None: missing.
+        truncated: how many texts were longer than the model was given.
+    """
+
+    values: list[float | None]
+    truncated: int
+
+    @property
+    def missing(self) -> int:
+        return sum(value is None for value in self.values)
+
+
+class HeadScorer:
+    """One head of a reward model.
+
+    Args:
+        args: with what `evaluate_arguments.add_model` adds.
+
+    Raises:
+        ConfigError: there is no such model or head.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.training = training_settings(args.model)
+        options = {"model": args.model, "head": args.head, "batch_tokens": args.batch_tokens}
+        options["max_length"] = args.max_length or self.training.get("max_length")
+        self.settings = ClassifierSettings(**{key: value for key, value in options.items() if value is not None})
+        self._limit = args.max_missing_rate
+        self._reward = SequenceClassifierReward(self.settings, args.head or "model")
+        outputs = self._reward.source.outputs
+        self.name: str = args.head or outputs.names[0]
+        known = {head.name: head for head in outputs.heads or ()}
+        self.head: Head | None = known.get(self.name)
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether a score is the logit of a probability at the true rate."""
+        return self.head is not None and self.head.objective == "pointwise"
+
+    def score(self, prompts: Sequence[Sequence[Message]], responses: Sequence[str]) -> Scores:
+        """r(s, a) of each response.
+
+        Raises:
+            LimitError: more are missing than `--max-missing-rate` allows.
+        """
+        values: list[float | None] = []
+        truncated = 0
+        asked = [Prompt(str(i), tuple(messages)) for i, messages in enumerate(prompts)]
+        with StageProgress().task("scoring", len(asked)) as update:
+            for start in range(0, len(asked), CHUNK):
+                chunk = slice(start, start + CHUNK)
+                values += self._reward.score(asked[chunk], list(responses[chunk]))
+                truncated += self._reward.source.truncated
+                update(len(values), "")
+        found = Scores(values, truncated)
+        if values and found.missing / len(values) > self._limit:
+            raise LimitError(
+                f"the model gave no finite score for {found.missing} of {len(values)} responses "
+                f"({100 * found.missing / len(values):.1f} %; --max-missing-rate is {100 * self._limit:g} %). NaN or "
+                f"infinite outputs: check the model {self.settings.model}"
+            )
+        return found
+
+
+def training_settings(model: str) -> dict[str, Any]:
+    """`reward_stage` of the run that made the model, where its folder lies in one; else nothing.
+
+    Raises:
+        ConfigError: its config.yaml cannot be read.
+    """
+    from cgpo.run_directory import read_config
+
+    folder = Path(model).expanduser()
+    if not (folder.is_dir() and (folder.parent / "config.yaml").is_file()):
+        return {}
+    stage = read_config(folder.parent).get("reward_stage")
+    return dict(stage) if isinstance(stage, dict) else {}
+
+
+def folder_for(output: Path | None, args_name: str = "--output") -> None:
+    """Refuses an output folder that cannot be one, before hours of scoring.
+
+    Raises:
+        ConfigError: it is a file, or its parent does not exist.
+    """
+    if output is None:
+        return
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{args_name} {output}: it exists and is no folder")
+    if not output.absolute().parent.is_dir():
+        raise ConfigError(f"{args_name} {output}: there is no folder {output.absolute().parent}")
