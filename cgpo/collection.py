@@ -1,19 +1,21 @@
 """From requests to judged and rewarded responses.
 
 A response goes to its judges the moment it is finished, while others are still being generated; worker processes and
-an event loop judge it. When the last one is finished its siblings mostly have their verdicts already. Rewards follow in
-batches, and only then are the last verdicts waited for.
+an event loop judge it. Rewards that other machines or a GPU compute take it in chunks beside the generation, those on
+the CPU when the last one is finished (`cgpo.rewards.scoring`). Only then are the last verdicts waited for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 
 from cgpo import distributed
+from cgpo.config import RunSettings
 from cgpo.rewards.baseline import Baseline, BaselineStore
 from cgpo.rewards.calibration import finite
-from cgpo.rewards.model import Reward, score_all
+from cgpo.rewards.model import Reward, ScoringNotes
+from cgpo.rewards.scoring import Scoring
 from cgpo.rollout.engine import RolloutEngine
 from cgpo.stratum import Stratum
 from cgpo.types import GenerationRequest, JudgedRollout, Rollout
@@ -61,16 +63,26 @@ def ask_judges(strata: Mapping[str, Stratum]) -> Callable[[Rollout], Future[Judg
     return lambda rollout: strata[rollout.request.stratum].submit(rollout)
 
 
+def open_scoring(
+    requests: Sequence[GenerationRequest],
+    strata: Mapping[str, Stratum],
+    rewards: Mapping[str, Reward],
+    settings: RunSettings,
+) -> Scoring:
+    """What scores the responses to `requests` with the rewards of their strata; to be used as a context manager."""
+    wanted = {name: list(stratum.settings.rewards) for name, stratum in strata.items()}
+    return Scoring(requests, wanted, rewards, settings.rewards)
+
+
 def score_responses(
     judging: Sequence[Judging], strata: Mapping[str, Stratum], rewards: Mapping[str, Reward]
 ) -> dict[str, Scores]:
-    """Scores the responses of every stratum with its rewards, while judges may still be at work."""
-    found: dict[str, Scores] = {}
-    for name, stratum in strata.items():
-        mine = [rollout for rollout, _ in judging if rollout.request.stratum == name]
-        used = {key: rewards[key] for key in stratum.settings.rewards}
-        found[name] = score_all(used, [r.request.prompt for r in mine], [r.response for r in mine])
-    return found
+    """Scores responses that are all there; stratum → reward → scores, while judges may still be at work."""
+    wanted = {name: list(stratum.settings.rewards) for name, stratum in strata.items()}
+    with Scoring([rollout.request for rollout, _ in judging], wanted, rewards, {}) as scoring:
+        for rollout, _ in judging:
+            scoring.add(rollout)
+        return dict(scoring.finish(lambda: None))
 
 
 def wait_for_verdicts(judging: Sequence[Judging], progress: Progress, check_stop: Callable[[], None]) -> None:
@@ -107,26 +119,33 @@ def add_baselines(
     rewards: Mapping[str, Reward],
     baselines: BaselineStore,
     requests: Sequence[GenerationRequest],
+    settings: RunSettings,
     encode: Callable[[str], tuple[int, ...]],
     progress: Progress,
     check_stop: Callable[[], None],
-) -> None:
+) -> dict[str, ScoringNotes]:
     """Gives every requested prompt its baseline response ā and r(s, ā), once, and keeps them; every rank calls it.
 
     A prompt with a golden response in the data set uses that one, encoded by `encode`; the others get one response of
     the engine, which must hold the reference's weights. Strata whose optimiser learns from baseline responses have them
     judged. Each rank generates its own requests; all ranks keep all baselines.
+
+    Returns:
+        What this rank's rewards had to say.
     """
-    found = [_golden(r, r.prompt.baseline, encode) for r in requests if r.prompt.baseline is not None]
-    for rollout in engine.generate([r for r in requests if r.prompt.baseline is None]):
-        found.append(rollout)
-        progress(len(found), len(requests))
-        check_stop()
+    ordered = sorted(requests, key=lambda r: (r.stratum, r.prompt.id))
+    found: list[Rollout] = []
+    with open_scoring(ordered, strata, rewards, settings) as scoring:
+        for rollout in _baseline_responses(engine, requests, encode):
+            scoring.add(rollout)
+            found.append(rollout)
+            progress(len(found), len(requests))
+            check_stop()
+        scored = scoring.finish(check_stop)
     for name, stratum in strata.items():
         mine = sorted((r for r in found if r.request.stratum == name), key=lambda r: r.request.prompt.id)
         judging = [stratum.submit(r) if stratum.learns_from_baselines else None for r in mine]
-        used = {key: rewards[key] for key in stratum.settings.rewards}
-        scores = score_all(used, [r.request.prompt for r in mine], [r.response for r in mine])
+        scores = scored[name]
         made = [
             (
                 rollout.request.prompt.id,
@@ -143,6 +162,14 @@ def add_baselines(
         ]
         for part in distributed.gather_objects(made):
             baselines.add(name, part)
+    return scoring.notes()
+
+
+def _baseline_responses(
+    engine: RolloutEngine, requests: Sequence[GenerationRequest], encode: Callable[[str], tuple[int, ...]]
+) -> Iterator[Rollout]:
+    yield from (_golden(r, r.prompt.baseline, encode) for r in requests if r.prompt.baseline is not None)
+    yield from engine.generate([r for r in requests if r.prompt.baseline is None])
 
 
 def _golden(request: GenerationRequest, text: str, encode: Callable[[str], tuple[int, ...]]) -> Rollout:

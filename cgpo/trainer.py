@@ -23,7 +23,7 @@ from cgpo.collection import (
     baseline_samples,
     generate_and_judge,
     judged_rollouts,
-    score_responses,
+    open_scoring,
     wait_for_verdicts,
 )
 from cgpo.data.tokenize import encode_response
@@ -127,13 +127,13 @@ class Trainer:
     ) -> Mapping[str, list[JudgedRollout]]:
         """Responses of this rank with verdicts and rewards, within the limits on what may be unknown."""
         s = self.session
-        with self._phase("rollout"):
-            progress = self._progress("rollout")
-            judging = generate_and_judge(
-                s.engine, partial(s.journal.submit, step, strata), requests, progress, self._check_stop_alone
-            )
-        with self._phase("rewards"):
-            scores = score_responses(judging, strata, s.rewards)
+        with open_scoring(requests, strata, s.rewards, self.settings) as scoring:
+            with self._phase("rollout"):
+                submit = scoring.beside(partial(s.journal.submit, step, strata))
+                progress = self._progress("rollout")
+                judging = generate_and_judge(s.engine, submit, requests, progress, self._check_stop_alone)
+            with self._phase("rewards"):  # what generating did not hide
+                scores = scoring.finish(self._check_stop_alone)
         with self._phase("judging"):  # what generating and scoring did not hide
             wait_for_verdicts(judging, self._progress("judging"), self._check_stop_alone)
         s.journal.flush()
@@ -188,7 +188,15 @@ class Trainer:
                 progress = self._progress("baseline responses", start, len(wanted))
                 encode = partial(encode_response, s.tokenizer)
                 add_baselines(
-                    s.engine, s.strata, s.rewards, s.baselines, mine, encode, progress, self._check_stop_alone
+                    s.engine,
+                    s.strata,
+                    s.rewards,
+                    s.baselines,
+                    mine,
+                    self.settings,
+                    encode,
+                    progress,
+                    self._check_stop_alone,
                 )
         s.engine_holds_policy()
 

@@ -13,7 +13,7 @@ from cgpo.collection import (
     ask_judges,
     generate_and_judge,
     judged_rollouts,
-    score_responses,
+    open_scoring,
     wait_for_verdicts,
 )
 from cgpo.config import RunSettings
@@ -93,15 +93,22 @@ def respond(
     """
     mine = share_of_rank(requests, distributed.rank(), distributed.world_size())
     strata = parts.strata
-    judging = generate_and_judge(parts.engine, ask_judges(strata), mine, progress, check_stop)
-    rollouts = [rollout for rollout, _ in judging]
-    probing = [(r, parts.probes.submit(strata[r.request.stratum], r)) for r in rollouts]
-    compared = [r for r in rollouts if parts.probes.compares and request_key(r.request) in reference]
-    comparing = [
-        (r, parts.probes.submit_comparison(strata[r.request.stratum], r, reference[request_key(r.request)].response))
-        for r in compared
-    ]
-    scores = score_responses(judging, strata, parts.rewards)
+    with open_scoring(mine, strata, parts.rewards, parts.settings) as scoring:
+        submit = scoring.beside(ask_judges(strata))
+        judging = generate_and_judge(parts.engine, submit, mine, progress, check_stop)
+        rollouts = [rollout for rollout, _ in judging]
+        probing = [(r, parts.probes.submit(strata[r.request.stratum], r)) for r in rollouts]
+        compared = [r for r in rollouts if parts.probes.compares and request_key(r.request) in reference]
+        comparing = [
+            (
+                r,
+                parts.probes.submit_comparison(
+                    strata[r.request.stratum], r, reference[request_key(r.request)].response
+                ),
+            )
+            for r in compared
+        ]
+        scores = scoring.finish(check_stop)
     wait_for_verdicts([*judging, *probing, *comparing], progress, check_stop)
     probed = {request_key(r.request): verdicts.result().verdicts for r, verdicts in probing}
     preferred = {request_key(r.request): verdicts.result().verdicts[PREFERENCE] for r, verdicts in comparing}

@@ -120,11 +120,13 @@ class EvaluationSession:
         self.engine_holds_reference()
         mine = share_of_rank(wanted, distributed.rank(), distributed.world_size())
         encode = partial(encode_response, self.tokenizer)
-        add_baselines(self.engine, self.strata, self.rewards, self.baselines, mine, encode, progress, check_stop)
+        add_baselines(
+            self.engine, self.strata, self.rewards, self.baselines, mine, self.settings, encode, progress, check_stop
+        )
 
     def rewards_of(self, stratum: str) -> list[str]:
-        """Names of a stratum's rewards."""
-        return list(self.strata[stratum].settings.rewards)
+        """Names of the rewards that score a stratum."""
+        return self.strata[stratum].scored
 
 
 @contextmanager
@@ -143,7 +145,7 @@ def open_evaluation(settings: RunSettings, display: Display, *, own_kl: bool = T
         tokenizer = load_tokenizer(settings.model.name, settings.model)
         strata = build_strata(settings, tokenizer, context_length(settings.model), runtime)
         display.phase("loading reward models")
-        used = sorted({name for stratum in strata.values() for name in stratum.settings.rewards})
+        used = sorted({name for stratum in strata.values() for name in stratum.scored})
         yield EvaluationSession(
             settings=settings,
             run_dir=run_dir,

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One prompt with one response: token ids, and which of the two a token belongs to where the model asks for it."""
+    """One prompt with one response.
+
+    Attributes:
+        ids: token ids.
+        types: which of the two a token belongs to, where the model asks for it.
+        truncated: the whole was longer.
+    """
 
     ids: tuple[int, ...]
     types: tuple[int, ...] | None = None
+    truncated: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,7 +76,8 @@ class ResponseEncoder:
         kept = _fit(parts, self._max_length)
         types = found.get("token_type_ids")
         ids = found["input_ids"]
-        return Encoded(tuple(ids[i] for i in kept), tuple(types[i] for i in kept) if types is not None else None)
+        kept_types = tuple(types[i] for i in kept) if types is not None else None
+        return Encoded(tuple(ids[i] for i in kept), kept_types, len(kept) < len(ids))
 
     def _as_chat(self, prompt: Prompt, response: str) -> Encoded:
         messages = [{"role": m["role"], "content": _clean(m["content"])} for m in prompt.messages]
@@ -83,7 +91,7 @@ class ResponseEncoder:
         tail = self._tokenizer.encode(whole[split:], add_special_tokens=False, verbose=False)
         ids = [*head, *tail]
         kept = _fit([0] * len(head) + [1] * len(tail), self._max_length)
-        return Encoded(tuple(ids[i] for i in kept))
+        return Encoded(tuple(ids[i] for i in kept), None, len(kept) < len(ids))
 
 
 def _fit(parts: Sequence[int | None], max_length: int) -> list[int]:

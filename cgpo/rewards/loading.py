@@ -1,34 +1,38 @@
-"""Loads sequence classifiers with one output: a trained one to score with, or a base with a new head to train."""
+"""Loads sequence classifiers: a trained one to score with, or a base with a new head to train."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cgpo.assets import resolve_model
 from cgpo.errors import ConfigError
+from cgpo.rewards.heads import FILE_NAME as HEADS_NAME
+from cgpo.rewards.heads import Head, read_heads
 
 
-def load_trained(name: str, where: str) -> tuple[Any, Any]:
-    """A trained reward model and its tokenizer, float32, in evaluation mode.
+def load_trained(
+    name: str, where: str, *, dtype: str = "float32", revision: str | None = None, trust_remote_code: bool = False
+) -> tuple[Any, Any]:
+    """A trained reward model and its tokenizer, in evaluation mode.
 
     Args:
         name: folder or hub name.
         where: the setting it comes from, for messages.
+        dtype: of the weights.
+        revision: branch, tag or commit on the hub.
+        trust_remote_code: run Python code that comes with the model.
 
     Raises:
-        ConfigError: no such model, not one output, or a head that was never trained.
+        ConfigError: no such model, a head that was never trained, or a tokenizer that is not the model's.
     """
-    _check_folder(name, where)
-    model, tokenizer, missing = _load(name, where)
-    labels = model.config.num_labels
-    if labels != 1:
-        raise ConfigError(
-            f"{where}: {name!r} has {labels} outputs; a reward model is a sequence classifier with one (num_labels 1)"
-        )
+    check_folder(name, where)
+    source = {"revision": revision, "trust_remote_code": trust_remote_code}
+    model, tokenizer, missing = _load(name, where, dtype, source)
     if missing:
         raise ConfigError(
             f"{where}: {name!r} is no trained reward model: its files lack {', '.join(missing)}, "
@@ -66,30 +70,67 @@ def check_max_length(model: Any, max_length: int, where: str) -> None:
         raise ConfigError(f"{where} = {max_length}: the model knows at most {limit} tokens")
 
 
-def _load(name: str, where: str, **options: Any) -> tuple[Any, Any, list[str]]:
+def heads_of(name: str, revision: str | None = None) -> list[Head] | None:
+    """What a model's outputs mean, where `reward.json` lies with it, in its folder or on the hub.
+
+    Raises:
+        ConfigError: the file is damaged, or of another version.
+    """
+    from transformers.utils import cached_file
+
+    found = cached_file(
+        resolve_model(name),
+        HEADS_NAME,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+        _raise_exceptions_for_gated_repo=False,
+    )
+    return read_heads(Path(found).parent) if found else None
+
+
+def _load(
+    name: str, where: str, dtype: str = "float32", source: Mapping[str, Any] = MappingProxyType({}), **options: Any
+) -> tuple[Any, Any, list[str]]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     path = resolve_model(name)
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(path)
+            tokenizer = AutoTokenizer.from_pretrained(path, **source)
             model, info = AutoModelForSequenceClassification.from_pretrained(
-                path, dtype=torch.float32, output_loading_info=True, **options
+                path, dtype=getattr(torch, dtype), output_loading_info=True, **source, **options
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         known = "" if Path(path).is_dir() else " (no folder of that name here, so it was taken for one on the hub)"
         raise ConfigError(f"{where}: {name!r} cannot be loaded as a sequence classifier{known}: {first}") from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    _check_tokenizer(model, tokenizer, f"{where}: {name!r}")
     # A causal base finds the last token of each text by this id, so it must be the one the texts are padded with.
     model.config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer, sorted(info["missing_keys"])
 
 
-def _check_folder(name: str, where: str) -> None:
-    """What looks like a folder must be a model; the commonest reason that it is not is a stage that has not run."""
+def _check_tokenizer(model: Any, tokenizer: Any, what: str) -> None:
+    """Every token has an embedding; without this check the first text that has none ends in an index error."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    text, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if largest >= rows:
+        raise ConfigError(
+            f"{what}: its tokenizer is not the model's: token {text!r} has id {largest}, and the model knows the ids 0 "
+            f"to {rows - 1}. Put the tokenizer that the model was trained with into its folder"
+        )
+
+
+def check_folder(name: str, where: str) -> None:
+    """What looks like a folder must be a model; the commonest reason that it is not is a stage that has not run.
+
+    Raises:
+        ConfigError: it is a folder, and no model.
+    """
     path = Path(name).expanduser()
     # A hub name has one slash and no dot in front; deeper or rooted names can only be folders.
     looks_local = path.exists() or path.is_absolute() or name.startswith((".", "~", "runs/")) or name.count("/") > 1

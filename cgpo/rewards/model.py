@@ -6,7 +6,9 @@ checks names with this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from cgpo import plugins
@@ -17,12 +19,56 @@ from cgpo.types import Prompt
 GROUP = "cgpo.rewards"
 
 
+@dataclass
+class ScoringNotes:
+    """What a reward has to say of its scores besides the numbers.
+
+    Attributes:
+        scored: texts, each counted once.
+        missing: how many of them have no score.
+        reasons: why, in words → how many.
+        truncated: texts longer than the reward model reads.
+        seconds: what scoring took.
+    """
+
+    scored: int = 0
+    missing: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    truncated: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: ScoringNotes) -> ScoringNotes:
+        return ScoringNotes(
+            self.scored + other.scored,
+            self.missing + other.missing,
+            self.reasons + other.reasons,
+            self.truncated + other.truncated,
+            self.seconds + other.seconds,
+        )
+
+    def completed(self, scored: int, missing: int, seconds: float) -> ScoringNotes:
+        """These notes of a reward with the counts; scores missing for no reason given are said to be no number."""
+        rest = missing - self.reasons.total()
+        unexplained = Counter({NO_NUMBER: rest} if rest > 0 else {})
+        return ScoringNotes(scored, missing, self.reasons + unexplained, self.truncated, seconds)
+
+
+NO_NUMBER = "the reward is NaN, infinite or nothing"
+
+
 @runtime_checkable
 class Reward(Protocol):
     """Scores responses. The number has no fixed scale: it is calibrated against the baseline response's.
 
     The class is called with its settings and its name in the configuration; its attribute `Settings` is the class of
-    those settings, a subclass of `RewardSettings`.
+    those settings, a subclass of `RewardSettings`. It may also have
+
+        reads_metadata      False: `score` does not look at `prompt.metadata`, so a prompt that several strata have
+                            with different metadata is scored once.
+        beside_generation   True: by default (`overlap`) it scores in a thread while others are being generated.
+        take_notes()        `ScoringNotes` since it was last asked: why scores are missing, how many texts were cut.
+        source, read(raw)   rewards with the same object `source` are scored together: `source.compute(prompts,
+                            responses)` is called once, and each reward reads its scores off what it returned.
     """
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float | None]:
@@ -69,20 +115,3 @@ def create_reward(name: str, settings: RewardSettings) -> Reward:
     if not isinstance(reward, Reward):
         raise ConfigError(f"rewards.{name}.type: {settings.type!r} is no reward: it has no `score(prompts, responses)`")
     return reward
-
-
-def score_all(
-    rewards: Mapping[str, Reward], prompts: Sequence[Prompt], responses: Sequence[str]
-) -> dict[str, list[float | None]]:
-    """Scores every response with every reward: reward name → scores, in the order of the responses.
-
-    Raises:
-        ConfigError: a reward (a plugin's) answered with another number of scores than it was asked for.
-    """
-    found: dict[str, list[float | None]] = {}
-    for name, reward in rewards.items():
-        scores = reward.score(prompts, responses)
-        if len(scores) != len(responses):
-            raise ConfigError(f"reward {name!r} gave {len(scores)} scores for {len(responses)} responses")
-        found[name] = scores
-    return found

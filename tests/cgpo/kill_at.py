@@ -17,7 +17,7 @@ from typing import Any
 PHASES = {
     "rollout": ("cgpo.journal", "Journal", "submit", "after"),  # when the first response is there
     "judging": ("cgpo.journal", "Journal", "flush", "after"),
-    "rewards": ("cgpo.trainer", None, "score_responses", "before"),
+    "rewards": ("cgpo.rewards.scoring", "Scoring", "finish", "before"),
     "log-probs": ("cgpo.trainer", None, "prepare", "after"),
     "backward": ("cgpo.policy.policy", "Policy", "accumulate", "after"),
     "optimiser step": ("cgpo.policy.policy", "Policy", "step", "after"),
