@@ -57,6 +57,7 @@ COMMANDS = (
     "sft",
     "reward",
     "dpo",
+    "preferences",
     "evaluate",
     "report",
     "export",
@@ -79,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_pipeline(commands)
     _add_stages(commands)
+    _add_preferences(commands)
     _add_evaluate(commands)
     report = commands.add_parser(
         "report",
@@ -201,6 +203,26 @@ def _add_stages(commands: argparse._SubParsersAction[_Parser]) -> None:
         _add_dry_run(stage)
 
 
+def _add_preferences(commands: argparse._SubParsersAction[_Parser]) -> None:
+    preferences = commands.add_parser(
+        "preferences",
+        help="make preference pairs from a model's own responses",
+        description="Samples responses to the strata's training prompts, ranks them by judges and rewards, and writes "
+        "pairs with their provenance for `cgpo dpo` and `cgpo reward`.",
+        epilog="example: cgpo preferences experiment=quickstart preferences.responses_per_prompt=8 --dry-run",
+    )
+    _add_settings(preferences)
+    _add_fresh(preferences)
+    _add_dry_run(preferences)
+    preferences.add_argument(
+        "--heldout",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="prompts to measure with, none of which is to be among the pairs; may be given several times",
+    )
+
+
 def _add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
 
@@ -284,6 +306,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         "sft": commands.sft,
         "reward": commands.reward,
         "dpo": commands.dpo,
+        "preferences": commands.preferences,
         "evaluate": commands.evaluate,
         "report": commands.report,
         "export": commands.export,

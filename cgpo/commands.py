@@ -70,6 +70,20 @@ def dpo(args: argparse.Namespace) -> int:
     return run_dpo_stage(composed.settings, fresh=args.fresh)
 
 
+def preferences(args: argparse.Namespace) -> int:
+    """`cgpo preferences`: a run directory of its own, `<run_base>-preferences` by default."""
+    from cgpo.preference_data.configuration import compose_preferences
+    from cgpo.preference_data.plan import print_preferences_plan
+
+    composed = compose_preferences(args.overrides, args.config_dir, args.heldout)
+    if args.dry_run:
+        print_preferences_plan(composed, fresh=args.fresh)
+        return 0
+    from cgpo.preference_data.command import run_preferences
+
+    return run_preferences(composed.settings, fresh=args.fresh)
+
+
 def _stage(args: argparse.Namespace, command: str) -> Composed:
     """The configuration of a stage, checked; with `--dry-run` its plan is printed."""
     from cgpo.stages.plan import compose_stage, print_stage_plan
@@ -110,9 +124,13 @@ def _refuse_beside_harness(args: argparse.Namespace) -> None:
 def report(args: argparse.Namespace) -> int:
     """`cgpo report`."""
     _require_run(args.run)
+    from rich.console import Console
+
+    from cgpo.tracking.overoptimisation import print_phrases, read_overoptimisation
     from cgpo.tracking.report import write_report
 
     print(write_report(Path(args.run)))
+    print_phrases(Console(stderr=True), read_overoptimisation(Path(args.run), {}, [], []))
     return 0
 
 

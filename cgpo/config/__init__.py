@@ -9,6 +9,7 @@ from cgpo.config.base import Settings
 from cgpo.config.evaluation import EvalSettings
 from cgpo.config.judging import JudgingSettings
 from cgpo.config.policy import DeepSpeedSettings, LoraSettings, ModelSettings
+from cgpo.config.preferences import ContaminationSettings, PreferencesSettings
 from cgpo.config.reward_stage import (
     EarlyStoppingSettings,
     HeadSettings,
@@ -42,9 +43,11 @@ from cgpo.config.strata import (
 )
 from cgpo.config.tracking import TrackingSettings
 from cgpo.config.training import KeepBestSettings, ScheduleSettings, TrainSettings
+from cgpo.config.watch import PhraseSettings, WatchSettings
 
 __all__ = [
     "TRUNCATION",
+    "ContaminationSettings",
     "ConversationDataSettings",
     "DeepSpeedSettings",
     "DpoStageSettings",
@@ -59,9 +62,11 @@ __all__ = [
     "OptimizerSettings",
     "PairDataSettings",
     "PairwiseHeadSettings",
+    "PhraseSettings",
     "PointwiseHeadSettings",
     "PolicyStageSettings",
     "PreferenceSettings",
+    "PreferencesSettings",
     "PromptSettings",
     "Prompts",
     "RegressionHeadSettings",
@@ -80,5 +85,6 @@ __all__ = [
     "TrackingSettings",
     "TrainSettings",
     "VllmSettings",
+    "WatchSettings",
     "WeightingSettings",
 ]

@@ -10,6 +10,7 @@ from cgpo.config.base import Settings
 from cgpo.config.evaluation import EvalSettings
 from cgpo.config.judging import JudgingSettings
 from cgpo.config.policy import DeepSpeedSettings, ModelSettings
+from cgpo.config.preferences import PreferencesSettings
 from cgpo.config.reward_stage import RewardStageSettings
 from cgpo.config.rewards import RewardSettings
 from cgpo.config.sampling import RolloutSettings
@@ -17,6 +18,7 @@ from cgpo.config.stages import DpoStageSettings, SftStageSettings
 from cgpo.config.strata import StratumSettings, WeightingSettings
 from cgpo.config.tracking import TrackingSettings
 from cgpo.config.training import TrainSettings
+from cgpo.config.watch import WatchSettings
 
 
 class RunSettings(Settings):
@@ -44,6 +46,8 @@ class RunSettings(Settings):
     """The optimiser step and its schedule."""
     eval: EvalSettings = EvalSettings()
     """Held-out evaluation."""
+    watch: WatchSettings = WatchSettings()
+    """What watches for over-optimisation."""
     rollout: RolloutSettings = RolloutSettings()
     """The rollout engine."""
     deepspeed: DeepSpeedSettings = DeepSpeedSettings()
@@ -56,6 +60,8 @@ class RunSettings(Settings):
     """Settings of `cgpo sft`."""
     dpo_stage: DpoStageSettings = DpoStageSettings()
     """Settings of `cgpo dpo`."""
+    preferences: PreferencesSettings = PreferencesSettings()
+    """Settings of `cgpo preferences`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RunSettings:
@@ -76,8 +82,25 @@ class RunSettings(Settings):
                 if reward not in self.rewards:
                     known = ", ".join(sorted(self.rewards)) or "(none)"
                     raise ValueError(f"strata.{name}.rewards: unknown reward {reward!r}. Allowed: {known}")
+        self._check_independent_rewards()
         self._check_schedules()
         return self
+
+    def independent_rewards(self, stratum: str) -> list[str]:
+        """The rewards that score a stratum's responses without training it."""
+        trained = self.strata[stratum].rewards
+        return [name for name in self.watch.independent_rewards if not trained.get(name)]
+
+    def _check_independent_rewards(self) -> None:
+        for reward in self.watch.independent_rewards:
+            if reward not in self.rewards:
+                known = ", ".join(sorted(self.rewards)) or "(none)"
+                raise ValueError(f"watch.independent_rewards: unknown reward {reward!r}. Allowed: {known}")
+            if all(reward not in self.independent_rewards(name) for name in self.strata):
+                raise ValueError(
+                    f"watch.independent_rewards: every stratum is trained on {reward!r}, so it is independent of none; "
+                    "name a reward that some stratum leaves out or weighs 0"
+                )
 
     def _check_schedules(self) -> None:
         """Every stratum takes part in some step, and every step has a stratum."""

@@ -1,0 +1,1 @@
+"""`cgpo preferences`: preference pairs with provenance from a model's own responses, ranked by judges and rewards."""
