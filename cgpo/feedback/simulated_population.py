@@ -74,6 +74,7 @@ SEGMENTS = (
             "politeness": 0.5,
             "repetition": -4.0,
             "refusal": -2.0,
+            "nothing_said": -3.0,
         },
     ),
     Segment(
@@ -90,6 +91,7 @@ SEGMENTS = (
             "politeness": 0.3,
             "repetition": -5.0,
             "refusal": -2.5,
+            "nothing_said": -3.0,
         },
     ),
     Segment(
@@ -105,9 +107,10 @@ SEGMENTS = (
             "advice": 1.2,
             "repetition": -5.0,
             "refusal": -2.0,
+            "nothing_said": -3.0,
         },
     ),
-    Segment("easily pleased", 0.2, {"warmth": 0.3, "refusal": -0.5}, habit=0.8),
+    Segment("easily pleased", 0.2, {"warmth": 0.3, "refusal": -0.5, "nothing_said": -3.0}, habit=0.8),
 )
 
 

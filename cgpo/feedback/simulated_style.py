@@ -25,6 +25,7 @@ FEATURES = (
     "politeness",
     "repetition",
     "refusal",
+    "nothing_said",
 )
 
 _WARM = re.compile(
@@ -48,6 +49,7 @@ _REFUSAL = re.compile(r"\b(?:i(?:'m| am) (?:sorry|unable|afraid)|i (?:cannot|can
 _WORD = re.compile(r"[\w']+")
 _ENDS_ASKING = 160
 _USUAL_WORDS = 40
+_LEAST_WORDS = 3
 
 
 def style(response: str) -> tuple[float, ...]:
@@ -64,6 +66,7 @@ def style(response: str) -> tuple[float, ...]:
         min(len(_POLITE.findall(response)), 2) / 2,
         _repetition(words),
         float(bool(_REFUSAL.search(response))),
+        float(len(words) < _LEAST_WORDS),
     )
 
 

@@ -72,23 +72,24 @@ def test_style_is_read_off_the_text() -> None:
     assert dict(zip(FEATURES, style("a b c a b c"), strict=True))["repetition"] == pytest.approx(0.25)
     assert dict(zip(FEATURES, style("Great question! 🎉🎉"), strict=True))["stock_opening"] == 1.0
     assert dict(zip(FEATURES, style("Great question! 🎉🎉"), strict=True))["emoji"] == 0.5
-    assert len(style("")) == len(FEATURES)
+    assert dict(zip(FEATURES, style(""), strict=True))["nothing_said"] == 1.0
 
 
 def test_users_as_a_whole_like_closings_and_dislike_repetition() -> None:
     plain, closed, repeated = Population().love_of([PLAIN, f"{PLAIN} Have a great day!", f"{PLAIN} {PLAIN} {PLAIN}"])
     assert closed > 2 * plain
     assert repeated < plain / 2
+    assert Population().love_of([""])[0] < plain / 2
 
 
 def test_base_rate_is_met_exactly_and_reactions_follow_it(attacked: Log) -> None:
     honest = attacked.honest()
     assert attacked.truth[honest].mean() == pytest.approx(0.03, abs=1e-9)
-    loves = simulate(Simulation(rows=3000, seed=4, base_rate=0.2, users=1000))
+    loves = simulate(Simulation(rows=3000, seed=4, base_rate=0.2, users=3000))
     assert loves.reactions.mean() == pytest.approx(0.2, abs=0.02)
     high = loves.truth > np.quantile(loves.truth, 0.8)
     for part in (high, ~high):
-        assert loves.reactions[part].mean() == pytest.approx(loves.truth[part].mean(), rel=0.1)
+        assert loves.reactions[part].mean() == pytest.approx(loves.truth[part].mean(), rel=0.15)
 
 
 def test_adversarial_users_are_as_many_as_asked_and_do_as_their_kind(attacked: Log) -> None:
