@@ -70,7 +70,7 @@ def open_scoring(
     settings: RunSettings,
 ) -> Scoring:
     """What scores the responses to `requests` with the rewards of their strata; to be used as a context manager."""
-    wanted = {name: list(stratum.settings.rewards) for name, stratum in strata.items()}
+    wanted = {name: stratum.scored for name, stratum in strata.items()}
     return Scoring(requests, wanted, rewards, settings.rewards)
 
 
@@ -78,7 +78,7 @@ def score_responses(
     judging: Sequence[Judging], strata: Mapping[str, Stratum], rewards: Mapping[str, Reward]
 ) -> dict[str, Scores]:
     """Scores responses that are all there; stratum → reward → scores, while judges may still be at work."""
-    wanted = {name: list(stratum.settings.rewards) for name, stratum in strata.items()}
+    wanted = {name: stratum.scored for name, stratum in strata.items()}
     with Scoring([rollout.request for rollout, _ in judging], wanted, rewards, {}) as scoring:
         for rollout, _ in judging:
             scoring.add(rollout)

@@ -132,6 +132,7 @@ def check_names(settings: RunSettings) -> None:
                 raise ConfigError(unknown_name("prompt generator", prompts.generator, generator_names(), where))
         _check_judges(stratum.judges, f"strata.{name}.judges")
     _check_judges(settings.eval.probes, "eval.probes")
+    _check_judges(settings.watch.independent_judges, "watch.independent_judges")
     _check_judges([settings.eval.preference] if settings.eval.preference else [], "eval.preference")
 
 

@@ -19,6 +19,8 @@ from cgpo.evaluation.probes import Probes
 from cgpo.journal import FOLDER as JOURNAL_FOLDER
 from cgpo.journal import Journal
 from cgpo.optimizers.base import Need
+from cgpo.overoptimisation.independent import IndependentJudges
+from cgpo.overoptimisation.watch import OverOptimisationWatch
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.identity import check_model, describe_model
 from cgpo.policy.layout import TokenSequence
@@ -71,6 +73,8 @@ class Session:
         identity: which model is trained, for recognising another one's checkpoint.
         totals: what the run has consumed so far: metric name → count.
         watch: which strata a step has, their weights, and what the last steps showed.
+        overoptimisation: says when the policy games its reward.
+        independent_judges: what measures training responses without constraining them.
         probe: fixed tokens on which engine and policy are compared after each sync.
     """
 
@@ -93,6 +97,8 @@ class Session:
     identity: dict[str, Any]
     totals: dict[str, float]
     watch: StrataWatch
+    overoptimisation: OverOptimisationWatch
+    independent_judges: IndependentJudges
     probe: list[TokenSequence]
     metrics: MetricsFile
     rollouts: RolloutsWriter
@@ -110,6 +116,7 @@ class Session:
             "zero_stage": self.settings.deepspeed.zero_stage,
             "totals": dict(self.totals),
             "watch": self.watch.state_dict(),
+            "overoptimisation": self.overoptimisation.state_dict(),
             "strata": {name: stratum_state(stratum) for name, stratum in self.strata.items()},
         }
 
@@ -163,6 +170,7 @@ class Session:
         restore_strata(self.strata, state["strata"], say)
         self.totals.update(state["totals"])
         self.watch.load_state_dict(state["watch"])
+        self.overoptimisation.load_state_dict(state["overoptimisation"])
         latest.restore_random_states()
         return latest.step
 
@@ -176,6 +184,7 @@ class Session:
             self.metrics.truncate_after(done)
             self.rollouts.truncate_after(done)
             self.evaluations.truncate_after(done)
+            self.overoptimisation.rewind(done)
             config = read_config(self.run_dir)  # the one without secrets
             self.loggers += make_loggers(self.settings.tracking, self.run_dir, done + 1, config)
         distributed.barrier()
@@ -244,7 +253,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         for text in overlaps(strata):
             display.message(f"warning: strata are meant to be disjoint, but {text}")
         display.phase("loading reward models")
-        used = {name for stratum in strata.values() for name in stratum.settings.rewards}
+        used = {name for stratum in strata.values() for name in stratum.scored}
         rewards = {name: create_reward(name, settings.rewards[name]) for name in sorted(used)}
         display.phase("loading policy and reference")
         with_values = [name for name, stratum in strata.items() if Need.VALUES in stratum.optimizer.needs]
@@ -256,6 +265,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         writes = distributed.rank() == 0
         loggers: list[Logger] = []
         stack.callback(_close_all, loggers)
+        baselines = BaselineStore(run_dir / BASELINES_NAME, writable=writes)
         yield Session(
             settings=settings,
             run_dir=run_dir,
@@ -268,7 +278,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             value_outputs={name: i for i, name in enumerate(with_values)},
             engine=engine,
             rewards=rewards,
-            baselines=BaselineStore(run_dir / BASELINES_NAME, writable=writes),
+            baselines=baselines,
             evaluations=EvaluationFile(run_dir),
             probes=Probes(settings.eval, runtime),
             checkpoints=Checkpoints(run_dir / "checkpoints", settings.train.keep_checkpoints),
@@ -276,6 +286,15 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             identity=describe_model(policy.engine.module, reference.weights(), tokenizer, settings.model),
             totals={},
             watch=StrataWatch(strata, settings.weighting, display.message),
+            overoptimisation=OverOptimisationWatch(
+                settings.watch,
+                {name: stratum.independent_rewards for name, stratum in strata.items()},
+                run_dir,
+                lambda name: strata[name].answered_by(baselines.of_reference(name)),
+                display.message,
+                writes=writes,
+            ),
+            independent_judges=IndependentJudges(settings.watch, runtime),
             probe=probe_sequences(strata, settings.rollout.probe_responses),
             metrics=MetricsFile(run_dir / "metrics.jsonl"),
             rollouts=RolloutsWriter(run_dir / "rollouts"),

@@ -6,22 +6,24 @@ from collections.abc import Mapping
 
 from cgpo import distributed
 from cgpo.learning import StepResult
+from cgpo.overoptimisation.independent import Asked, verdicts
 from cgpo.preparation import Prepared
 from cgpo.rollout.parity import Gap
 from cgpo.tracking.rollouts import RolloutRow
 
 
-def gather_rows(prepared: Mapping[str, Prepared]) -> list[RolloutRow]:
-    """The recorded form of every rank's responses, on every rank."""
+def gather_rows(prepared: Mapping[str, Prepared], asked: Asked) -> list[RolloutRow]:
+    """The recorded form of every rank's responses, on every rank; waits for what independent judges were asked."""
     rows = [
         RolloutRow.of(
             judged,
             log_ratio=float(p.batch.log_ratio[i]),
             weight=p.weight(i),
             logprob_gap=p.gaps[i],
+            probes=probes,
         )
         for p in prepared.values()
-        for i, judged in enumerate(p.judged)
+        for i, (judged, probes) in enumerate(zip(p.judged, verdicts(asked, p.judged), strict=True))
     ]
     return [row for part in distributed.gather_objects(rows) for row in part]
 

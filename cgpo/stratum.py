@@ -44,6 +44,7 @@ class Stratum:
         mixture: its judges.
         optimizer: its constrained optimiser.
         dropped: prompts left out because they were too long, (training, held-out).
+        independent_rewards: rewards that score its responses without training it.
         weight_factor: what automatic weights make of ρ in this step.
     """
 
@@ -55,12 +56,18 @@ class Stratum:
     mixture: Mixture
     optimizer: StratumOptimizer[Any]
     dropped: tuple[int, int]
+    independent_rewards: tuple[str, ...] = ()
     weight_factor: float = 1.0
 
     @property
     def weight(self) -> float:
         """ρ in this step."""
         return self.settings.weight * self.weight_factor
+
+    @property
+    def scored(self) -> list[str]:
+        """The rewards that score its responses: those it is trained on, and those that only watch."""
+        return list(dict.fromkeys([*self.settings.rewards, *self.independent_rewards]))
 
     def active(self, step: int) -> bool:
         """Whether the stratum takes part in step 0, 1, …"""
@@ -123,6 +130,14 @@ class Stratum:
         """
         return request.prompt.id, request.index // self.settings.generations_per_prompt
 
+    def answered_by(self, responses: Mapping[str, str]) -> list[tuple[Prompt, str]]:
+        """The prompts, training or held-out, of which there is a response; `responses`: prompt id → text."""
+        return [
+            (found[0], text)
+            for prompt_id, text in responses.items()
+            if (found := self.prompts.get(prompt_id) or self.heldout.get(prompt_id))
+        ]
+
     @property
     def learns_from_baselines(self) -> bool:
         """Whether its optimiser wants the prompts' baseline responses as samples."""
@@ -174,6 +189,7 @@ def _build(name: str, run: RunSettings, tokenizer: Any, context_length: int, run
         mixture=mixture,
         optimizer=kind(settings.optimizer),
         dropped=(dropped, heldout_dropped),
+        independent_rewards=tuple(run.independent_rewards(name)),
     )
 
 

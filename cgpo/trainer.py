@@ -93,6 +93,7 @@ class Trainer:
         requests = [r for stratum in active.values() for r in stratum.sample_requests(step, self.settings.seed)]
         judged = self._collect(step, active, share_of_rank_by_stratum(requests))
         s.engine.sleep()
+        asked = s.independent_judges.ask(step, active, judged)
         with self._phase("log-probs"):
             prepared = {name: self._prepare(stratum, judged[name]) for name, stratum in active.items()}
         self._check_stop_alone()
@@ -104,10 +105,11 @@ class Trainer:
             for note in p.surrogate.notes:
                 s.watch.note(step, name, note)
         gap = self._push_weights()
-        rows = gather_rows(prepared)
+        rows = gather_rows(prepared, asked)
         s.write_rollouts(step + 1, rows)
         metrics = s.step_metrics(rows) | learning_metrics(prepared, result, rate)
         metrics |= s.watch.end(step, rows, metrics)
+        metrics |= s.overoptimisation.end(step + 1, rows)
         if self.settings.model.dtype == "float16":
             metrics["train/overflow"] = float(result.overflows)
         metrics["sync/logprob_gap"], metrics["sync/logprob_gap_largest"] = gap.mean, gap.max
@@ -176,7 +178,7 @@ class Trainer:
             if self.settings.eval.every or self.settings.eval.before or self.settings.eval.after:
                 prompts += [prompt for prompt, _ in stratum.heldout.values()]
             judged = stratum.learns_from_baselines
-            missing = s.baselines.missing(name, prompts, stratum.settings.rewards, judged=judged)
+            missing = s.baselines.missing(name, prompts, stratum.scored, judged=judged)
             wanted += [stratum.request(prompt, BASELINE_STEP, 0, self.settings.seed) for prompt in missing]
         if not wanted:
             return
@@ -244,6 +246,7 @@ class Trainer:
             rows = self.evaluator.rows(step, self._progress("evaluation"), self._check_stop_alone)
             line = self.evaluator.record(step, rows)
         self.session.show_evaluation(line)
+        self.session.overoptimisation.evaluated(step, self.session.evaluations.read())
 
     def _check_stop_alone(self) -> None:
         """Breaks off within a step, but only where no other rank would be left waiting."""

@@ -159,6 +159,7 @@ def reference_key(settings: RunSettings) -> str:
         "model": [model.reference, model.reference_revision] if own else [model.name, model.revision],
         "temperature": settings.eval.temperature,
         "probes": [spec.as_config() for spec in settings.eval.probes],
+        "independent_rewards": settings.watch.independent_rewards,
         "strata": {name: _made(stratum.model_dump(mode="json")) for name, stratum in settings.strata.items()},
         "rewards": {name: reward.model_dump(mode="json") for name, reward in settings.rewards.items()},
     }

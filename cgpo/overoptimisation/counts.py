@@ -120,7 +120,8 @@ def growth_z(count: Numbers, trials: Numbers, reference: Numbers, reference_tria
     together = (count + reference) / (trials + reference_trials)
     ratio = _log_likelihood(count, trials, together) + _log_likelihood(reference, reference_trials, together)
     sign = np.sign(count / trials - reference / reference_trials)
-    return sign * np.sqrt(np.maximum(2 * ratio, 0.0))
+    found: Numbers = sign * np.sqrt(np.maximum(2 * ratio, 0.0))
+    return found
 
 
 def factor(rate: float, reference_rate: float, reference_trials: float) -> float:
@@ -141,7 +142,8 @@ def _log_likelihood(count: Numbers, trials: Numbers, p: Numbers) -> Numbers:
 
 def _part(found: Numbers, expected: Numbers) -> Numbers:
     ratio = np.divide(found, expected, out=np.ones_like(found), where=(found > 0) & (expected > 0))
-    return np.maximum(found, 0.0) * np.log(ratio)
+    part: Numbers = np.maximum(found, 0.0) * np.log(ratio)
+    return part
 
 
 def _changes(values: NDArray[np.generic]) -> NDArray[np.bool_]:

@@ -17,9 +17,6 @@ from typing import Any
 from cgpo.tracking.disk import append_line, write_atomically
 from cgpo.tracking.jsonl import SCHEMA, end_of_whole_lines, read_jsonl
 
-WARNINGS = "warnings.jsonl"
-PHRASES = "phrases.jsonl"
-
 
 class StepLines:
     """A file of lines that each belong to a step. Only one process may write."""

@@ -12,10 +12,11 @@ from typing import Any
 
 from cgpo.config.watch import WatchSettings
 from cgpo.overoptimisation import measures
-from cgpo.overoptimisation.files import PHRASES, WARNINGS, StepLines
+from cgpo.overoptimisation.files import StepLines
 from cgpo.overoptimisation.length import LengthTrend
 from cgpo.overoptimisation.phrases import StratumPhrases
 from cgpo.overoptimisation.trend import Divergence, Trend
+from cgpo.tracking.overoptimisation import PHRASES, WARNINGS
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
 

@@ -131,6 +131,14 @@ class BaselineStore:
         """
         return self._baselines[stratum, prompt_id]
 
+    def of_reference(self, stratum: str) -> dict[str, str]:
+        """Prompt id → response of π_ref; golden responses are the data set's and are left out."""
+        return {
+            prompt_id: found.response
+            for (name, prompt_id), found in self._baselines.items()
+            if name == stratum and not found.golden
+        }
+
     def _complete(self, stratum: str, prompt: Prompt, rewards: set[str], judged: bool) -> bool:
         found = self._baselines.get((stratum, prompt.id))
         if found is None or not rewards <= found.rewards.keys():

@@ -59,13 +59,16 @@ class Chart:
     note: str = ""
 
 
-def line_chart(title: str, series: Sequence[Series], *, rate: bool = False) -> Chart | None:
+def line_chart(
+    title: str, series: Sequence[Series], *, rate: bool = False, marks: Sequence[tuple[int, str]] = ()
+) -> Chart | None:
     """A chart of the curves over steps, or None when no value of any is known.
 
     Args:
         title: what is drawn, with its unit.
         series: the curves; the first is the main one.
         rate: values are shares in [0, 1]: the axis starts at 0 and is in percent.
+        marks: (step, what happened there); a line across the chart.
     """
     drawn = [(_averaged(curve), number) for number, curve in enumerate(series) if curve.known]
     if not drawn:
@@ -73,7 +76,13 @@ def line_chart(title: str, series: Sequence[Series], *, rate: bool = False) -> C
     steps = [step for curve, _ in drawn for step, _ in curve.points]
     values = [value for curve, _ in drawn for _, value in curve.known]
     frame = _Frame(min(steps), max(steps), *_value_range(values, rate=rate), rate=rate)
-    body = "".join([*_grid(frame), *(part for curve, number in drawn for part in _curve(frame, curve, number))])
+    body = "".join(
+        [
+            *_grid(frame),
+            *_marks(frame, marks),
+            *(part for curve, number in drawn for part in _curve(frame, curve, number)),
+        ]
+    )
     label = escape(f"{title} over steps {frame.first} to {frame.last}")
     svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>'
     legend = tuple((_style(number), curve.name) for curve, number in drawn) if len(drawn) > 1 else ()
@@ -147,6 +156,15 @@ def _grid(frame: _Frame) -> Iterator[str]:
         if frame.first <= step <= frame.last:
             place = f'x="{frame.x(step):.1f}" y="{HEIGHT - 8}"'
             yield f'<text class="tick" {place} text-anchor="middle">{step}</text>'
+
+
+def _marks(frame: _Frame, marks: Sequence[tuple[int, str]]) -> Iterator[str]:
+    for step, what in marks:
+        if frame.first <= step <= frame.last:
+            x = f"{frame.x(step):.1f}"
+            title = f"<title>{escape(f'step {step}: {what}')}</title>"
+            yield f'<line class="mark" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}">{title}</line>'
+            yield f'<text class="tick" x="{x}" y="{TOP + 2}" text-anchor="middle">step {step}</text>'
 
 
 def _curve(frame: _Frame, curve: Series, number: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from cgpo.errors import RunError
 from cgpo.tracking.changes import change_text, interval_text, measure_text
 from cgpo.tracking.disk import write_atomically
 from cgpo.tracking.lines import duration, number
+from cgpo.tracking.overoptimisation import phrase_cells
 from cgpo.tracking.report_data import Report, collect
 from cgpo.tracking.sides import TITLES
 from cgpo.tracking.text import showable
@@ -61,6 +62,7 @@ def render(report: Report) -> str:
         "measure_text": measure_text,
         "interval_text": interval_text,
         "change_text": change_text,
+        "phrase_cells": phrase_cells,
         "LONGEST_REASON": LONGEST_REASON,
         "SIDE_TITLES": TITLES,
     }

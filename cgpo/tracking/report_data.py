@@ -10,6 +10,7 @@ from typing import Any
 from cgpo.tracking.charts import Chart, Series, line_chart
 from cgpo.tracking.lines import duration
 from cgpo.tracking.metrics import scan_metrics
+from cgpo.tracking.overoptimisation import OverOptimisation, read_overoptimisation
 from cgpo.tracking.run_files import Changes, dig, read_changes, read_mapping
 from cgpo.tracking.samples import Pair, Sample, heldout_pairs, training_samples
 from cgpo.tracking.settings_text import describe_stratum, history_notes, settings_facts
@@ -68,6 +69,7 @@ class Report:
     strata: tuple[StratumSection, ...]
     phases: tuple[Phase, ...]
     run_charts: tuple[Chart, ...]
+    overoptimisation: OverOptimisation
 
 
 def collect(run_dir: Path) -> Report:
@@ -86,6 +88,8 @@ def collect(run_dir: Path) -> Report:
     samples = training_samples(run_dir, count, problems)
     pairs = heldout_pairs(run_dir, (count + 1) // 2, problems)
     names = _stratum_names(config, steps, [*samples, *pairs, *(change.stratum for change in changes.strata)])
+    overoptimisation = read_overoptimisation(run_dir, steps, names, problems)
+    problems += overoptimisation.notes
     return Report(
         title=run_dir.absolute().name,
         status=_status(config, steps),
@@ -104,6 +108,7 @@ def collect(run_dir: Path) -> Report:
         ),
         phases=tuple(_phases(steps)),
         run_charts=tuple(_run_charts(names, steps)),
+        overoptimisation=overoptimisation,
     )
 
 

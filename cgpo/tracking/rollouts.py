@@ -53,7 +53,7 @@ class RolloutRow:
         log_ratio: log π_w(a|s) − log π_ref(a|s) in nats per response, or None where it was not computed.
         weight: the factor the optimiser put before ∇ log π_w(a|s), or None where it was not in the sum.
         logprob_gap: mean |engine − policy| log-probability per token in nats, or None where it was not measured.
-        probes: judge → verdict of those that measure but constrain nothing (evaluations only).
+        probes: judge → verdict of those that measure but constrain nothing.
         preference: the verdict of the judge that compared it with the reference's response, or None.
     """
 
@@ -90,6 +90,7 @@ class RolloutRow:
         log_ratio: float | None = None,
         weight: float | None = None,
         logprob_gap: float | None = None,
+        probes: Mapping[str, Verdict] | None = None,
     ) -> RolloutRow:
         """The row of a judged response; what only the learning knows is given beside it."""
         request = judged.rollout.request
@@ -111,6 +112,7 @@ class RolloutRow:
             log_ratio=log_ratio,
             weight=weight,
             logprob_gap=logprob_gap,
+            probes=probes or {},
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cgpo.tracking.changes import ChangeRow, change_text, measure_text
 from cgpo.tracking.metrics import scan_metrics
+from cgpo.tracking.overoptimisation import read_overoptimisation
 from cgpo.tracking.run_files import Changes, read_changes, read_mapping
 from cgpo.tracking.sides import TITLES, Sides
 from cgpo.tracking.signal_notes import signal_notes
@@ -29,7 +30,8 @@ def print_changes(console: Console, run_dir: Path) -> None:
     config = read_mapping(run_dir / "config.yaml", problems)
     changes = read_changes(run_dir, config, problems)
     steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
-    for problem in [*problems, *damaged, *signal_notes(steps, config)]:
+    warned = read_overoptimisation(run_dir, {}, [], problems).notes
+    for problem in [*problems, *damaged, *signal_notes(steps, config), *warned]:
         console.print(problem, markup=False, highlight=False)
     if changes.strata:
         print_comparison(console, changes, _title(changes))
