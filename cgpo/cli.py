@@ -65,6 +65,7 @@ COMMANDS = (
     "doctor",
     "stratify",
     "feedback",
+    "tradeoff",
 )
 
 
@@ -116,6 +117,10 @@ def build_parser() -> argparse.ArgumentParser:
     import cgpo.feedback.arguments
 
     cgpo.feedback.arguments.add_arguments(feedback)
+    tradeoff = commands.add_parser("tradeoff", help="draw what runs gained in one measure and lost in others")
+    import cgpo.tradeoff.arguments
+
+    cgpo.tradeoff.arguments.add_arguments(tradeoff)
     doctor = commands.add_parser(
         "doctor",
         help="what this machine can run, and what to type to mend what is missing",
@@ -298,6 +303,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         import cgpo.feedback.arguments
 
         return cgpo.feedback.arguments.run(args)
+    if args.command == "tradeoff":
+        import cgpo.tradeoff.command
+
+        return cgpo.tradeoff.command.run(args)
     from cgpo import commands
 
     run = {

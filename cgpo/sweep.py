@@ -39,6 +39,8 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[s
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
 
+    folders: list[Path] = []
+
     def job(_: DictConfig) -> int:
         found = HydraConfig.get()
         task = [o.removeprefix("++") for o in found.overrides.task]
@@ -46,6 +48,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[s
         command = [sys.executable, "-m", "cgpo", "train", *task]
         if not any(o.startswith("run_dir=") for o in task):
             command.append(f"run_dir={folder}")
+            folders.append(folder)
         if config_dir is not None:
             command += ["--config-dir", config_dir]
         command += flags
@@ -57,7 +60,10 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[s
             forced = force_values(overrides, config_dir)
         except HydraException as error:
             raise ConfigError(f"override: {error}") from error
-    return _multirun(job, forced)
+    _multirun(job, forced)
+    if len(folders) > 1 and "--dry-run" not in flags:
+        print(f"sweep: compare the runs with: cgpo tradeoff {folders[0].parent}", file=sys.stderr, flush=True)
+    return 0
 
 
 def run_job(command: Sequence[str]) -> int:
@@ -88,7 +94,7 @@ def job_name(overrides: Sequence[str]) -> str:
     return "+".join(re.sub(r"[^\w.-]+", "-", o) for o in told) or "only"
 
 
-def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> int:
+def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> None:
     # Hydra's public entry, hydra.main, returns nothing of its jobs and prints tracebacks of those that fail.
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_config_search_path
@@ -111,4 +117,3 @@ def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> int:
     failed = [r for r in returns if r.return_value != 0]
     if failed:
         raise RunError(f"sweep: {len(failed)} of {len(returns)} jobs failed; their messages stand above")
-    return 0

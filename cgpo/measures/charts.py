@@ -16,7 +16,10 @@ AXIS_LABEL = 14
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point; bounds of its interval on either axis, where there are any."""
+    """A point; bounds of its interval on either axis, where there are any.
+
+    `label` is said when it is pointed at, `mark` is written beside it.
+    """
 
     x: float
     y: float
@@ -25,6 +28,7 @@ class Point:
     x_low: float | None = None
     x_high: float | None = None
     label: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,8 @@ def _series(frame: _Frame, one: PointSeries, number: int) -> Iterator[str]:
             yield f'<line class="curve {style}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>'
         said = escape(showable(_said(frame, one, point)))
         yield f'<circle class="dot {style}" cx="{x}" cy="{y}" r="3"><title>{said}</title></circle>'
+        if point.mark:
+            yield _text(frame.x(point.x) + 5, frame.y(point.y) - 5, "start", showable(point.mark))
 
 
 def _said(frame: _Frame, one: PointSeries, point: Point) -> str:

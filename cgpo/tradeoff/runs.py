@@ -1,0 +1,133 @@
+"""Runs as the trade-off reads them: settings, first and last held-out evaluation, and which prompts these asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cgpo.errors import ConfigError, DataError
+from cgpo.evaluation.file import FOLDER_NAME
+from cgpo.tracking.changes import first_and_last
+from cgpo.tracking.jsonl import read_jsonl
+from cgpo.tracking.rollouts import read_rollouts
+from cgpo.tracking.run_files import EVALUATIONS, dig, read_mapping
+
+CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run with something to compare.
+
+    Attributes:
+        folder: the run directory.
+        config: its settings.
+        step: optimiser steps done at its last evaluation.
+        steps: optimiser steps it was to take; None when its settings do not say.
+        before: stratum → summary of the evaluation before the first step.
+        after: stratum → summary of the last evaluation.
+        changes: stratum → what changed, paired by prompt.
+        prompts: stratum → ids of the held-out prompts, which follow from the prompts' text.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    step: int
+    steps: int | None
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    changes: Mapping[str, Any]
+    prompts: Mapping[str, frozenset[str]]
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.absolute().name
+
+    @property
+    def stopped(self) -> str:
+        """What is to be said of a run that did not take all its steps; else empty."""
+        if self.steps is None or self.step >= self.steps:
+            return ""
+        return f"after {self.step} of {self.steps} steps"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A run that cannot be compared, and why."""
+
+    folder: Path
+    reason: str
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """The run directories among these folders and, for those that are none, right below them.
+
+    Raises:
+        ConfigError: a path is no folder, or holds no run.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise ConfigError(f"{path} is no folder: name run directories, or the folder of a sweep")
+        mine = [path] if (path / CONFIG).is_file() else sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
+        if not mine:
+            raise ConfigError(f"{path} is no run directory, nor a sweep's folder: no {CONFIG} in it or one level below")
+        found |= dict.fromkeys(mine)
+    return list(found)
+
+
+def read_run(folder: Path) -> Run | LeftOut:
+    """Reads a run, or says why there is nothing to compare."""
+    problems: list[str] = []
+    config = read_mapping(folder / CONFIG, problems)
+    evaluations = read_jsonl(folder / EVALUATIONS)
+    problems += evaluations.problems
+    if problems:
+        return LeftOut(folder, "; ".join(problems))
+    first, last = first_and_last(evaluations.records)
+    if first is None:
+        return LeftOut(folder, "it has no held-out evaluation (eval.before=true eval.after=true ask for them)")
+    if first["step"] != 0:
+        return LeftOut(folder, f"its first evaluation is that after step {first['step']}: eval.before=true was not set")
+    if last is None or "changes" not in last:
+        return LeftOut(folder, "it has no evaluation after its start: it was stopped before, or eval.after is not set")
+    try:
+        rows = read_rollouts(folder / FOLDER_NAME, [0]).get(0, [])
+    except DataError as error:
+        return LeftOut(folder, str(error))
+    if not rows:
+        return LeftOut(folder, f"the responses of its first evaluation are not in {FOLDER_NAME}/")
+    steps = dig(config, "train", "steps")
+    return Run(
+        folder=folder,
+        config=config,
+        step=int(last["step"]),
+        steps=steps if isinstance(steps, int) else None,
+        before=first["strata"],
+        after=last["strata"],
+        changes=last["changes"],
+        prompts={name: frozenset(r.prompt_id for r in rows if r.stratum == name) for name in first["strata"]},
+    )
+
+
+def check_same_prompts(runs: Sequence[Run], stratum: str) -> None:
+    """Refuses to compare runs that were measured on different prompts.
+
+    Raises:
+        ConfigError: the held-out prompts of a run are not those of the first; names them and how many are shared.
+    """
+    first = runs[0]
+    wanted = first.prompts[stratum]
+    unlike = [
+        f"{run.folder} ({len(run.prompts[stratum] & wanted)} of its {len(run.prompts[stratum])})"
+        for run in runs[1:]
+        if run.prompts[stratum] != wanted
+    ]
+    if unlike:
+        raise ConfigError(
+            f"held-out prompts of {stratum} differ, so changes cannot be compared: {first.folder} has {len(wanted)}, "
+            f"of which there are in {', '.join(unlike)}. Leave these runs out, or give all the same heldout and seed"
+        )
