@@ -8,17 +8,21 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from cgpo.feedback import evaluate_arguments, prepare_arguments, simulate_arguments
+from cgpo.feedback import correlate_arguments, evaluate_arguments, gate_arguments, prepare_arguments, simulate_arguments
 
 _ADD = {
     "prepare": prepare_arguments.add_arguments,
     "evaluate": evaluate_arguments.add_arguments,
+    "correlate": correlate_arguments.add_arguments,
+    "gate": gate_arguments.add_arguments,
     "simulate": simulate_arguments.add_arguments,
 }
 
 _HELP = {
     "prepare": "turn logs of users' reactions into training and held-out data for P[Love]",
     "evaluate": "measure a reward model on the reactions of later users",
+    "correlate": "whether a reward model's score of several policies goes with their observed reaction rates",
+    "gate": "pass or fail for a release, rule by rule, with reasons",
     "simulate": "write a simulated log whose true P[love] is known, for tests and experiments",
 }
 

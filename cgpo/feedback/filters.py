@@ -26,8 +26,14 @@ MIN_TESTED = 20
 MIN_EXPECTED_AUROC = 0.55
 """Below this the content tells too little of honest reactions to suspect anybody by it."""
 
-FEW_WINDOWS = 2
-"""A user most of whose positive reactions lie in this many coordinated windows or more leaves with all rows."""
+FEW_OCCASIONS = 2
+"""A user most of whose positive reactions are coordinated, on so many occasions or more, leaves with all rows."""
+
+SHARE_LEVEL = 1e-3
+"""A large share alone is no offence: heavy users have one."""
+
+CROWDED_LEVEL = 0.05
+"""Crowded rows alone are no offence: the user must also react more than honest users, at this one-sided level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class FilterResult:
 
     def reason(self, row: int) -> str:
         """Why it dropped a row."""
-        return self.findings[self.finding[row]].reason
+        return self.findings[int(self.finding[row])].reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,34 +176,50 @@ def _tested(table: Table, tested: int, present: int) -> str:
 
 
 def coordinated(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _Found:
-    """Many users react to nearly one text within a short time (`windows.py`; a user counts once for a text)."""
+    """Many users react to one target within a short time (`windows.py`; a user counts once for a text).
+
+    A target is nearly one text, or whatever one of several policies writes.
+    """
     texts = group(table.signature)
     named = (table.user >= 0) & (table.label == 1)
     first = _firsts(texts, table.user, named)
-    units = np.where(table.user >= 0, texts, -1)
-    units[named & ~first] = -1
-    windows = excess_windows(
+    known = (table.user >= 0) & (first | (table.label == 0))
+    by_text = _excess(table, np.where(known, texts, -1), first, settings)
+    several = len(np.unique(table.policy[table.policy >= 0])) > 1
+    by_policy = _excess(table, np.where(known, table.policy, -1), first, settings) if several else []
+    findings: list[tuple[str, str, Ints]] = []
+    for window, targets in [*((w, texts) for w in by_text), *((w, table.policy) for w in by_policy)]:
+        end = table.time[window.rows[0]] + settings.coordination_window
+        inside = (table.time >= table.time[window.rows[0]]) & (table.time <= end)
+        rows = np.flatnonzero((targets == window.unit) & named & inside)
+        if len(np.unique(table.user[rows])) >= settings.min_coordinated_users:
+            findings.append((_target(table, spill, window, targets), _window_text(window, "users reacted"), rows))
+    findings += _conspirators(table, findings, settings.coordination_window)
+    return _Found(
+        f"at least {settings.min_coordinated_users} users react to nearly one text, or to one policy, within "
+        f"{settings.coordination_window:g} s; Poisson tail × windows < {settings.significance:g}",
+        f"{len(np.unique(texts)):,} texts, {len(table.policies):,} policies",
+        findings,
+    )
+
+
+def _excess(table: Table, units: Ints, first: Mask, settings: FilterSettings) -> list[Window]:
+    return excess_windows(
         units,
         table.time,
-        np.where(first, table.label, 0),
+        first.astype(np.int64),
         width=settings.coordination_window,
         rate=table.rate,
         least=settings.min_coordinated_users,
         level=settings.significance,
     )
-    findings: list[tuple[str, str, Ints]] = []
-    for window in windows:
-        (response,) = spill.responses(table.place[[window.unit]])
-        begin, end = table.time[window.rows[0]], table.time[window.rows[0]] + settings.coordination_window
-        inside = np.flatnonzero((texts == window.unit) & named & (table.time >= begin) & (table.time <= end))
-        findings.append((_excerpt(response), _window_text(window, "different users reacted"), inside))
-    findings += _conspirators(table, windows)
-    return _Found(
-        f"at least {settings.min_coordinated_users} users react to nearly one text within "
-        f"{settings.coordination_window:g} s; Poisson tail × windows < {settings.significance:g}",
-        f"{len(np.unique(texts)):,} texts",
-        findings,
-    )
+
+
+def _target(table: Table, spill: Spill, window: Window, targets: Ints) -> str:
+    if targets is table.policy:
+        return f"policy {table.policies[window.unit]}"
+    (response,) = spill.responses(table.place[[window.unit]])
+    return response if len(response) <= LONGEST_EXCERPT else f"{response[:LONGEST_EXCERPT]}…"
 
 
 def _firsts(texts: Ints, users: Ints, named: Mask) -> Mask:
@@ -209,52 +231,57 @@ def _firsts(texts: Ints, users: Ints, named: Mask) -> Mask:
     return found
 
 
-def _conspirators(table: Table, windows: list[Window]) -> list[tuple[str, str, Ints]]:
-    """Users most of whose positive reactions are in coordinated windows of several texts."""
+def _conspirators(table: Table, findings: list[tuple[str, str, Ints]], width: float) -> list[tuple[str, str, Ints]]:
+    """Users most of whose positive reactions are coordinated, and that more than once."""
     _, positives = _counts(table)
-    texts_of: dict[int, set[int]] = {}
-    inside: dict[int, set[int]] = {}
-    for window in windows:
-        for row in window.rows[table.label[window.rows] == 1]:
-            user = int(table.user[row])
-            texts_of.setdefault(user, set()).add(window.unit)
-            inside.setdefault(user, set()).add(int(row))
+    inside = np.unique(np.concatenate([rows for _, _, rows in findings])) if findings else np.zeros(0, dtype=np.int64)
     found = []
-    for user, texts in sorted(texts_of.items()):
-        count = len(inside[user])
-        if len(texts) >= FEW_WINDOWS and 2 * count > positives[user]:
-            reason = f"{count} of {positives[user]} positive reactions are to {len(texts)} coordinated texts"
-            found.append((table.users[user], reason, _of_user(table, user)))
+    for user in np.unique(table.user[inside]):
+        mine = inside[table.user[inside] == user]
+        occasions = 1 + int((np.diff(table.time[mine]) > width).sum())
+        if occasions >= FEW_OCCASIONS and 2 * len(mine) > positives[user]:
+            reason = f"{len(mine)} of {positives[user]} positive reactions are coordinated, on {occasions} occasions"
+            found.append((table.users[user], reason, _of_user(table, int(user))))
     return found
 
 
 def share(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _Found:
-    """One user gives a large share of all positive reactions, much larger than their share of the rows."""
+    """One user gives a large share of all positive reactions, and not as an honest user with many rows would."""
+    from scipy.stats import betabinom
+
     rows, positives = _counts(table)
-    of_positives, of_rows = positives / max(1, table.positives), rows / max(1, len(table))
-    suspected = (
-        (positives >= settings.min_user_positives)
-        & (of_positives > settings.max_user_share)
-        & (of_positives > settings.share_ratio * of_rows)
+    shares = positives / max(1, table.positives)
+    large = np.flatnonzero((positives >= settings.min_user_positives) & (shares > settings.max_user_share))
+    tested = np.flatnonzero(rows >= settings.min_user_rows)
+    rule = (
+        f"a user's share of all positive reactions > {settings.max_user_share:g}, and beta-binomial tail of their rate "
+        f"< {SHARE_LEVEL:g}"
     )
+    counted = _tested(table, len(large), int((rows > 0).sum()))
+    if len(tested) < MIN_TESTED:
+        return _Found(rule, counted, [], f"not run: fewer than {MIN_TESTED} users have {settings.min_user_rows} rows")
+    honest = check_rates(positives[tested], rows[tested], settings.false_discovery_rate)
+    tails = betabinom.sf(positives[large] - 1, rows[large], honest.a, honest.b)
     findings = [
         (
             table.users[user],
-            f"{of_positives[user]:.1%} of all positive reactions, but {of_rows[user]:.1%} of the rows",
+            f"{shares[user]:.1%} of all positive reactions: {positives[user]} in {rows[user]} rows, where honest users "
+            f"have {honest.mean:.4f} (tail {tail:.1e})",
             _of_user(table, int(user)),
         )
-        for user in np.flatnonzero(suspected)
+        for user, tail in zip(large, tails, strict=True)
+        if tail < SHARE_LEVEL
     ]
-    return _Found(
-        f"a user's share of all positive reactions > {settings.max_user_share:g} and > {settings.share_ratio:g} times "
-        "their share of the rows",
-        _tested(table, int((positives >= settings.min_user_positives).sum()), int((rows > 0).sum())),
-        findings,
-    )
+    return _Found(rule, counted, findings)
 
 
 def burst(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _Found:
-    """A user's positive reactions crowd in a short time (`windows.py`); the user's rows in that time leave."""
+    """A user's positive reactions crowd in a short time (`windows.py`), whose rows leave; or all of a user's rows do.
+
+    The second catches bots that react to little of what they see: c of a user's n rows follow the one before within
+    the window. Honest users' c is beta-binomial (`user_rates.py`, so that a service used in sessions has a high mean).
+    A user beyond that, who also reacts more than honest users (binomial tail < 0.05), leaves.
+    """
     windows = excess_windows(
         table.user,
         table.time,
@@ -265,26 +292,57 @@ def burst(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _F
         level=settings.significance,
     )
     findings = [(table.users[w.unit], _window_text(w, "positive reactions"), w.rows) for w in windows]
-    rows, positives = _counts(table)
+    rows, _ = _counts(table)
     return _Found(
-        f"at least {settings.min_user_positives} positive reactions of a user within {settings.burst_window:g} s; "
-        f"Poisson tail × windows < {settings.significance:g}",
-        _tested(table, int((positives >= settings.min_user_positives).sum()), int((rows > 0).sum())),
-        findings,
+        f"at least {settings.min_user_positives} positive reactions of a user within {settings.burst_window:g} s, "
+        f"Poisson tail × windows < {settings.significance:g}; or rows crowded so, false-discovery rate < "
+        f"{settings.false_discovery_rate:g}, and more reactions than honest users, tail < {CROWDED_LEVEL:g}",
+        _tested(table, int((rows >= settings.min_user_rows).sum()), int((rows > 0).sum())),
+        findings + _crowded(table, settings),
     )
+
+
+def _crowded(table: Table, settings: FilterSettings) -> list[tuple[str, str, Ints]]:
+    from scipy.stats import binom
+
+    rows, positives = _counts(table)
+    users = np.flatnonzero(rows >= settings.min_user_rows)
+    if len(users) < MIN_TESTED:
+        return []
+    close = _close_rows(table, settings.burst_window)[users]
+    crowds = check_rates(close, rows[users] - 1, settings.false_discovery_rate)
+    honest = check_rates(positives[users], rows[users], settings.false_discovery_rate)
+    eager = binom.sf(positives[users] - 1, rows[users], honest.mean) < CROWDED_LEVEL
+    usual = close / (rows[users] - 1) <= crowds.mean
+    return [
+        (
+            table.users[users[place]],
+            f"{close[place]} of {rows[users[place]]} rows follow another within {settings.burst_window:g} s (honest "
+            f"share {crowds.mean:.3f}), and {positives[users[place]]} are positive (honest rate {honest.mean:.3f})",
+            _of_user(table, int(users[place])),
+        )
+        for place in np.flatnonzero(crowds.suspected & eager & ~usual)
+    ]
+
+
+def _close_rows(table: Table, width: float) -> Ints:
+    """How many rows of each user follow the user's row before within `width` seconds, [U]."""
+    order = np.lexsort((table.time, table.user))
+    user, time = table.user[order], table.time[order]
+    close = (user[1:] == user[:-1]) & (user[1:] >= 0) & (time[1:] - time[:-1] <= width)
+    return np.bincount(user[1:][close], minlength=len(table.users))
 
 
 def rate(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _Found:
     """A user's rate is far from what honest users have, in either direction (`user_rates.py`)."""
     rows, positives = _counts(table)
     users = np.flatnonzero(rows >= settings.min_user_rows)
-    rule = (
-        f"two-sided beta-binomial tail of a user's positive reactions; false-discovery rate < {settings.significance:g}"
-    )
+    level = settings.false_discovery_rate
+    rule = f"two-sided beta-binomial tail of a user's positive reactions; false-discovery rate < {level:g}"
     tested = _tested(table, len(users), int((rows > 0).sum()))
     if len(users) < MIN_TESTED:
         return _Found(rule, tested, [], f"not run: fewer than {MIN_TESTED} users have {settings.min_user_rows} rows")
-    found = check_rates(positives[users], rows[users], settings.significance)
+    found = check_rates(positives[users], rows[users], level)
     findings = [
         (
             table.users[user],
@@ -300,9 +358,10 @@ def rate(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _Fo
 def content(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> _Found:
     """A user's reactions do not follow from the content at all (`content_model.py`)."""
     rows, positives = _counts(table)
-    least = settings.min_user_positives
+    least = settings.min_content_positives
     users = np.flatnonzero((positives >= least) & (rows - positives >= least))
-    rule = f"AUROC of the content against a user's reactions ≤ 0.5; false-discovery rate < {settings.significance:g}"
+    level = settings.false_discovery_rate
+    rule = f"AUROC of the content against a user's reactions ≤ 0.5; false-discovery rate < {level:g}"
     tested = _tested(table, len(users), int((rows > 0).sum()))
     if len(users) < MIN_TESTED:
         return _Found(rule, tested, [], f"not run: fewer than {MIN_TESTED} users have {least} reactions of each class")
@@ -316,7 +375,7 @@ def content(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> 
     )
     if np.isnan(score[np.isin(table.user, users)]).any():
         return _Found(rule, tested, [], "not run: too few users to fit the content's model on others")
-    found = content_model.check_agreement(score, table.label, table.user, users, settings.significance)
+    found = content_model.check_agreement(score, table.label, table.user, users, level)
     rule += f"; expected {found.expected:.3f}"
     if found.expected < MIN_EXPECTED_AUROC:
         return _Found(rule, tested, [], f"not applied: the content tells too little (below {MIN_EXPECTED_AUROC})")
@@ -337,10 +396,6 @@ def _window_text(window: Window, what: str) -> str:
         f"{window.positives} {what} in {len(window.rows)} rows where {window.expected:.2g} are expected "
         f"(tail × windows {window.tail:.1e})"
     )
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= LONGEST_EXCERPT else f"{text[:LONGEST_EXCERPT]}…"
 
 
 _FILTERS: dict[str, _Filter] = {

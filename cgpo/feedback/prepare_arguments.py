@@ -145,7 +145,14 @@ def _add_filters(group: argparse._ArgumentGroup) -> None:
         type=_open_share,
         default=default.significance,
         metavar="P",
-        help=f"chance of a false alarm; the docs say which, filter by filter (default: {default.significance:g})",
+        help=f"of a burst or a coordinated window, over all that are looked at (default: {default.significance:g})",
+    )
+    group.add_argument(
+        "--false-discovery-rate",
+        type=_open_share,
+        default=default.false_discovery_rate,
+        metavar="P",
+        help=f"over the users of burst, rate and content (default: {default.false_discovery_rate:g})",
     )
     group.add_argument(
         "--burst-window", type=_positive, default=default.burst_window, metavar="S", help="seconds (default: 600)"
@@ -162,14 +169,14 @@ def _add_filters(group: argparse._ArgumentGroup) -> None:
         type=_open_share,
         default=default.max_user_share,
         metavar="R",
-        help=f"of all positive reactions (default: {default.max_user_share:g})",
+        help=f"a user with more of all positive reactions is looked at (default: {default.max_user_share:g})",
     )
     group.add_argument(
         "--min-user-rows",
         type=_count,
         default=default.min_user_rows,
         metavar="N",
-        help=f"users with fewer are not tested for their rate (default: {default.min_user_rows})",
+        help=f"users with fewer are not tested by rate (default: {default.min_user_rows})",
     )
 
 
@@ -199,6 +206,7 @@ def settings_of(args: argparse.Namespace) -> PrepareSettings:
         filters=FilterSettings(
             names=args.filters,
             significance=args.significance,
+            false_discovery_rate=args.false_discovery_rate,
             min_user_rows=args.min_user_rows,
             burst_window=args.burst_window,
             coordination_window=args.coordination_window,

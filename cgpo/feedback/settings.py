@@ -57,25 +57,27 @@ class FilterSettings:
     Attributes:
         names: the filters that run.
         significance: a burst or a coordinated window is one whose tail probability, times the number of windows looked
-            at, is below this; and the false-discovery rate over users in `rate` and `content`.
-        min_user_rows: users with fewer rows are not tested by `rate`.
-        min_user_positives: users with fewer positive reactions are not tested by `share`, `burst` and `content`.
+            at, is below this.
+        false_discovery_rate: over the users tested by `burst`, `rate` and `content`, each.
+        min_user_rows: users with fewer rows are not tested by `rate`, nor by `burst` for crowded rows.
+        min_user_positives: users with fewer positive reactions are not tested by `share`, nor for their bursts.
+        min_content_positives: users with fewer reactions of either class are not tested by `content`.
         burst_window: seconds.
         coordination_window: seconds.
         min_coordinated_users: different users who react to one text within the window.
-        max_user_share: of all positive reactions, one user may have this share …
-        share_ratio: … unless their share of the rows is at least a `share_ratio`-th of it.
+        max_user_share: a user with a larger share of all positive reactions must be like honest users in their rate.
     """
 
     names: tuple[str, ...] = FILTERS
     significance: float = 1e-3
-    min_user_rows: int = 20
+    false_discovery_rate: float = 0.01
+    min_user_rows: int = 5
     min_user_positives: int = 5
+    min_content_positives: int = 10
     burst_window: float = 600.0
     coordination_window: float = 3600.0
     min_coordinated_users: int = 5
     max_user_share: float = 0.02
-    share_ratio: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""How often honest users react, and which users are far from that.
+"""How often honest users do something (react, say), and which users are far from that.
 
-Users differ, so their numbers of positive reactions are not binomial but beta-binomial: user u's rate is drawn from
-Beta(a, b), their k_u of n_u rows from Binomial(n_u, rate). a and b are fitted by maximum likelihood to the users who
-are not suspected; who is suspected follows from a and b. The fit begins without the tenth of the users with the
-highest rates, so that always-loving users do not make themselves normal, and is repeated until nothing changes.
+Users differ, so the numbers k_u among n_u rows are not binomial but beta-binomial, and some users are not honest:
 
-Suspected: the two-sided tail probability of k_u is small after Benjamini and Hochberg's (1995) control of the
-false-discovery rate over all tested users.
+    P(k_u) = (1 − ε) · BetaBinomial(k_u; n_u, a, b) + ε / (n_u + 1),   ε ≤ 0.1
+
+The second part, any rate with equal chance, takes up users who would otherwise make themselves normal. a, b and ε are
+fitted by maximum likelihood. Suspected: the two-sided tail probability of k_u in the first part is small after
+Benjamini and Hochberg's (1995) control of the false-discovery rate over all tested users.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from cgpo.feedback.table import Ints, Mask
 
 Floats = npt.NDArray[np.float64]
 
-TRIMMED_SHARE = 0.1
-ROUNDS = 20
+MAX_DISHONEST = 0.1
+"""The largest ε: a tenth of the users. More would take whole groups of honest users who react readily."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,26 @@ class UserRates:
     """What was found.
 
     Attributes:
-        mean: a / (a + b), the honest users' mean rate.
-        spread: standard deviation of their rates.
+        a: of the honest users' Beta(a, b).
+        b: the same.
         tails: two-sided tail probability of each tested user, [U].
         suspected: [U].
     """
 
-    mean: float
-    spread: float
+    a: float
+    b: float
     tails: Floats
     suspected: Mask
+
+    @property
+    def mean(self) -> float:
+        """The honest users' mean rate."""
+        return self.a / (self.a + self.b)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of their rates."""
+        return float(np.sqrt(self.mean * (1 - self.mean) / (self.a + self.b + 1)))
 
 
 def check_rates(positives: Ints, rows: Ints, level: float) -> UserRates:
@@ -49,18 +59,9 @@ def check_rates(positives: Ints, rows: Ints, level: float) -> UserRates:
         rows: n of each user, [U].
         level: false-discovery rate.
     """
-    rates = positives / rows
-    suspected = rates > np.quantile(rates, 1 - TRIMMED_SHARE)
-    a, b = _fit(positives[~suspected], rows[~suspected])
+    a, b = _fit(positives, rows)
     tails = _tails(positives, rows, a, b)
-    for _ in range(ROUNDS):
-        before, suspected = suspected, discoveries(tails, level)
-        if np.array_equal(before, suspected):
-            break
-        a, b = _fit(positives[~suspected], rows[~suspected])
-        tails = _tails(positives, rows, a, b)
-    mean = a / (a + b)
-    return UserRates(mean, float(np.sqrt(mean * (1 - mean) / (a + b + 1))), tails, discoveries(tails, level))
+    return UserRates(a, b, tails, discoveries(tails, level))
 
 
 def discoveries(tails: Floats, level: float) -> Mask:
@@ -85,21 +86,26 @@ def _tails(positives: Ints, rows: Ints, a: float, b: float) -> Floats:
 
 
 def _fit(positives: Ints, rows: Ints) -> tuple[float, float]:
-    """Maximum likelihood of a and b, over mean and concentration a + b between 0.5 and 10⁴."""
+    """Maximum likelihood of a and b, over mean, concentration a + b between 0.5 and 10⁴, and ε."""
     from scipy.optimize import minimize
-    from scipy.special import betaln
+    from scipy.special import betaln, gammaln
 
     pairs, counts = np.unique(np.stack([positives, rows]), axis=1, return_counts=True)
     k, n = pairs
-    pooled = (positives.sum() + 0.5) / (rows.sum() + 1)
+    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    anything = -np.log(n + 1)
 
     def loss(parameters: Floats) -> float:
         a, b = _parameters(parameters)
-        return -float(np.sum(counts * (betaln(k + a, n - k + b) - betaln(a, b))))
+        honest = np.log1p(-parameters[2]) + ways + betaln(k + a, n - k + b) - betaln(a, b)
+        return -float(np.sum(counts * np.logaddexp(honest, np.log(parameters[2]) + anything)))
 
-    start = np.array([np.log(pooled / (1 - pooled)), np.log(20.0)])
-    bounds = [(-12.0, 12.0), (np.log(0.5), np.log(1e4))]
-    return _parameters(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
+    rates = positives / rows
+    usual = float(np.clip((np.median(rates) + np.average(rates, weights=rows)) / 2, 1e-4, 1 - 1e-4))
+    bounds = [(-12.0, 12.0), (np.log(0.5), np.log(1e4)), (1e-6, MAX_DISHONEST)]
+    starts = [np.array([np.log(usual / (1 - usual)), np.log(total), 0.02]) for total in (5.0, 50.0, 500.0)]
+    fits = [minimize(loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+    return _parameters(min(fits, key=lambda fit: float(fit.fun)).x)
 
 
 def _parameters(parameters: Floats) -> tuple[float, float]:

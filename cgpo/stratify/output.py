@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import fcntl
 import json
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
-from cgpo.errors import ConfigError, DataError, RunError
+from cgpo.errors import DataError
 from cgpo.tracking.disk import writing
+from cgpo.tracking.whole_folder import WholeFolder
 
 SUMMARY = "summary.json"
+WHAT = "the assigned rows"
 
 
 class OutputFolder:
-    """Writes into `.<name>.partial` beside the folder and renames it at the end; a killed command leaves only that.
+    """The folder; see `WholeFolder`.
 
     Args:
-        folder: the folder; must not exist, or be empty.
+        folder: must not exist, or be empty.
 
     Raises:
         ConfigError: it holds something.
@@ -30,14 +30,9 @@ class OutputFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConfigError(f"--output {folder} exists already; choose another folder, or remove it")
-        self._partial = folder.absolute().with_name(f".{folder.absolute().name}.partial")
+        self._whole = WholeFolder(folder, WHAT)
         self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {}
-        with writing("the assigned rows", folder):
-            self._start()
 
     def write(self, name: str, row: Mapping[str, Any], where: str) -> None:
         """Appends a row to `<name>.jsonl`.
@@ -52,36 +47,24 @@ class OutputFolder:
             RunError: the disk is full.
         """
         line = _json(row, where)
-        with writing("the assigned rows", self.folder):
+        with writing(WHAT, self._whole.folder):
             if name not in self._files:
-                self._files[name] = self._stack.enter_context((self._partial / f"{name}.jsonl").open("wb"))
+                self._files[name] = self._stack.enter_context((self._whole.path / f"{name}.jsonl").open("wb"))
             self._files[name].write(line)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Makes the folder appear."""
-        with writing("the assigned rows", self.folder):
-            (self._partial / SUMMARY).write_bytes(_json(summary, SUMMARY, indent=2))
+        with writing(WHAT, self._whole.folder):
+            (self._whole.path / SUMMARY).write_bytes(_json(summary, SUMMARY, indent=2))
             self._stack.close()
-            self._partial.rename(self.folder)
+        self._whole.finish()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
-
-    def _start(self) -> None:
-        self._partial.mkdir(parents=True, exist_ok=True)
-        lock = self._stack.enter_context((self._partial.parent / f"{self._partial.name}.lock").open("wb"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._stack.close()
-            raise RunError(f"--output {self.folder}: another process is writing it") from error
-        self._stack.callback(Path(lock.name).unlink, missing_ok=True)
-        for rest in self._partial.iterdir():  # of a command that was killed
-            rest.unlink()
+        self._whole.__exit__(*exception)
 
 
 def _json(tree: Mapping[str, Any], where: str, indent: int | None = None) -> bytes:

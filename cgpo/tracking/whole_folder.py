@@ -74,9 +74,10 @@ class WholeFolder:
         self._stack.callback(Path(lock.name).unlink, missing_ok=True)
 
     def _put_back(self) -> None:
-        """What was moved aside by a command that was killed before the new folder was there."""
+        """What was moved aside by a command that was killed: it stays unless the new folder is there."""
         if self._old.exists() and not self.folder.exists():
             self._old.rename(self.folder)
+        shutil.rmtree(self._old, ignore_errors=True)
 
     def _check(self, replace: bool, marker: str) -> None:
         if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
