@@ -29,7 +29,7 @@ MAY_RISE = ("train.steps",)
 MAY_CHANGE = (
     *("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints", "train.keep_best"),
     *("sft_stage.save_every", "reward_stage.save_every", "dpo_stage.save_every"),
-    *("deepspeed.zero_stage", "watch.divergence", "watch.warn_z", "watch.phrases"),
+    *("deepspeed.zero_stage", "watch.divergence", "watch.warn_z", "watch.warn_z_heldout", "watch.phrases"),
 )
 """Settings (or groups of them) that do not alter what is computed but for rounding: where, how it is spread over ranks,
 and what is recorded and kept."""

@@ -246,7 +246,8 @@ class Trainer:
             rows = self.evaluator.rows(step, self._progress("evaluation"), self._check_stop_alone)
             line = self.evaluator.record(step, rows)
         self.session.show_evaluation(line)
-        self.session.overoptimisation.evaluated(step, self.session.evaluations.read())
+        lines = self.session.evaluations.read()
+        self.session.overoptimisation.evaluated(step, lines, self.settings.eval.confidence)
 
     def _check_stop_alone(self) -> None:
         """Breaks off within a step, but only where no other rank would be left waiting."""

@@ -28,8 +28,8 @@ class PhraseSettings(Settings):
     """Warn of a phrase only when at least this share of the responses contains it …"""
     warn_factor: float = Field(default=2.0, ge=1)
     """… at least so many times the reference's share …"""
-    warn_z: float = Field(default=5.0, gt=0)
-    """… and the difference has at least this z: 5 is exceeded by chance by one phrase in 3.5 million."""
+    warn_z: float = Field(default=4.5, gt=0)
+    """… and the difference has at least this z: 4.5 is exceeded by chance by one phrase in 300,000."""
 
 
 class WatchSettings(Settings):
@@ -44,7 +44,10 @@ class WatchSettings(Settings):
     """Steps between those in which the independent judges are asked."""
     divergence: bool = True
     """Warn when the trained reward rises while an independent measure falls, or grows with the length of responses."""
-    warn_z: float = Field(default=5.0, gt=0)
-    """How many standard errors the reward must have risen and the measure fallen."""
+    warn_z: float = Field(default=5.5, gt=0)
+    """By how many standard errors a measure must have fallen from its best. 5.5 gave no false alarm in 600 simulated
+    runs of 300 steps (docs/overoptimisation.md); lengths and rewards must have grown by as many."""
+    warn_z_heldout: float = Field(default=3.5, gt=0)
+    """The same for measures of held-out evaluations, which are few: less is due to chance."""
     phrases: PhraseSettings = PhraseSettings()
     """Which phrases spread."""

@@ -6,7 +6,8 @@ s_i the share of prompt i's responses that contain a phrase, over n prompts,
     rate     p = Σ s_i / n
     count    c = (Σ s_i)² / Σ s_i²        how many independent occurrences that is (Kish's effective number): m where m
                                           prompts have equal shares, whether each once in eight or always
-    trials   c / p, so that rate = count / trials;  n where c = 0
+    trials   c / p, so that rate = count / trials. Where the reference never has the phrase: its responses, as far as
+             they are independent in the window (trials / responses there), and at least n
 
 Two rates are compared by the likelihood ratio of two binomials against one (Dunning 1993, Computational Linguistics 19,
 61-74), which holds for rare phrases, where a normal approximation or the z of log-odds does not:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 from cgpo.overoptimisation.trend import Sample
@@ -64,11 +65,12 @@ def lengths_and_rewards(rows: Sequence[RolloutRow]) -> list[list[tuple[float, fl
     return list(groups.values())
 
 
-def of_evaluation(summary: Mapping[str, Any]) -> tuple[Sample | None, dict[str, Sample | None]]:
+def of_evaluation(summary: Mapping[str, Any], confidence: float) -> tuple[Sample | None, dict[str, Sample | None]]:
     """The calibrated reward and the independent measures of a stratum's held-out responses.
 
     Args:
         summary: of the stratum, in a line of `evaluation.jsonl`.
+        confidence: level of its intervals, in (0, 1).
     """
     prompts = summary.get("prompts", 0)
     found = {"held-out satisfied rate": _rate(summary.get("satisfied"), prompts)}
@@ -77,15 +79,24 @@ def of_evaluation(summary: Mapping[str, Any]) -> tuple[Sample | None, dict[str, 
         if violated is not None:
             violated = Sample(1 - violated.mean, violated.prompts, violated.squares)
         found[f"held-out {name}"] = violated
-    return _rate(summary.get("calibrated_reward"), prompts), found
+    return _mean(summary.get("calibrated_reward"), prompts, confidence), found
 
 
 def _rate(found: Any, prompts: int) -> Sample | None:
-    """A rate or mean of an evaluation; its variance is not recorded, but can be no larger than p (1 − p)."""
+    """A rate of an evaluation. Several responses to a prompt vary less: this errs on the wide side."""
     if not isinstance(found, Mapping):
         return None
-    p, n = found.get("rate", found.get("mean")), min(int(found.get("n") or 0), prompts)
+    p, n = found.get("rate"), min(int(found.get("n") or 0), prompts)
     return Sample(float(p), n, n * float(p) * (1 - float(p))) if p is not None and n else None
+
+
+def _mean(found: Any, prompts: int, confidence: float) -> Sample | None:
+    """A mean of an evaluation, its variance taken from the width of its interval."""
+    if not isinstance(found, Mapping) or found.get("mean") is None or found.get("low") is None:
+        return None
+    n = min(int(found.get("n") or 0), prompts)
+    error = (found["high"] - found["low"]) / (2 * NormalDist().inv_cdf((1 + confidence) / 2))
+    return Sample(float(found["mean"]), n, (n * error) ** 2) if n else None
 
 
 def _calibrated(name: str) -> Value:

@@ -102,6 +102,8 @@ def spreading(window: Sequence[Document], reference: Counts, most: int) -> list[
     count, trials = effective(now.sums, now.squares, now.prompts)
     enough = np.flatnonzero(count >= FEWEST_PROMPTS)
     before, before_trials = effective(*reference.at(now.hashes[enough]), reference.prompts)
+    independent = np.minimum(trials[enough] / now.responses, 1.0)
+    before_trials = np.where(before > 0, before_trials, np.maximum(before_trials, independent * reference.responses))
     z = growth_z(count[enough], trials[enough], before, before_trials)
     # Equal z: the more frequent one, then the hash; never the order in which responses came.
     order = np.lexsort((now.hashes[enough], -count[enough], -z))[:MOST_CANDIDATES]

@@ -10,13 +10,14 @@ responses, after each step, with the prompts of a step as the sample (responses 
     windows       w = 1, 2, 4, 8, … steps;  ȳ[a, b) weighted by n_t
     rise_w        (x̄[T−w, T) − x̄[0, w)) / √(v_x (1/n + 1/n'))                         since the first steps
     fall_w        (max_e ȳ[e−w, e) − ȳ[T−w, T)) / √(v_y (1/n + 1/n'))   with e ≤ T − w   from its own best
-    divergence    max_w min(rise_w, fall_w)       in standard errors
+    divergence    max_w fall_w over the w with rise_w >= `RISEN`, in standard errors; 0 where x has not risen
 
-A window of a scale counts when it holds at least `FEWEST_PROMPTS` prompts and x has not fallen since y's best by more
-than two standard errors: where both fall the policy breaks, which is another illness. Several scales, because a cliff
-is found soonest by short windows and a slope by long ones. The largest of many noisy windows is above the true level,
-and it is looked at after every step: what threshold gives what rate of false alarms was measured by simulation
-(bench/overoptimisation.py; docs/overoptimisation.md states it).
+A scale counts when its windows hold at least `FEWEST_PROMPTS` prompts and x has not fallen since y's best by more than
+two standard errors: where both fall the policy breaks, which is another illness. Several scales, because a cliff is
+found soonest by short windows and a slope by long ones. The best of many noisy windows lies above the true level, and
+one looks after every step: which threshold gives which rate of false alarms was measured by simulation
+(bench/overoptimisation.py; docs/overoptimisation.md states it). For rise_w three standard errors are enough: its first
+window is fixed.
 
 Where it began: the largest value of the cumulative sum of y around the middle between its best and now, from y's best
 window on, which is the last zero of Page's sum (Page 1954, Biometrika 41, 100-115) for the fall found:
@@ -38,6 +39,9 @@ from numpy.typing import NDArray
 
 FEWEST_PROMPTS = 16
 """Prompts a window must hold: below, means of rates are far from normal."""
+
+RISEN = 3.0
+"""Standard errors above its first steps from which on the trained reward has risen."""
 
 FEWEST_DIFFERENCES = 8
 """Successive differences from which their median says something of the noise."""
@@ -179,7 +183,7 @@ class Trend:
         rise = (x[-1] - x[0]) / math.sqrt(v_x * (1 / n_x[-1] + 1 / n_x[0]))
         fall = (y[best] - y[-1]) / math.sqrt(v_y * (1 / n_y[-1] + 1 / n_y[best]))
         since_best = (x[-1] - x[best]) / math.sqrt(v_x * (1 / n_x[-1] + 1 / n_x[best]))
-        z = min(rise, fall) if since_best > -2 else min(rise, fall, 0.0)
+        z = fall if rise >= RISEN and since_best > -2 else min(fall, 0.0)
         measures = float(y[best]), float(y[-1])
         return Divergence(float(z), (float(x[0]), float(x[-1])), measures, self._began(best + width, *measures), width)
 

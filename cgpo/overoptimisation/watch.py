@@ -87,18 +87,18 @@ class OverOptimisationWatch:
                 found |= self._end_phrases(step, name, own)
         return found
 
-    def evaluated(self, step: int, evaluations: Sequence[Mapping[str, Any]]) -> None:
-        """An evaluation is done, the last of these lines of `evaluation.jsonl`."""
+    def evaluated(self, step: int, evaluations: Sequence[Mapping[str, Any]], confidence: float) -> None:
+        """An evaluation is done, the last of these lines of `evaluation.jsonl`, whose intervals have this level."""
         if not (self._writes and self._settings.divergence):
             return
         for name in self._independent:
             trends: dict[str, Trend] = {}
             for line in evaluations:
-                reward, found = measures.of_evaluation(line["strata"].get(name, {}))
+                reward, found = measures.of_evaluation(line["strata"].get(name, {}), confidence)
                 for measure, sample in found.items():
                     trends.setdefault(measure, Trend()).add(line["step"], reward, sample)
             for measure, trend in trends.items():
-                self._warn_of_divergence(step, name, measure, trend.divergence())
+                self._warn_of_divergence(step, name, measure, trend.divergence(), self._settings.warn_z_heldout)
 
     def _end_trends(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         reward = measures.sample(rows, measures.trained)
@@ -111,13 +111,13 @@ class OverOptimisationWatch:
         largest: float | None = None
         for measure, trend in self._trends[name].items():
             divergence = trend.divergence()
-            self._warn_of_divergence(step, name, measure, divergence)
+            self._warn_of_divergence(step, name, measure, divergence, self._settings.warn_z)
             if divergence is not None:
                 largest = divergence.z if largest is None else max(largest, divergence.z)
         return found | {f"{name}/divergence": largest}
 
-    def _warn_of_divergence(self, step: int, name: str, measure: str, found: Divergence | None) -> None:
-        if found is None or found.z < self._settings.warn_z:
+    def _warn_of_divergence(self, step: int, name: str, measure: str, found: Divergence | None, warn_z: float) -> None:
+        if found is None or found.z < warn_z:
             return
         x, y = found.rewards, found.measures
         text = (
