@@ -254,7 +254,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             display.message(f"warning: strata are meant to be disjoint, but {text}")
         display.phase("loading reward models")
         used = {name for stratum in strata.values() for name in stratum.scored}
-        rewards = {name: create_reward(name, settings.rewards[name]) for name in sorted(used)}
+        rewards = {name: create_reward(name, settings.rewards[name], runtime) for name in sorted(used)}
         display.phase("loading policy and reference")
         with_values = [name for name, stratum in strata.items() if Need.VALUES in stratum.optimizer.needs]
         policy = Policy(settings, len(with_values))

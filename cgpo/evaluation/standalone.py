@@ -152,7 +152,7 @@ def open_evaluation(settings: RunSettings, display: Display, *, own_kl: bool = T
             display=display,
             strata=strata,
             tokenizer=tokenizer,
-            rewards={name: create_reward(name, settings.rewards[name]) for name in used},
+            rewards={name: create_reward(name, settings.rewards[name], runtime) for name in used},
             baselines=BaselineStore(run_dir / BASELINES_NAME, writable=distributed.rank() == 0),
             evaluations=EvaluationFile(run_dir),
             probes=Probes(settings.eval, runtime),

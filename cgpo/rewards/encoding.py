@@ -65,12 +65,12 @@ class ResponseEncoder:
 
     def encode(self, prompt: Prompt, response: str) -> Encoded:
         """At most `max_length` tokens of the prompt with the response. Lone surrogates become question marks."""
-        return self._as_chat(prompt, _clean(response)) if self._chat else self._as_pair(prompt, _clean(response))
+        return self._as_chat(prompt, clean(response)) if self._chat else self._as_pair(prompt, clean(response))
 
     def _as_pair(self, prompt: Prompt, response: str) -> Encoded:
         # split_special_tokens: a "[SEP]" that a response spells out is text, not structure.
         found = self._tokenizer(
-            _clean(prompt.text), response, truncation=False, padding=False, split_special_tokens=True, verbose=False
+            clean(prompt.text), response, truncation=False, padding=False, split_special_tokens=True, verbose=False
         )
         parts = found.sequence_ids(0)
         kept = _fit(parts, self._max_length)
@@ -80,7 +80,7 @@ class ResponseEncoder:
         return Encoded(tuple(ids[i] for i in kept), kept_types, len(kept) < len(ids))
 
     def _as_chat(self, prompt: Prompt, response: str) -> Encoded:
-        messages = [{"role": m["role"], "content": _clean(m["content"])} for m in prompt.messages]
+        messages = [{"role": m["role"], "content": clean(m["content"])} for m in prompt.messages]
         template = self._tokenizer.apply_chat_template
         question = template(messages, tokenize=False, add_generation_prompt=True)
         whole = template([*messages, {"role": "assistant", "content": response}], tokenize=False)
@@ -105,8 +105,8 @@ def _fit(parts: Sequence[int | None], max_length: int) -> list[int]:
     return [i for i in range(len(parts)) if i not in dropped]
 
 
-def _clean(text: str) -> str:
-    """Text without lone surrogates, which tokenizers refuse."""
+def clean(text: str) -> str:
+    """Text without lone surrogates, which tokenizers and servers refuse: they become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

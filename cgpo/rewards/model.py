@@ -15,6 +15,7 @@ from cgpo import plugins
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
 from cgpo.types import Prompt
+from judges.mixture import Judging
 
 GROUP = "cgpo.rewards"
 
@@ -67,6 +68,9 @@ class Reward(Protocol):
                             with different metadata is scored once.
         beside_generation   True: by default (`overlap`) it scores in a thread while others are being generated.
         take_notes()        `ScoringNotes` since it was last asked: why scores are missing, how many texts were cut.
+        use_judges(judges)  takes what runs the run's judges (`judges.mixture.Judging`).
+        repeatable          False: another attempt may give another number (a server's time-out), so scores are kept
+                            for the case that the step is done again.
         source, read(raw)   rewards with the same object `source` are scored together: `source.compute(prompts,
                             responses)` is called once, and each reward reads its scores off what it returned.
     """
@@ -105,8 +109,13 @@ def reward_class(kind: str, where: str) -> Any:
     return found
 
 
-def create_reward(name: str, settings: RewardSettings) -> Reward:
+def create_reward(name: str, settings: RewardSettings, judges: Judging | None = None) -> Reward:
     """Makes the reward `rewards.<name>` of the configuration.
+
+    Args:
+        name: its name.
+        settings: its settings.
+        judges: what runs a run's judges, for rewards that ask one.
 
     Raises:
         ConfigError: unknown type, two packages claim it, it is no reward, or its model cannot be used.
@@ -114,4 +123,6 @@ def create_reward(name: str, settings: RewardSettings) -> Reward:
     reward = reward_class(settings.type, f"rewards.{name}")(settings, name)
     if not isinstance(reward, Reward):
         raise ConfigError(f"rewards.{name}.type: {settings.type!r} is no reward: it has no `score(prompts, responses)`")
+    if judges is not None and hasattr(reward, "use_judges"):
+        reward.use_judges(judges)
     return reward
