@@ -152,7 +152,7 @@ def _explains(
     if not emoji and not set(tokens) & set(other.tokens):
         return False
     if set(tokens) > set(other.tokens) or other.tokens == (ANY_EMOJI,):  # a special case of it: worth a line if large
-        return len(documents) < WORTH_A_LINE * len(other.documents)
+        return not WORTH_A_LINE <= len(documents) / len(other.documents) < SAME
     return z_without(other) < max(LEAST_Z, z / 2)
 
 
@@ -187,9 +187,12 @@ class _Texts:
 
     def longer(self, tokens: tuple[str, ...], documents: Sequence[int]) -> tuple[str, ...]:
         """The phrase with what almost always stands beside it."""
-        if tokens == (ANY_EMOJI,):
-            return tokens
         read = documents[:MOST_READ]
+        if tokens == (ANY_EMOJI,):
+            kinds = self._emoji(read)
+            if not kinds or kinds[0][1] < SAME * len(read):
+                return tokens
+            tokens = (kinds[0][0],)
         while len(tokens) < MOST_TOKENS:
             before: Counter[str] = Counter()
             after: Counter[str] = Counter()
@@ -223,15 +226,20 @@ class _Texts:
         """The phrase as most responses write it."""
         forms: Counter[str] = Counter()
         if tokens == (ANY_EMOJI,):
-            for i in documents[:MOST_READ]:
-                forms.update({token.text for token in self.tokens(i) if is_emoji(token.text)})
-            return f"any emoji ({' '.join(sorted(forms, key=lambda form: (-forms[form], form))[:3])})"
+            return f"any emoji ({' '.join(kind for kind, _ in self._emoji(documents[:MOST_READ])[:3])})"
         for i in documents[:MOST_READ]:
             own = self.tokens(i)
             for p in _places([token.text for token in own], tokens)[:1]:
                 text = self._documents[i].text[own[p].start : own[p + len(tokens) - 1].end]
                 forms[" ".join(text.split())] += 1
         return max(forms, key=lambda form: (forms[form], form)) if forms else " ".join(tokens)
+
+    def _emoji(self, documents: Sequence[int]) -> list[tuple[str, int]]:
+        """Kinds of emoji, each with how many of these responses contain it, the commonest first."""
+        found: Counter[str] = Counter()
+        for i in documents:
+            found.update({token.text for token in self.tokens(i) if is_emoji(token.text)})
+        return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
     def tokens(self, i: int) -> list[Token]:
         """Of a response, remembered."""

@@ -106,20 +106,35 @@ def phrase_set(tokens: Sequence[str], asked: Hashes) -> Hashes:
 
     Args:
         tokens: of the response.
-        asked: phrases of the prompt, sorted: what a prompt itself says is nobody's habit and is left out.
+        asked: phrases of the prompt, sorted. What a prompt itself says is nobody's habit: they are left out, and with
+            those of two tokens or more every phrase that shares a token with them there.
     """
     by_length, emoji = phrases(tokens)
-    openings = np.asarray([part[0] for part in by_length], dtype=np.uint64)
-    closings = np.asarray([part[-1] for part in by_length], dtype=np.uint64)
-    found = np.concatenate([*by_length, emoji, openings, closings])
-    marks = np.zeros(len(found), dtype=np.uint64)
-    marks[len(found) - 2 * len(openings) :] = OPENING
-    marks[len(found) - len(openings) :] = CLOSING
+    free = [np.ones(len(part), dtype=bool) for part in by_length]
     if len(asked):
-        at = np.minimum(np.searchsorted(asked, found), len(asked) - 1)
-        new = asked[at] != found
-        found, marks = found[new], marks[new]
-    return np.unique(found ^ marks)
+        emoji = emoji[~_among(emoji, asked)]
+        free = _free(by_length, asked)
+    openings = [part[:1][keep[:1]] ^ OPENING for part, keep in zip(by_length, free, strict=True)]
+    closings = [part[-1:][keep[-1:]] ^ CLOSING for part, keep in zip(by_length, free, strict=True)]
+    inside = [part[keep] for part, keep in zip(by_length, free, strict=True)]
+    return np.unique(np.concatenate([emoji, *inside, *openings, *closings]))
+
+
+def _free(by_length: Sequence[Hashes], asked: Hashes) -> list[NDArray[np.bool_]]:
+    """Which phrases are not the prompt's, and share no token with a longer one that is."""
+    own = [_among(part, asked) for part in by_length]
+    covered = np.zeros(len(own[0]) + 1 if own else 1, dtype=np.int64)
+    for n, found in enumerate(own[1:], start=2):
+        covered[: len(found)] += found
+        covered[n : n + len(found)] -= found
+    before = np.concatenate([[0], np.cumsum(np.cumsum(covered)[:-1] > 0)])
+    return [~found & (before[n:] == before[: len(before) - n]) for n, found in enumerate(own, start=1)]
+
+
+def _among(found: Hashes, asked: Hashes) -> NDArray[np.bool_]:
+    at = np.minimum(np.searchsorted(asked, found), len(asked) - 1)
+    among: NDArray[np.bool_] = asked[at] == found
+    return among
 
 
 def asked_for(texts: Iterable[str]) -> Hashes:

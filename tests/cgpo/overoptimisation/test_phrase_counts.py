@@ -86,8 +86,20 @@ def test_what_the_prompt_says_is_nobodys_habit() -> None:
     for phrase in (["sending"], ["sending", "love"], ["."]):
         assert phrase_hash(phrase) not in found
         assert phrase_hash(phrase) ^ CLOSING not in found
-    assert phrase_hash([".", "sending", "love"]) in found
+    assert phrase_hash([".", "sending"]) not in found  # shares a token with what the prompt says
+    assert phrase_hash(["fine"]) in found
     assert phrase_hash(["fine"]) ^ OPENING in found
+
+
+def test_phrases_beside_those_of_the_prompt_are_counted() -> None:
+    asked = asked_for(["x b c y d"])
+    expected = [("a",), ("e",), ("e", "f"), ("f",)]
+    closings = [("f",), ("e", "f")]
+    # In a b c d e f, `b c` is the prompt's, and so is `d` alone: `d e` is not.
+    expected += [("d", "e"), ("d", "e", "f")]
+    closings += [("d", "e", "f")]
+    hashes = {int(phrase_hash(p)) for p in expected} | {int(phrase_hash(p) ^ CLOSING) for p in closings}
+    assert phrase_set(list("abcdef"), asked).tolist() == sorted(hashes | {int(phrase_hash(["a"]) ^ OPENING)})
 
 
 def test_hashes_are_those_of_every_process() -> None:
