@@ -31,6 +31,7 @@ def row(
     outcome: Outcome = Outcome.SATISFIED,
     rewards: Mapping[str, float | None] | None = None,
     probes: Mapping[str, Verdict] | None = None,
+    verdicts: Mapping[str, Verdict] | None = None,
 ) -> RolloutRow:
     """One response."""
     return RolloutRow(
@@ -44,6 +45,7 @@ def row(
         finish_reason="stop",
         response_tokens=len(response.split()),
         outcome=outcome,
+        verdicts=verdicts or {},
         rewards=rewards or {},
         baseline_rewards=dict.fromkeys(rewards or {}, 0.0),
         calibrated_reward=reward,
