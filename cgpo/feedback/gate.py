@@ -25,6 +25,7 @@ from cgpo.feedback.gate_rules import AT_LEAST, Rule, read_rules, rule_of
 from cgpo.feedback.gate_values import Value, from_correlation, from_evaluation, from_run, unknown
 from cgpo.feedback.terminal import print_table
 from cgpo.measures.page import Table
+from cgpo.tracking.text import showable
 
 SCHEMA = 1
 
@@ -162,17 +163,18 @@ def _print(found: dict[str, Any], results: list[Result]) -> None:
             result.source,
             _value_words(result),
             f"{result.direction} {result.limit:g}",
-            result.reason,
         )
         for result in results
     ]
-    print_table(console, "", Table(("", "rule", "of", "value", "limit", "reason"), rows))
+    print_table(console, "", Table(("", "rule", "of", "value", "limit"), rows))
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        print(showable(f"FAIL {result.rule} ({result.source}): {result.reason}"))
     for key, text in (("off", "off"), ("not_applied", "not applied without --run")):
         if found[key]:
-            console.print(f"{text}: {', '.join(found[key])}", markup=False, highlight=False)
-    failed = [result for result in results if not result.passed]
+            print(f"{text}: {', '.join(found[key])}")
     verdict = "passed" if found["passed"] else f"failed: {len(failed)} of {len(results)} rules"
-    console.print(f"gate {verdict}", markup=False, highlight=False)
+    print(f"gate {verdict}")
 
 
 def _value_words(result: Result) -> str:
