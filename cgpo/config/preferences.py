@@ -28,8 +28,8 @@ class ContaminationSettings(Settings):
     share: float = Field(default=0.7, gt=0, le=1)
     """Share of a held-out prompt's n-grams from which on it counts as contained."""
     common: int = Field(default=10, ge=1)
-    """n-grams that stand in more than so many of the prompts to train on are not counted (as in GPT-3's check,
-    arXiv 2005.14165, appendix C)."""
+    """n-grams that stand in more than so many of the prompts to train on, or of the held-out ones, are not counted (as
+    in GPT-3's check, arXiv 2005.14165, appendix C); nor, among few prompts, those in more than a fifth of them."""
 
 
 class PreferencesSettings(Settings):

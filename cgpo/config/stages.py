@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from cgpo.config.base import Settings
+from cgpo.config.preferences import ContaminationSettings
 from cgpo.config.training import ScheduleSettings
 from cgpo.errors import unknown_name
 
@@ -14,12 +15,56 @@ MADE_KINDS = ("judged", "shuffle", "swap", "loop", "empty", "truncate", "hostile
 """Kinds of preference pairs that `cgpo reward` makes (`cgpo.stages.preferences`)."""
 
 
-class PreferenceSettings(Settings):
+class PairFormSettings(Settings):
+    """The form of a data set of preference pairs, and which of its rows are left out."""
+
+    form: Literal["pairs", "ratings", "best_of_n"] = "pairs"
+    """`pairs`: `chosen` and `rejected`, or transcripts. `ratings`: rows of one response and its rating, those of one
+    prompt compared. `best_of_n`: rows of several responses with `scores`, `ranks` (1 is the best) or `best` (the
+    position of the best, from 0)."""
+    chosen_column: str = "chosen"
+    """Column with the better response: text, or a list of messages that ends with it."""
+    rejected_column: str = "rejected"
+    """Column with the worse one."""
+    response_column: str = "response"
+    """`ratings`: column with the response."""
+    rating_column: str = "rating"
+    """`ratings`: column with its rating, a number; higher is better."""
+    responses_column: str = "responses"
+    """`best_of_n`: column with the list of responses."""
+    scores_column: str = "scores"
+    """`best_of_n`: column with their scores; higher is better."""
+    ranks_column: str = "ranks"
+    """`best_of_n`: column with their ranks; 1 is the best, equal ranks make no pair."""
+    best_column: str = "best"
+    """`best_of_n`: column with the position of the best one, from 0."""
+    min_rating_difference: float = Field(default=0.0, ge=0)
+    """`ratings` and `best_of_n`: a pair needs at least this difference of ratings, scores or ranks; equal ones never
+    make one. The difference of ratings or scores becomes the pair's margin."""
+    pairs_per_prompt: int | None = Field(default=None, ge=1)
+    """`ratings` and `best_of_n`: keep only so many pairs of a prompt, those with the largest differences. Unset:
+    all."""
+    contamination: ContaminationSettings = ContaminationSettings()
+    """Pairs whose prompt is a held-out prompt too."""
+
+    @model_validator(mode="after")
+    def _belongs_to_the_form(self) -> Self:
+        if self.form == "pairs" and (self.min_rating_difference or self.pairs_per_prompt is not None):
+            raise ValueError(
+                "`min_rating_difference` and `pairs_per_prompt` are for rated responses (form: ratings or best_of_n), "
+                "but `form` is pairs"
+            )
+        return self
+
+
+class PreferenceSettings(PairFormSettings):
     """How `cgpo reward` gets its preference pairs when it makes them itself."""
 
     path: str | None = None
-    """File, folder or hub data set of `{"prompt", "chosen", "rejected"}` rows, as for `dpo_stage.data.path`. Unset:
-    pairs are made from the strata's prompts."""
+    """File, folder or hub data set of preferences in one of the forms, as for `dpo_stage.data.path`. Unset: pairs are
+    made from the strata's prompts."""
+    prompt_column: str = "prompt"
+    """Column of `path` with the prompt: a string or a list of messages."""
     bad_rows: Literal["stop", "drop"] = "stop"
     """A row of `path` that is no pair stops the stage, or is left out; the first ones are named."""
     model: str | None = None
@@ -45,6 +90,11 @@ class PreferenceSettings(Settings):
             if kind not in MADE_KINDS:
                 raise ValueError(unknown_name("kind of pair", kind, MADE_KINDS, "kinds"))
         return self
+
+    def as_data(self) -> PairDataSettings:
+        """The same as `cgpo dpo` has it, to read `path` with."""
+        shared = {*PairFormSettings.model_fields, "path", "prompt_column", "bad_rows", "kinds", "heldout_share"}
+        return PairDataSettings(**self.model_dump(include=shared))
 
 
 class RowSourceSettings(Settings):
@@ -96,13 +146,9 @@ class ConversationDataSettings(StageDataSettings):
         return self
 
 
-class PairDataSettings(StageDataSettings):
-    """Preference pairs: `{"prompt", "chosen", "rejected"}` rows."""
+class PairDataSettings(StageDataSettings, PairFormSettings):
+    """Preference pairs, in one of the forms."""
 
-    chosen_column: str = "chosen"
-    """Column with the better response: text, or a list of messages that ends with it."""
-    rejected_column: str = "rejected"
-    """Column with the worse one."""
     kinds: list[str] = Field(default=[])
     """Take only pairs of these kinds (`judged`, `shuffle`, …), where the rows have a `kind` as those of `cgpo reward`
     do. Empty: all."""

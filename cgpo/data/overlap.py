@@ -4,7 +4,7 @@
 
 An n-gram is n words in a row, in lower case, a mark of punctuation being a word of its own. n and threshold are those
 of PaLM (arXiv 2204.02311, section 8), where an evaluation example counts as contaminated when 70 % of its 8-grams are
-in the training data. n-grams that stand in many training prompts are not counted, as in GPT-3's check (arXiv
+in the training data. n-grams that stand in many prompts are not counted, as in GPT-3's check (arXiv
 2005.14165, appendix C): a fixed request for a format would make every prompt of a task a copy of every other.
 Held-out prompts with fewer than n words, or with nothing but such n-grams, are compared as a whole.
 """
@@ -21,6 +21,9 @@ from judges import Message
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 Words = tuple[str, ...]
+
+MOST_SHARE = 0.2
+MOST_OF_FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,15 @@ def overlaps(
         heldout: to measure with.
         words: n.
         share: from which on a prompt counts as held out.
-        common: n-grams that stand in more than so many different training prompts are not counted.
+        common: n-grams that stand in more than so many different training prompts, or held-out ones, are not counted;
+            nor, where there are few, those in more than a fifth of them (and more than two).
     """
     texts, held = [words_of(p) for p in prompts], [words_of(p) for p in heldout]
     whole: dict[Words, int] = {}
     for i, text in enumerate(held):
         whole.setdefault(text, i)
-    spread = Counter(gram for text in set(texts) for gram in set(_ngrams(text, words)))
-    counted = [{gram for gram in _ngrams(text, words) if spread[gram] <= common} for text in held]
+    formulas = _formulas(texts, words, common) | _formulas(held, words, common)
+    counted = [set(_ngrams(text, words)) - formulas for text in held]
     owners: dict[Words, list[int]] = defaultdict(list)
     for i, grams in enumerate(counted):
         for gram in grams:
@@ -91,6 +95,14 @@ def _found(
         shares = [(count / sizes[owner], -owner) for owner, count in hits.items()]
         if shares and (best := max(shares))[0] >= share:
             yield Overlap(index, -best[1], best[0], exact=False)
+
+
+def _formulas(texts: Sequence[Words], words: int, common: int) -> set[Words]:
+    """The n-grams that stand in too many different texts to tell them apart."""
+    distinct = set(texts)
+    spread = Counter(gram for text in distinct for gram in set(_ngrams(text, words)))
+    most = min(common, max(MOST_OF_FEW, int(len(distinct) * MOST_SHARE)))
+    return {gram for gram, count in spread.items() if count > most}
 
 
 def _ngrams(text: Words, words: int) -> Iterator[Words]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from cgpo import distributed
 from cgpo.collection import Judging, ask_judges, generate_and_judge, score_responses
 from cgpo.config import RunSettings
+from cgpo.data.contamination import Contaminated, heldout_prompts, without_contaminated
 from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.limits import check_limits
 from cgpo.policy.model import context_length, load_tokenizer
-from cgpo.preference_data.contamination import Contaminated, heldout_prompts, without_contaminated
 from cgpo.preference_data.ranking import REWARD
 from cgpo.preference_data.samples import Key, SampledResponse, append_samples, read_samples, sampled
 from cgpo.rewards.model import Reward, create_reward

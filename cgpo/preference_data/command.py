@@ -13,10 +13,10 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.config import RunSettings
+from cgpo.data.contamination import in_words
 from cgpo.errors import DataError, RunError
 from cgpo.preference_data.collect import collect
 from cgpo.preference_data.configuration import preferences_configuration
-from cgpo.preference_data.contamination import in_words
 from cgpo.preference_data.making import make_preferences, no_pairs
 from cgpo.preference_data.report import preferences_report, report_lines
 from cgpo.preference_data.samples import NAME as RESPONSES_NAME

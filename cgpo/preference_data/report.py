@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cgpo.config import RunSettings
+from cgpo.data.contamination import Contaminated, as_report
 from cgpo.evaluation.intervals import rate_interval
-from cgpo.preference_data.contamination import Contaminated, as_report
 from cgpo.preference_data.making import Made
 from cgpo.stages.pairs import PreferencePair
 

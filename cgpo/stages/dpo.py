@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cgpo import distributed
 from cgpo.config import RunSettings
+from cgpo.data.contamination import strata_heldout
 from cgpo.evaluation.intervals import mean_interval, rate_interval
 from cgpo.policy.folder import full_weights, write_model
 from cgpo.policy.layout import MicroBatch
@@ -81,7 +82,8 @@ class DpoStage:
         model = input_model(self.settings, "dpo_stage.model")
         tokenizer = load_tokenizer(model.name, model)
         length = context_length(model, self.stage.max_length, "dpo_stage.max_length")
-        found = load_pairs(self.stage, tokenizer, length, self.settings.seed)
+        heldout = strata_heldout(self.settings) if self.stage.data.contamination.action != "off" else []
+        found = load_pairs(self.stage, tokenizer, length, self.settings.seed, heldout)
         batches = EpochBatches(found.train, self.stage.batch_size, self.settings.seed, "dpo")
         self._announce(found, batches)
         check_warmup(self.stage, self.stage.steps, "dpo_stage")
@@ -100,7 +102,7 @@ class DpoStage:
             "model": model.name,
             "steps": self.stage.steps,
             "pairs": {"train": found.train, "heldout": len(found.pairs) - found.train},
-            "left_out": {"bad": len(found.bad), "equal": found.equal, "too_long": found.too_long},
+            "left_out": {"bad": len(found.bad), **found.left_out, "too_long": found.too_long},
             "heldout": training.measured,
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -109,8 +111,8 @@ class DpoStage:
 
     def _announce(self, found: PairSet, batches: EpochBatches) -> None:
         announce_rows(self.progress, WHERE, found.bad, found.too_long)
-        if found.equal:
-            self.progress.message(f"{WHERE}: {found.equal} pairs were left out because their two sides are equal")
+        for line in found.said:
+            self.progress.message(line)
         epochs = self.stage.steps / batches.per_epoch
         self.progress.message(
             f"{found.train} training pairs, {len(found.pairs) - found.train} held out; {self.stage.steps} steps of at "

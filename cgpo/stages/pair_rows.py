@@ -4,47 +4,43 @@
 {"prompt": text or messages, "chosen": messages, "rejected": messages}      the response alone, or behind the prompt
 {"chosen": messages, "rejected": messages}            the prompt is what both begin with
 {"chosen": transcript, "rejected": transcript}        "\\n\\nHuman: …\\n\\nAssistant: …", as in Anthropic's HH
+
+Rated responses, and several with the best of them, make pairs too (`cgpo.stages.graded_rows`). Pairs are cleaned
+(`cgpo.stages.pair_cleaning`), and those whose prompt is one to measure with are left out (`cgpo.data.contamination`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from cgpo.config import PairDataSettings
+from cgpo.data.contamination import Contaminated, HeldoutPrompt, heldout_prompts, without_contaminated
 from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow, kind_of
 from cgpo.errors import DataError, unknown_name
-from cgpo.stages.pairs import GIVEN, PreferencePair, checked_margin, split
+from cgpo.stages.found_pairs import FoundPairs
+from cgpo.stages.graded_rows import FoundRows, best_of_n_pairs, rating_pairs
+from cgpo.stages.pair_cleaning import clean_pairs
+from cgpo.stages.pairs import GIVEN, PreferencePair, checked_margin, prompt_key, split
+from cgpo.types import Prompt
 from judges import Message
 
 _TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
-@dataclass(frozen=True)
-class FoundPairs:
-    """What a data set held.
-
-    Attributes:
-        pairs: the usable ones, each either to train on or held out.
-        sources: file and row of each.
-        bad: a sentence for each row that was left out.
-        equal: pairs left out because their two sides are the same text.
-    """
-
-    pairs: list[PreferencePair]
-    sources: list[str]
-    bad: list[str]
-    equal: int
-
-
 def read_preference_rows(
-    settings: PairDataSettings, *, seed: int, where: str, margin_column: str | None = None
+    settings: PairDataSettings,
+    *,
+    seed: int,
+    where: str,
+    margin_column: str | None = None,
+    heldout: Sequence[HeldoutPrompt] = (),
 ) -> FoundPairs:
     """All pairs of a stage, split by prompt. A data set with a `split` of its own, as `cgpo reward` writes, keeps it.
 
@@ -53,6 +49,7 @@ def read_preference_rows(
         seed: of the split.
         where: the setting to name in errors, such as `dpo_stage.data`.
         margin_column: column with the margins. None: `margin`, of pairs that a stage wrote.
+        heldout: prompts to measure with, besides those of the files in `contamination.heldout`.
 
     Raises:
         ConfigError: no data set is named.
@@ -66,18 +63,57 @@ def read_preference_rows(
                 raise DataError(unknown_name("kind of pair", kind, known, f"{where}.kinds"))
         rows = [row for row in rows if str(row.values.get("kind", GIVEN)) in settings.kinds]
 
+    readers: dict[str, Callable[[Sequence[RawRow], PairDataSettings, str, Sequence[str]], FoundRows]] = {
+        "pairs": partial(_given_pairs, margin_column=margin_column),
+        "ratings": rating_pairs,
+        "best_of_n": best_of_n_pairs,
+    }
+    found, bad, without_contrast = readers[settings.form](rows, settings, where, unreadable)
+    cleaned = clean_pairs(pair for pair, _ in found)
+    clean, contaminated = _uncontaminated(cleaned.pairs, settings, heldout, where)
+    left_out = cleaned.left_out | {
+        "contaminated": len(cleaned.pairs) - len(clean),
+        "without_contrast": without_contrast,
+    }
+    if not clean:
+        said = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count)
+        raise DataError(f"{where}: no pair is left of {len(found)} ({said})")
+    pairs = [cleaned.pairs[i] for i in clean]
+    if not any(pair.heldout for pair in pairs):
+        pairs = split(pairs, settings.heldout_share, seed)
+    sources = [found[cleaned.positions[i]][1] for i in clean]
+    return FoundPairs(pairs, sources, bad, left_out, contaminated)
+
+
+def _uncontaminated(
+    pairs: Sequence[PreferencePair], settings: PairDataSettings, heldout: Sequence[HeldoutPrompt], where: str
+) -> tuple[list[int], list[Contaminated]]:
+    """Positions of the pairs whose prompt is no held-out one, and the prompts that are."""
+    check, setting = settings.contamination, f"{where}.contamination"
+    measured = [*heldout, *heldout_prompts(check, {}, setting)] if check.action != "off" else []
+    if not measured:
+        return list(range(len(pairs))), []
+    keys = [prompt_key(pair.prompt) for pair in pairs]
+    prompts = {key: Prompt(key, pair.prompt) for key, pair in zip(keys, pairs, strict=True)}
+    clean, found = without_contaminated({"pairs": list(prompts.values())}, measured, check, setting)
+    kept = {prompt.id for prompt in clean["pairs"]}
+    return [i for i, key in enumerate(keys) if key in kept], found
+
+
+def _given_pairs(
+    rows: Sequence[RawRow],
+    settings: PairDataSettings,
+    where: str,
+    unreadable: Sequence[str],
+    margin_column: str | None,
+) -> FoundRows:
+    """Rows that are pairs already."""
+
     def parse(row: RawRow) -> tuple[PreferencePair, str]:
         return _pair(row, settings, margin_column), row.where
 
     found, bad = parse_rows(rows, parse, settings, where, unreadable)
-    # White space alone makes no difference that could be preferred.
-    kept = [(pair, source) for pair, source in found if pair.chosen.split() != pair.rejected.split()]
-    if not kept:
-        raise DataError(f"{where}: the two sides of all {len(found)} pairs are equal")
-    pairs = [pair for pair, _ in kept]
-    if not any(pair.heldout for pair in pairs):
-        pairs = split(pairs, settings.heldout_share, seed)
-    return FoundPairs(pairs, [source for _, source in kept], bad, len(found) - len(kept))
+    return found, bad, 0
 
 
 def _pair(row: RawRow, settings: PairDataSettings, margin_column: str | None) -> PreferencePair:

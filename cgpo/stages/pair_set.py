@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cgpo.config import DpoStageSettings
+from cgpo.data.contamination import HeldoutPrompt
 from cgpo.data.conversations import Conversation, parse_rows
 from cgpo.data.turns import TurnEncoder
 from cgpo.errors import DataError
@@ -30,14 +31,16 @@ class PairSet:
         pairs: those to train on, then those held out.
         train: how many of them are to train on.
         bad: a sentence for each row that was left out because it cannot be used.
-        equal: pairs left out because their sides are equal.
+        left_out: pairs left out, by reason (`cgpo.stages.found_pairs`).
+        said: what to say of them.
         too_long: pairs left out as too long.
     """
 
     pairs: list[TokenPair]
     train: int
     bad: list[str]
-    equal: int
+    left_out: dict[str, int]
+    said: list[str]
     too_long: int
 
     @property
@@ -54,15 +57,17 @@ class PairSet:
         return [side for pair in self.pairs for side in pair]
 
 
-def load_pairs(stage: DpoStageSettings, tokenizer: Any, max_length: int, seed: int) -> PairSet:
-    """Reads, tokenizes and splits the pairs; the same on every rank.
+def load_pairs(
+    stage: DpoStageSettings, tokenizer: Any, max_length: int, seed: int, heldout: Sequence[HeldoutPrompt] = ()
+) -> PairSet:
+    """Reads, tokenizes and splits the pairs, without those of `heldout` prompts; the same on every rank.
 
     Raises:
         ConfigError: no data set is named.
         DataError: it cannot be read; a row is bad or too long and that is to stop the stage; nothing is left.
     """
     encoder = TurnEncoder(tokenizer)
-    found = read_preference_rows(stage.data, seed=seed, where=WHERE)
+    found = read_preference_rows(stage.data, seed=seed, where=WHERE, heldout=heldout)
     rows = list(zip(found.pairs, found.sources, strict=True))
 
     def encode(row: tuple[PreferencePair, str]) -> tuple[PreferencePair, str, TokenPair]:
@@ -84,12 +89,14 @@ def load_pairs(stage: DpoStageSettings, tokenizer: Any, max_length: int, seed: i
             f"{WHERE}.too_long=drop"
         )
     train = [tokens for pair, tokens in fitting if not pair.heldout]
-    heldout = [tokens for pair, tokens in fitting if pair.heldout]
-    if not train or not heldout:
+    measured = [tokens for pair, tokens in fitting if pair.heldout]
+    if not train or not measured:
         raise DataError(
-            f"{WHERE}: {len(train)} training and {len(heldout)} held-out pairs: at least one of each is needed"
+            f"{WHERE}: {len(train)} training and {len(measured)} held-out pairs: at least one of each is needed"
         )
-    return PairSet([*train, *heldout], len(train), [*found.bad, *refused], found.equal, too_long)
+    return PairSet(
+        [*train, *measured], len(train), [*found.bad, *refused], found.left_out, found.lines(WHERE), too_long
+    )
 
 
 def _tokens(encoder: TurnEncoder, pair: PreferencePair, response: str, source: str) -> TokenSequence:

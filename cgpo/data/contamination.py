@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cgpo.config import ContaminationSettings, PromptSettings
+from cgpo.config import ContaminationSettings, PromptSettings, RunSettings
 from cgpo.data.messages import messages_of
 from cgpo.data.overlap import overlaps
+from cgpo.data.prompts import load_prompts
 from cgpo.data.rows import read_rows
 from cgpo.errors import DataError, unknown_name
 from cgpo.types import Prompt
@@ -70,6 +71,20 @@ def heldout_prompts(
                 raise DataError(unknown_name("column", COLUMN, map(str, row.values), row.where))
             found.append(HeldoutPrompt(messages_of(row.values[COLUMN], row.where), row.where))
     return found
+
+
+def strata_heldout(settings: RunSettings) -> list[HeldoutPrompt]:
+    """The held-out prompts of all strata, without their judges: the metadata that those need is not looked at.
+
+    Raises:
+        DataError: a data set cannot be read.
+    """
+    strata = {
+        name: load_prompts(stratum.heldout, stratum=name, heldout=True, seed=settings.seed, lacks=lambda metadata: {})
+        for name, stratum in settings.strata.items()
+        if stratum.heldout is not None
+    }
+    return heldout_prompts(ContaminationSettings(), strata)
 
 
 def without_contaminated(
