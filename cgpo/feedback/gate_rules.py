@@ -40,7 +40,7 @@ RULES: Mapping[str, Rule] = {
     "missing_scores": Rule("evaluation", AT_MOST, "share of rows without a score"),
     "auroc": Rule("evaluation", AT_LEAST, "AUROC"),
     "over_length": Rule("evaluation", AT_LEAST, "AUROC above that of length alone"),
-    "length_correlation": Rule("evaluation", AT_MOST, "|Pearson r| of score and length"),
+    "length_correlation": Rule("evaluation", AT_MOST, "Pearson r of score and length, without its sign"),
     "ece_over_rate": Rule("evaluation", AT_MOST, "ECE as a share of the observed rate"),
     "brier_skill": Rule("evaluation", AT_LEAST, "Brier skill over the base rate"),
     "top_lift": Rule("evaluation", AT_LEAST, "lift of the top tenth"),
