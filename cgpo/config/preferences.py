@@ -52,7 +52,8 @@ class PreferencesSettings(Settings):
     """The reward decides only from this difference on, in units of the stratum's weighted sum; a smaller one is a
     tie."""
     chosen_must_satisfy: bool = True
-    """No response that a judge found violated is ever chosen. Switch off to rank violated ones by reward too."""
+    """Where judges rank, no response that one found violated is ever chosen. Switch off to rank violated ones by
+    reward too."""
     pairs_per_prompt: Literal["best_worst", "best_random", "all"] = "best_worst"
     """The best response over the worst; over a random one that is decided against it; or every pair that is
     decided."""

@@ -7,7 +7,8 @@ The criteria of `preferences.rank_by` are asked in their order; the first one th
               there is no pair
 
 Unknown is not the worst: it is neither chosen nor rejected. With `best_worst`, judges first and rewards known, the pair
-of a prompt is CODPO's: the highest reward among the satisfied over the lowest among the violated.
+of a prompt is CODPO's: the highest reward among the satisfied over the lowest among the violated or, where none is, of
+the satisfied.
 """
 
 from __future__ import annotations
