@@ -9,7 +9,9 @@
 3. `attack`: logs with 5 % adversarial users; the same AUROC on texts of its own, trained on the whole log, on what the
    filters leave, and on the honest rows alone (the best a filter can do), with a t interval over the seeds.
 
-The model is a small BERT with random weights and MiniLM's tokenizer: MiniLM itself trains 9 texts/s on a CPU.
+The model is a small BERT with MiniLM's tokenizer and its word embeddings, projected on their first principal
+components: MiniLM itself trains 9 texts/s on a CPU. What filters are worth is a question about rows, not about the
+model: there `--attack-model linear` (hashed words and pairs of words, logistic regression) allows more seeds.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,7 @@ from cgpo.feedback.simulated_texts import policy_styles, write_prompt, write_res
 from cgpo.feedback.simulator import Log, Simulation, simulate
 from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.model import Reward, create_reward
+from cgpo.rewards.prior import prior_shift
 from cgpo.types import Prompt
 
 RESULTS = Path(__file__).with_name("results") / "feedback.json"
@@ -47,6 +51,13 @@ MAX_LENGTH = 96
 FIXED_PROMPTS = 200
 TEST_TEXTS = 8000
 VARIANTS = ("all rows", "filtered", "honest rows")
+LINEAR_STRENGTH = 0.01
+EMBEDDING_SPREAD = 0.5
+
+Score = Callable[[Sequence[str], Sequence[str]], Array]
+"""Prompts and responses → log-odds."""
+Learner = Callable[[Path], Score]
+"""Prepared folder → scores."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +79,23 @@ def main() -> None:
         "--parts", default="clean,policies,attack", help="which parts, with commas; policies: with clean"
     )
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the clean log")
-    parser.add_argument("--attack-rows", type=int, default=40_000, help="rows of each attacked log")
-    parser.add_argument("--seeds", type=int, default=3, help="attacked logs")
+    parser.add_argument("--attack-rows", type=int, default=30_000, help="rows of each attacked log")
+    parser.add_argument("--seeds", type=int, default=6, help="attacked logs")
+    parser.add_argument("--attack-model", choices=("linear", "reward"), default="linear", help="linear, or cgpo reward")
     parser.add_argument("--base-rate", type=float, default=0.03)
     parser.add_argument("--hidden", type=int, default=64)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--upsampling", choices=("copies", "dropping-negatives"), default="dropping-negatives")
-    parser.add_argument("--write", action="store_true", help=f"write bench/results/{RESULTS.name}")
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--upsampling", choices=("copies", "dropping-negatives"), default="copies")
+    parser.add_argument("--write", action="store_true", help=f"put these parts into bench/results/{RESULTS.name}")
     args = parser.parse_args()
-    found: dict[str, Any] = surroundings(["cgpo", "torch", "transformers", "deepspeed", "numpy"])
-    found["settings"] = {key: value for key, value in vars(args).items() if key != "write"}
+    around = {
+        **surroundings(["cgpo", "torch", "transformers", "deepspeed", "numpy", "scikit-learn"]),
+        "settings": {key: value for key, value in vars(args).items() if key not in ("write", "parts")},
+    }
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         base = small_encoder(work / "base", args.hidden, args.layers)
@@ -95,16 +110,19 @@ def main() -> None:
                 found["policies"] = policies(work, reward, args.base_rate)
                 report("policies", found["policies"])
         if "attack" in parts:
-            found["attack"] = attack(work, args.attack_rows, args.seeds, args.base_rate, training)
+            learn = fit_linear if args.attack_model == "linear" else partial(fit_reward, training=training)
+            found["attack"] = attack(work, args.attack_rows, args.seeds, args.base_rate, learn)
             report("attack", found["attack"])
     if args.write:
-        RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+        measured = {part: {**around, **result} for part, result in found.items()}
+        RESULTS.write_text(json.dumps({**before, **measured}, indent=2) + "\n", encoding="utf-8")
 
 
 def small_encoder(folder: Path, hidden: int, layers: int) -> Path:
-    """A random BERT with MiniLM's tokenizer."""
+    """A random BERT with MiniLM's tokenizer and the first principal components of its word embeddings."""
     import torch
-    from transformers import AutoTokenizer, BertConfig, BertModel
+    from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))
@@ -114,10 +132,16 @@ def small_encoder(folder: Path, hidden: int, layers: int) -> Path:
         num_hidden_layers=layers,
         num_attention_heads=max(1, hidden // 32),
         intermediate_size=4 * hidden,
+        initializer_range=hidden**-0.5,  # BERT's 0.02 is for its width; here nothing would pass from word to word
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    BertModel(config).save_pretrained(folder)
+    model = BertModel(config)
+    known = AutoModel.from_pretrained(resolve_model("minilm")).embeddings.word_embeddings.weight.detach()
+    centred = known - known.mean(dim=0)
+    components = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -hidden:]
+    model.embeddings.word_embeddings.weight.data = components / components.std() * EMBEDDING_SPREAD
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -125,7 +149,7 @@ def small_encoder(folder: Path, hidden: int, layers: int) -> Path:
 def clean(work: Path, rows: int, base_rate: float, training: Training) -> tuple[dict[str, Any], Reward]:
     """Part 1, and the trained reward."""
     log = simulate(Simulation(rows=rows, seed=1, base_rate=base_rate))
-    prepared, costs = prepare(work / "clean", log.rows(), "none", training)
+    prepared, costs = prepare(work / "clean", log.rows(), "none", training.upsampling)
     trained, train_costs = train(work / "clean-reward", prepared, training)
     reward = load(trained)
     rows_held = read_prepared(prepared).heldout()
@@ -199,7 +223,7 @@ def policies(work: Path, reward: Reward, base_rate: float) -> dict[str, Any]:
         "policy,n,positives\n" + "".join(f"{row['policy']},{row['n']},{row['positives']}\n" for row in rates)
     )
     model = work / "clean-reward" / "model"
-    command = ["feedback", "correlate", "--model", str(model), "--input", str(responses)]
+    command = ["feedback", "correlate", "--model", str(model), "--responses", str(responses)]
     output = work / "correlation"
     call([*command, "--observed", str(observed_file), "--output", str(output)])
     return {
@@ -210,28 +234,27 @@ def policies(work: Path, reward: Reward, base_rate: float) -> dict[str, Any]:
         "true": true.tolist(),
         "pearson_with_observed": float(np.corrcoef(offline, observed)[0, 1]),
         "pearson_with_true": float(np.corrcoef(offline, true)[0, 1]),
-        "correlate": json.loads((output / "correlation.json").read_text(encoding="utf-8")),
+        "correlate": without_paths(output / "correlation.json"),
     }
 
 
-def attack(work: Path, rows: int, seeds: int, base_rate: float, training: Training) -> dict[str, Any]:
+def attack(work: Path, rows: int, seeds: int, base_rate: float, learn: Learner) -> dict[str, Any]:
     """Part 3: every variant of every seed on the same texts, which no log has."""
-    runs = [_attacked(work / f"attack-{seed}", rows, seed, base_rate, training) for seed in range(1, seeds + 1)]
+    runs = [_attacked(work / f"attack-{seed}", rows, seed, base_rate, learn) for seed in range(1, seeds + 1)]
     losses = {name: [run["best_auroc"] - run["auroc"][name] for run in runs] for name in VARIANTS}
     return {
-        "runs": runs,
         "loss_of_auroc": {name: over_seeds(values) for name, values in losses.items()},
         "gain_by_filters": over_seeds(np.subtract(losses["all rows"], losses["filtered"])),
         "left_to_gain": over_seeds(np.subtract(losses["filtered"], losses["honest rows"])),
+        "runs": runs,
     }
 
 
-def _attacked(folder: Path, rows: int, seed: int, base_rate: float, training: Training) -> dict[str, Any]:
+def _attacked(folder: Path, rows: int, seed: int, base_rate: float, learn: Learner) -> dict[str, Any]:
     log = simulate(Simulation(rows=rows, seed=seed, base_rate=base_rate, adversarial=0.05))
     honest = log.honest()
     test = simulate(Simulation(rows=TEST_TEXTS, seed=1000 + seed, base_rate=base_rate))
     truth = log.population.love_of(test.responses)
-    prompts = [as_prompt(prompt) for prompt in test.prompts]
     found: dict[str, Any] = {
         "seed": seed,
         "adversarial_rows": int((~honest).sum()),
@@ -243,16 +266,44 @@ def _attacked(folder: Path, rows: int, seed: int, base_rate: float, training: Tr
     }
     for variant in VARIANTS:
         chosen = (row for row, keep in zip(log.rows(), honest, strict=True) if keep or variant != "honest rows")
-        name = variant.replace(" ", "-")
-        prepared, _ = prepare(folder / name, chosen, "all" if variant == "filtered" else "none", training)
-        trained, _ = train(folder / f"{name}-reward", prepared, training)
-        logits = scores(load(trained), prompts, test.responses)
+        prepared = folder / variant.replace(" ", "-")
+        prepare(prepared, chosen, "all" if variant == "filtered" else "none", "copies")
+        logits = learn(prepared)(test.prompts, test.responses)
         found["auroc"][variant] = true_auroc(logits, truth)
         found["mean_probability_ratio"][variant] = float(logistic(logits).mean() / truth.mean())
         if variant == "filtered":
             found["filters"] = filtered(log, prepared)
         print(f"seed {seed}, {variant}: AUROC {found['auroc'][variant]:.4f} of {found['best_auroc']:.4f}", flush=True)
     return found
+
+
+def fit_reward(prepared: Path, training: Training) -> Score:
+    """P[love] by `cgpo reward`."""
+    model, _ = train(prepared.with_name(f"{prepared.name}-reward"), prepared, training)
+    reward = load(model)
+    return lambda prompts, responses: scores(reward, [as_prompt(prompt) for prompt in prompts], list(responses))
+
+
+def fit_linear(prepared: Path) -> Score:
+    """P[love] by logistic regression on hashed words and pairs of words."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    words = HashingVectorizer(
+        ngram_range=(1, 2),
+        n_features=2**18,
+        alternate_sign=False,
+        norm=None,
+        binary=True,
+        token_pattern=r"[\w']+|[^\w\s]",
+    )
+    folder = read_prepared(prepared)
+    rows = folder.train()
+    model = LogisticRegression(C=LINEAR_STRENGTH, max_iter=300)
+    labels, copies = [row.label for row in rows], [row.copies for row in rows]
+    model.fit(words.transform([row.response for row in rows]), labels, sample_weight=copies)
+    shift = prior_shift(folder.training_rate, folder.true_rate)
+    return lambda prompts, responses: model.decision_function(words.transform(responses)) + shift
 
 
 def filtered(log: Log, prepared: Path) -> dict[str, Any]:
@@ -278,14 +329,12 @@ def over_seeds(values: Iterable[float]) -> dict[str, Any]:
     return {"mean": mean, "low": mean - half, "high": mean + half, "values": data.tolist()}
 
 
-def prepare(
-    folder: Path, rows: Iterable[dict[str, Any]], filters: str, training: Training
-) -> tuple[Path, dict[str, Any]]:
+def prepare(folder: Path, rows: Iterable[dict[str, Any]], filters: str, upsampling: str) -> tuple[Path, dict[str, Any]]:
     """`cgpo feedback prepare` on a log of these rows."""
     log = folder.with_suffix(".jsonl")
     log.parent.mkdir(parents=True, exist_ok=True)
     write_rows(log, rows)
-    options = ["--filters", filters, "--by", training.upsampling]
+    options = ["--filters", filters, "--by", upsampling]
     return folder, call(["feedback", "prepare", "--input", str(log), "--output", str(folder), *options])
 
 
@@ -324,7 +373,13 @@ def evaluated(work: Path, model: Path, prepared: Path) -> Any:
     """What `cgpo feedback evaluate` says of the held-out rows."""
     output = work / "evaluation"
     call(["feedback", "evaluate", "--model", str(model), "--data", str(prepared), "--output", str(output)])
-    return json.loads((output / "evaluation.json").read_text(encoding="utf-8"))
+    return without_paths(output / "evaluation.json")
+
+
+def without_paths(file: Path) -> dict[str, Any]:
+    """What a command wrote, without the temporary folders it names."""
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return {key: value for key, value in found.items() if key not in ("model", "data")}
 
 
 def load(model: Path) -> Reward:
