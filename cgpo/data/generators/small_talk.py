@@ -1,4 +1,4 @@
-"""Small talk written for this project: thanks, good news, plans and moods, to which a chat model likes to say goodbye.
+"""Small talk written for this project: thanks, good news, plans and moods, after which products say goodbye.
 
 The user never says goodbye, nor asks for a text that ends in a closing, so a farewell in the response is the model's
 own doing and the judge `farewell` applies to every prompt. A problem is a subject with all its wordings; the split
