@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["train", "pipeline", "sft", "reward", "dpo", "evaluate", "report", "export", "judge", "doctor"]
+COMMANDS = ["train", "pipeline", "sft", "reward", "dpo", "preferences", "evaluate", "report", "export", "judge", "doctor"]
 
 
 def cgpo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -123,7 +123,7 @@ def test_counts_of_the_report_by_hand() -> None:
         *responses("a+2 b-1", "q0"),
         *responses("a+2 b+2", "q1"),
         *responses("a?2 b+none", "q2"),
-        *responses("a+2 b+1", "q3", "chat"),
+        *responses("a+2 b+0.5", "q3", "chat"),
         *responses("a+2 b-1", "q0", "chat"),  # the same words to the same text in another stratum: one pair
     ]
     made = make_preferences(sampled, settings)
@@ -138,7 +138,7 @@ def test_counts_of_the_report_by_hand() -> None:
     }
     assert report["strata"]["chat"]["pairs"] == {"reward": 1}
     assert (report["pairs"], report["duplicates"], report["contradictions"]) == (2, 1, 0)
-    assert [p.margin for p in made.pairs] == [3.0, 1.0]
+    assert [p.margin for p in made.pairs] == [1.0, 1.5]
     lines = report_lines(report)
     assert "    prompts without a pair: tie 1, unknown 1" in lines
     assert "  left out: 1 duplicates" in lines
