@@ -86,7 +86,7 @@ def points_chart(
     for number, one in enumerate(series):
         parts += _series(frame, one, number)
     height = HEIGHT + AXIS_LABEL
-    label = escape(f"{title}: {y.name} by {x.name}", quote=True)
+    label = escape(showable(f"{title}: {y.name} by {x.name}"), quote=True)
     svg = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     legend = tuple((f"c{i % COLOURS}", showable(one.name)) for i, one in enumerate(series)) if len(series) > 1 else ()
     return Chart(title, svg, legend, "")
@@ -128,7 +128,7 @@ def _grid(frame: _Frame) -> Iterator[str]:
     ]
     for value, text in marks:
         yield _text(frame.x(value), HEIGHT - 8, "middle", text)
-    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT + AXIS_LABEL - 4, "middle", frame.x_axis.name)
+    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT + AXIS_LABEL - 4, "middle", showable(frame.x_axis.name))
 
 
 def _text(x: float, y: float, anchor: str, text: str) -> str:

@@ -196,7 +196,8 @@ def _buckets(report: Report) -> Chart | None:
         for i, b in enumerate(known)
     ]
     names = tuple(b["name"].partition(" (")[0] for b in known)
-    x, y = Axis("length", names=names), Axis("agreement", rate=True)
+    pairs = bool(buckets) and report["length"]["measure"] == "accuracy"
+    x, y = Axis("length", names=names), Axis("accuracy" if pairs else "AUROC", rate=pairs)
     return points_chart("agreement where lengths are alike", [PointSeries("buckets", points)], x, y, level=0.5)
 
 
