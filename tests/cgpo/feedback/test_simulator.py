@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -182,3 +184,17 @@ def test_the_reward_simulated_love_is_the_true_log_odds(tmp_path: Path) -> None:
     assert high is not None
     assert high > low
     assert 1 / (1 + math.exp(-high)) == pytest.approx(Population(intercept=-3.0).love_of([WARM])[0])
+
+
+def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "feedback.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(cgpo feedback simulate .*)$", text.replace("\\\n", ""), re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        with pytest.raises(SystemExit) as ended:
+            main(shlex.split(command)[1:])
+        assert ended.value.code == 0
+    (named,) = re.findall(r"population: (simulated/[^}]+)}", text)
+    assert {named, "simulated/logs.jsonl", "simulated/truth.jsonl", "simulated/attacked.jsonl"} == {
+        str(path.relative_to(tmp_path)) for path in tmp_path.glob("simulated/*")
+    }
