@@ -158,7 +158,10 @@ def _series(frame: _Frame, one: PointSeries, number: int) -> Iterator[str]:
         said = escape(showable(_said(frame, one, point)))
         yield f'<circle class="dot {style}" cx="{x}" cy="{y}" r="3"><title>{said}</title></circle>'
         if point.mark:
-            yield _text(frame.x(point.x) + 5, frame.y(point.y) - 5, "start", showable(point.mark))
+            # Every other series has its marks below, so that points side by side can both be read.
+            yield _text(
+                frame.x(point.x) + 5, frame.y(point.y) + (12 if number % 2 else -5), "start", showable(point.mark)
+            )
 
 
 def _said(frame: _Frame, one: PointSeries, point: Point) -> str:

@@ -44,19 +44,20 @@ def _changes_table(found: Tradeoff) -> Table:
         [
             label_text(found, number),
             found.different.series_of(number) or "–",
-            run.name,
             *(measure_text(found, number, name) for name in [found.x, *found.ys]),
+            run.name,
         ]
         for number, run in enumerate(found.runs)
     ]
     label = found.different.label
-    headers = ["" if label is None else found.different.short(label), "series", "run", found.x, *found.ys]
+    headers = ["" if label is None else found.different.short(label), "series", found.x, *found.ys, "run"]
     return Table(headers, rows)
 
 
 def _settings_table(found: Tradeoff) -> Table:
-    rows = [[key, *map(value_text, values)] for key, values in found.different.values.items()]
-    return Table(["setting", *(run.name for run in found.runs)], rows)
+    different = found.different.values
+    rows = [[run.name, *(value_text(values[n]) for values in different.values())] for n, run in enumerate(found.runs)]
+    return Table(["run", *different], rows)
 
 
 def label_text(found: Tradeoff, number: int) -> str:
