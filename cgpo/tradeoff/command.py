@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cgpo.errors import RunError
 from cgpo.tradeoff.outcome import Tradeoff, Wanted, compare_runs
 from cgpo.tradeoff.page import label_text, measure_text, page_of
 from cgpo.tradeoff.runs import CONFIG
@@ -43,7 +44,10 @@ def write(found: Tradeoff, folder: Path) -> None:
     from cgpo.measures.page import write_page
     from cgpo.tracking.disk import write_atomically
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"--output {folder}: no such folder can be made ({error.strerror})") from error
     text = json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / JSON_NAME, f"{text}\n".encode(), "the trade-off")
     write_page(folder / PAGE_NAME, page_of(found))

@@ -85,6 +85,9 @@ def read_run(folder: Path) -> Run | LeftOut:
     config = read_mapping(folder / CONFIG, problems)
     evaluations = read_jsonl(folder / EVALUATIONS)
     problems += evaluations.problems
+    problems += [
+        f"{folder / EVALUATIONS} has a line of an unexpected form" for e in evaluations.records if not _whole(e)
+    ]
     if problems:
         return LeftOut(folder, "; ".join(problems))
     first, last = first_and_last(evaluations.records)
@@ -110,6 +113,13 @@ def read_run(folder: Path) -> Run | LeftOut:
         after=last["strata"],
         changes=last["changes"],
         prompts={name: frozenset(r.prompt_id for r in rows if r.stratum == name) for name in first["strata"]},
+    )
+
+
+def _whole(evaluation: Mapping[str, Any]) -> bool:
+    parts = (evaluation.get("strata"), evaluation.get("changes", {}))
+    return isinstance(evaluation.get("step"), int) and all(
+        isinstance(part, Mapping) and all(isinstance(value, Mapping) for value in part.values()) for part in parts
     )
 
 

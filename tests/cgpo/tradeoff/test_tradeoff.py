@@ -192,6 +192,19 @@ def test_names_that_do_not_exist(tmp_path: Path) -> None:
     (tmp_path / "a" / "evaluation.jsonl").write_text("{\n")
     with pytest.raises(ConfigError, match=r"no run can be compared\. .*line 1 is damaged"):
         compare_runs([tmp_path / "a"], Wanted())
+    for line in ('{"step": 0}', '{"step": "0", "strata": {}}', '{"step": 0, "strata": {"talk": 3}}'):
+        (tmp_path / "a" / "evaluation.jsonl").write_text(f"{line}\n")
+        with pytest.raises(ConfigError, match=r"no run can be compared\. .*has a line of an unexpected form"):
+            compare_runs([tmp_path / "a"], Wanted())
+
+
+def test_an_output_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Made(0.1).write(tmp_path / "a")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as done:
+        main(["tradeoff", str(run), "--output", str(tmp_path / "file")])
+    assert done.value.code == 1
+    assert "no such folder can be made" in capsys.readouterr().err
 
 
 def test_a_measure_that_some_runs_lack(tmp_path: Path) -> None:
