@@ -144,9 +144,16 @@ class RewardStageSettings(Settings):
     @model_validator(mode="after")
     def _margins_are_in_a_file(self) -> RewardStageSettings:
         for name, head in self.heads.items():
-            if isinstance(head, PairwiseHeadSettings) and head.margin_column and self.pairs_of(head).path is None:
+            if not isinstance(head, PairwiseHeadSettings) or head.margin_column is None:
+                continue
+            pairs = self.pairs_of(head)
+            if pairs.path is None:
                 raise ValueError(
                     f"heads.{name}.margin_column is a column of `pairs.path`, which is not set: made pairs have none"
+                )
+            if pairs.form != "pairs":
+                raise ValueError(
+                    f"heads.{name}.margin_column: the margins of form {pairs.form} are the differences of its grades"
                 )
         return self
 

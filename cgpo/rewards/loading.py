@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -41,21 +41,24 @@ def load_trained(
     return model.eval(), tokenizer
 
 
-def load_base(name: str, where: str, seed: int) -> tuple[Any, Any]:
-    """A pretrained model with a new head of one output, and its tokenizer, float32.
+def load_base(name: str, where: str, seed: int, outputs: Sequence[str] = ("reward",)) -> tuple[Any, Any]:
+    """A pretrained model with a new head, and its tokenizer, float32.
 
     Args:
         name: an alias of `cgpo.assets`, folder or hub name.
         where: the setting it comes from, for messages.
         seed: of the new head's weights.
+        outputs: names of its outputs.
 
     Raises:
-        ConfigError: no such model.
+        ConfigError: no such model, or a tokenizer that is not the model's.
     """
     import torch
 
     torch.manual_seed(seed)
-    model, tokenizer, _ = _load(name, where, num_labels=1)
+    model, tokenizer, _ = _load(name, where, num_labels=len(outputs))
+    model.config.id2label = dict(enumerate(outputs))
+    model.config.label2id = {output: number for number, output in enumerate(outputs)}
     return model, tokenizer
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cgpo import distributed
 from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.universal import Movable, load_anywhere
+from cgpo.stages.early_stopping import METRIC, EarlyStopping
 from cgpo.stages.progress import StageProgress
 from cgpo.tracking.metrics import Metrics, MetricsFile
 
@@ -28,6 +30,7 @@ class StageLoop:
         zero_stage: of DeepSpeed: with one above 0 a checkpoint is split over the ranks.
         progress: shows where the stage is.
         data: fingerprint of what is learnt from: which rows a step takes, and how many steps there are, follow from it.
+        early: stops the stage before its last step; the checkpoint of its best measurement is kept.
     """
 
     run_dir: Path
@@ -36,6 +39,7 @@ class StageLoop:
     zero_stage: int
     progress: StageProgress
     data: str
+    early: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
         self._checkpoints = Checkpoints(self.run_dir / "checkpoints", KEPT_CHECKPOINTS)
@@ -58,6 +62,9 @@ class StageLoop:
                 )
             load_anywhere(learner, latest.folder, state["ranks"], state["zero_stage"], self.zero_stage, say)
             done = latest.step
+            if self.early is not None:
+                self.early.load(state["early_stopping"])
+                self._mark_best()
             self.progress.message(f"goes on after step {done} of {self.steps}")
         if self._metrics is not None:
             # Without a step done, what was measured before the first one will be measured again.
@@ -69,8 +76,8 @@ class StageLoop:
         if self._metrics is not None:
             self._metrics.append(step, metrics)
 
-    def run(self, learner: Movable, done: int, do: Callable[[int], Metrics], note: Callable[[Metrics], str]) -> None:
-        """Does the steps after the first `done`.
+    def run(self, learner: Movable, done: int, do: Callable[[int], Metrics], note: Callable[[Metrics], str]) -> int:
+        """Does the steps after the first `done`; returns how many are done in the end.
 
         Args:
             learner: what is trained.
@@ -86,11 +93,38 @@ class StageLoop:
                 metrics = do(step)
                 self.record(step + 1, metrics)
                 update(step + 1, note(metrics))
-                if step + 1 == self.steps:
-                    return
+                if step + 1 == self.steps or (self.early is not None and self.early.stopped):
+                    return step + 1
                 stopping = distributed.any_rank(stop.requested)
-                if stopping or (self.save_every and (step + 1) % self.save_every == 0):
-                    state = {"ranks": distributed.world_size(), "zero_stage": self.zero_stage, "data": self.data}
-                    self._checkpoints.save(step + 1, learner.save, state)
+                best = self.early is not None and self.early.best_step == step + 1
+                if stopping or best or (self.save_every and (step + 1) % self.save_every == 0):
+                    self._checkpoints.save(step + 1, learner.save, self._state())
+                if best:
+                    self._mark_best()
                 if stopping:
                     raise Interrupted(f"stopped by a signal after step {step + 1}; the same command goes on from there")
+        return max(done, self.steps)
+
+    def load_best(self, learner: Movable) -> None:
+        """Brings the learner back to where the validation loss was best; every rank calls it.
+
+        Raises:
+            RunError: its checkpoint is damaged, or gone.
+        """
+        best = self._checkpoints.find("best")
+        best.verify()
+        state = best.read_state()
+        say = self.progress.message
+        load_anywhere(learner, best.folder, state["ranks"], state["zero_stage"], self.zero_stage, say)
+
+    def _state(self) -> dict[str, Any]:
+        state = {"ranks": distributed.world_size(), "zero_stage": self.zero_stage, "data": self.data}
+        return state if self.early is None else state | {"early_stopping": self.early.state()}
+
+    def _mark_best(self) -> None:
+        """Names the best measurement's checkpoint, so that it stays. The state of a checkpoint is what counts: a kill
+        may have fallen between writing the checkpoint and naming it."""
+        assert self.early is not None
+        if distributed.rank() == 0 and self.early.best is not None and self._checkpoints.has(self.early.best_step):
+            self._checkpoints.mark_best(self.early.best_step, METRIC, "min", self.early.best)
+        distributed.barrier()

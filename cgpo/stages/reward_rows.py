@@ -64,13 +64,15 @@ class HeadRows:
         rows: in order.
         by_prompt: no prompt is on both sides. False for a split that the data brought: in time, or files of their own.
         true_rate: p₀ of feedback, as its folder tells.
-        bad: a sentence for each row that was left out.
+        bad: a sentence for each row that was left out as one that cannot be used.
+        left_out: reason → how many rows were left out; None where they were on disk already and nobody knows.
     """
 
     rows: list[RewardRow]
     by_prompt: bool = True
     true_rate: float | None = None
     bad: list[str] = field(default_factory=list)
+    left_out: dict[str, int] | None = None
 
 
 def row_of_pair(pair: PreferencePair) -> RewardRow:

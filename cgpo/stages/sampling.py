@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cgpo import distributed
 from cgpo.collection import ask_judges, generate_and_judge
-from cgpo.config import RunSettings
+from cgpo.config import PreferenceSettings, RunSettings
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.rollout.engine import create_engine
 from cgpo.session import engine_context, open_judges
@@ -22,8 +22,13 @@ PREFERENCE_STEP = -3
 """In place of a step's number in the seeds of these responses (`cgpo.stratum` has −1 and −2)."""
 
 
-def collect_samples(settings: RunSettings, progress: StageProgress) -> list[Sample]:
+def collect_samples(settings: RunSettings, pairs: PreferenceSettings, progress: StageProgress) -> list[Sample]:
     """The judged responses of every rank, on every rank; each rank generates its share.
+
+    Args:
+        settings: of the run, `model` being the one that responds.
+        pairs: how many responses to how many prompts.
+        progress: shows how far it is.
 
     Raises:
         DataError: prompts cannot be read or lack metadata. ConfigError: the model or the engine cannot be used.
@@ -32,7 +37,7 @@ def collect_samples(settings: RunSettings, progress: StageProgress) -> list[Samp
     length = context_length(settings.model)
     with open_judges(settings, Path(settings.run_dir)) as runtime:
         strata = build_strata(settings, tokenizer, length, runtime)
-        requests = preference_requests(settings, strata)[distributed.rank() :: distributed.world_size()]
+        requests = preference_requests(settings, pairs, strata)[distributed.rank() :: distributed.world_size()]
         progress.message(f"starting the rollout engine ({settings.rollout.engine})")
         engine = create_engine(settings.rollout.engine, engine_context(settings, length))
         try:
@@ -46,9 +51,10 @@ def collect_samples(settings: RunSettings, progress: StageProgress) -> list[Samp
     return [sample for part in distributed.gather_objects(mine) for sample in part]
 
 
-def preference_requests(settings: RunSettings, strata: Mapping[str, Stratum]) -> list[GenerationRequest]:
+def preference_requests(
+    settings: RunSettings, pairs: PreferenceSettings, strata: Mapping[str, Stratum]
+) -> list[GenerationRequest]:
     """The requests of all ranks: some training prompts of each stratum, several responses each."""
-    pairs = settings.reward_stage.pairs
     requests = []
     for name, stratum in strata.items():
         prompts = [prompt for prompt, _ in stratum.prompts.values()]

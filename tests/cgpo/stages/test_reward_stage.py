@@ -21,8 +21,9 @@ from cgpo.errors import ConfigError, RunError
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import create_reward
 from cgpo.stages import reward as stage_module
-from cgpo.stages.pairwise import bradley_terry, freeze_lower_layers
+from cgpo.stages.classifier_weights import freeze_lower_layers
 from cgpo.stages.reward import run_reward_stage
+from cgpo.stages.reward_losses import bradley_terry
 from cgpo.types import Prompt
 
 
@@ -74,7 +75,7 @@ def pairs_file(tmp_path_factory: pytest.TempPathFactory) -> str:
         {
             "prompt": f"Tell me about {thing} in {place}.",
             "chosen": f"gladly {thing} {place} are lovely",
-            "rejected": f"whatever {thing} {place} are awful",
+            "rejected": f"sourly {thing} {place} are dreary",
         }
         for thing in things.split()
         for place in ("Rome", "winter", "school", "spring")
@@ -115,10 +116,11 @@ def metrics(run_dir: str | Path) -> list[dict[str, Any]]:
 
 def test_it_learns_what_separates_the_pairs(done: RunSettings) -> None:
     report = json.loads((Path(done.run_dir) / "report.json").read_text())
-    accuracy = report["heldout"]["accuracy"]
-    assert (accuracy["n"], report["steps"]) == (10, 15)
-    assert accuracy["rate"] >= 0.9
-    assert report["heldout"]["length"]["accuracy"] < 0.7
+    heldout = report["heads"]["reward"]["heldout"]
+    assert (heldout["accuracy"]["n"], report["steps"]) == (10, 15)
+    assert heldout["accuracy"]["estimate"] >= 0.9
+    assert heldout["length"]["alone"]["estimate"] < 0.7
+    assert heldout["by_kind"]["given"]["n"] == 10
     lines = metrics(done.run_dir)
     assert [line["step"] for line in lines] == list(range(1, 16))
     assert lines[0]["metrics"]["train/loss"] == pytest.approx(math.log(2), abs=0.1)
@@ -130,7 +132,8 @@ def test_it_learns_what_separates_the_pairs(done: RunSettings) -> None:
 def test_the_model_serves_as_a_reward(done: RunSettings) -> None:
     used = done.rewards["helpfulness"].model_copy(update={"model": f"{done.run_dir}/model", "max_length": 48})
     prompt = Prompt("p", ({"role": "user", "content": "Tell me about kites in Rome."},))
-    good, bad = create_reward("helpfulness", used).score([prompt] * 2, ["gladly kites are lovely", "whatever kites"])
+    responses = ["gladly kites are lovely", "sourly kites are dreary"]
+    good, bad = create_reward("helpfulness", used).score([prompt] * 2, responses)
     assert good is not None
     assert bad is not None
     assert good > bad
@@ -140,7 +143,7 @@ def test_the_same_command_again_is_done_at_once(done: RunSettings, capsys: pytes
     before = (Path(done.run_dir) / "model" / "model.safetensors").stat().st_mtime_ns
     assert run_reward_stage(done) == 0
     assert (Path(done.run_dir) / "model" / "model.safetensors").stat().st_mtime_ns == before
-    assert "held-out accuracy" in capsys.readouterr().out
+    assert "head reward (pairwise, 10 held out)" in capsys.readouterr().out
 
 
 def test_another_configuration_is_refused(done: RunSettings, tiny_encoder: str, pairs_file: str) -> None:
@@ -203,7 +206,7 @@ def test_two_ranks_with_zero_3_train_the_same_model(
     environment |= {"OMP_NUM_THREADS": "1"}
     ran = subprocess.run([*launch, *overrides], env=environment, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stderr[-3000:]
-    assert ran.stdout.count("held-out accuracy") == 1
+    assert ran.stdout.count("head reward (pairwise") == 1
     ours, theirs = ([line["metrics"]["train/loss"] for line in metrics(s.run_dir)] for s in (done, two))
     assert theirs[:3] == pytest.approx(ours[:3], rel=1e-5)  # the first losses after one and two updates
     assert theirs == pytest.approx(ours, abs=5e-4)  # AdamW amplifies rounding where a gradient is nearly 0

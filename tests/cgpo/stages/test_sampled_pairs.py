@@ -58,7 +58,7 @@ def test_from_prompts_to_a_reward_model(tiny_model: str, base: str, tmp_path: Pa
     assert all(prompts[name, True] == 1 for name in ("math", "instruction_following", "chat"))
     assert all(prompts[name, False] == 2 for name in ("math", "instruction_following", "chat"))
     report = json.loads((Path(once.run_dir) / "report.json").read_text())
-    assert report["heldout"]["accuracy"]["n"] == sum(p.heldout for p in pairs)
+    assert report["heads"]["reward"]["heldout"]["accuracy"]["n"] == sum(p.heldout for p in pairs)
     # the same seed gives the same pairs
     assert run_reward_stage(again) == 0
     assert read_pairs(Path(again.run_dir) / "pairs.jsonl") == pairs
