@@ -21,12 +21,13 @@ from cgpo.feedback.caps import caps
 from cgpo.feedback.dropped import Dropped
 from cgpo.feedback.filters import FilterResult, filter_heldout, run_filters
 from cgpo.feedback.logs import INPUT, Log, check_columns, check_reactions, count_rows, read_log
-from cgpo.feedback.prepare_arguments import settings_of
+from cgpo.feedback.prepare_settings import settings_of
 from cgpo.feedback.prepared import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, TRAIN
-from cgpo.feedback.report import Outcome, Step, print_report, report_json, report_page
+from cgpo.feedback.report import Outcome, Step, report_json
+from cgpo.feedback.report_page import print_report, report_page
 from cgpo.feedback.settings import PrepareSettings
 from cgpo.feedback.spill import Spill
-from cgpo.feedback.split import Split, split
+from cgpo.feedback.split import split
 from cgpo.feedback.table import Ints, Mask, Table
 from cgpo.feedback.upsampling import upsample
 from cgpo.stages.progress import StageProgress, Update
@@ -103,11 +104,12 @@ class _Preparation:
         train = table.take(sides.train)
         steps += [Step.of("training period", period), Step.of("… conversations not held out", train)]
         filtered = run_filters(train, self.spill, self.settings.filters, self.settings.seed)
-        train = self._apply(train, filtered, "filter: ")
+        before, train = train, self._apply(train, filtered, "filter: ")
         steps.append(Step.of("… after filters", train))
+        gone = before.present_users() - train.present_users()
         train = self._cap(train)
         steps.append(Step.of("… after caps", train))
-        heldout, heldout_filtered = self._heldout(table, sides, filtered)
+        heldout, heldout_filtered = self._heldout(table.take(sides.heldout), gone)
         _check_classes(train, steps)
         upsampling = upsample(train, self.settings.upsampling, self.settings.seed)
         self._write(folder / TRAIN, train, upsampling.copies)
@@ -133,11 +135,10 @@ class _Preparation:
         self._drop(table, repeated, "repeated row", "the log holds this very row before")
         return table.take(~repeated), int(repeated.sum())
 
-    def _heldout(self, table: Table, sides: Split, filtered: list[FilterResult]) -> tuple[Table, list[FilterResult]]:
-        heldout = table.take(sides.heldout)
+    def _heldout(self, heldout: Table, gone: set[str]) -> tuple[Table, list[FilterResult]]:
         if not self.settings.filter_heldout:
             return heldout, []
-        found = filter_heldout(heldout, filtered, self.spill, self.settings.filters, self.settings.seed)
+        found = filter_heldout(heldout, gone, self.spill, self.settings.filters, self.settings.seed)
         return self._apply(heldout, found, "held-out filter: "), found
 
     def _apply(self, table: Table, filtered: list[FilterResult], prefix: str) -> Table:

@@ -70,6 +70,10 @@ class Table:
         """The share of positive reactions; of no rows, 0."""
         return self.positives / len(self) if len(self) else 0.0
 
+    def present_users(self) -> set[str]:
+        """Names of the users who have rows."""
+        return {self.users[user] for user in np.unique(self.user[self.user >= 0])}
+
     def take(self, rows: Mask | Ints) -> Table:
         """The table of these rows, in this order."""
         chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows

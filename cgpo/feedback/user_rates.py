@@ -31,8 +31,8 @@ class UserRates:
     Attributes:
         a: of the honest users' Beta(a, b).
         b: the same.
-        tails: two-sided tail probability of each tested user, [U].
-        suspected: [U].
+        tails: two-sided tail probability of each user, [U].
+        suspected: among the tested users, [U].
     """
 
     a: float
@@ -51,17 +51,20 @@ class UserRates:
         return float(np.sqrt(self.mean * (1 - self.mean) / (self.a + self.b + 1)))
 
 
-def check_rates(positives: Ints, rows: Ints, level: float) -> UserRates:
-    """Tests users.
+def check_rates(positives: Ints, rows: Ints, level: float, least: int = 1) -> UserRates:
+    """Fits a and b to all users, and tests those with enough rows.
 
     Args:
         positives: k of each user, [U].
-        rows: n of each user, [U].
+        rows: n of each user, at least 1, [U].
         level: false-discovery rate.
+        least: rows of a user who is tested.
     """
     a, b = _fit(positives, rows)
     tails = _tails(positives, rows, a, b)
-    return UserRates(a, b, tails, discoveries(tails, level))
+    suspected = np.zeros(len(rows), dtype=np.bool_)
+    suspected[rows >= least] = discoveries(tails[rows >= least], level)
+    return UserRates(a, b, tails, suspected)
 
 
 def discoveries(tails: Floats, level: float) -> Mask:

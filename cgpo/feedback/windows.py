@@ -5,9 +5,10 @@ an attack k is about Poisson with mean
 
     λ = m · max(p₀, (K − k + S·p₀) / (M − m + S))
 
-where p₀ is the population's rate, K of the unit's M rows are positive, and S = 20 rows stand for the population where
-the unit has few others. Conditional on m: people come in sessions, so that many rows in little time mean nothing. The
-window counts when P(X ≥ k) times the number of windows looked at (Bonferroni) is below the significance.
+where p₀ is the population's rate, K of the unit's M rows are positive, and S = 100 rows stand for the population where
+the unit has few others (so that a second attack does not excuse the first). Conditional on m: people come in sessions,
+so that many rows in little time mean nothing. The window counts when P(X ≥ k) times the number of windows looked at
+(Bonferroni) is below the significance.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from cgpo.feedback.table import Ints
 
-PRIOR_ROWS = 20.0
+PRIOR_ROWS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
