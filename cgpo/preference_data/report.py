@@ -61,7 +61,8 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     for name, counts in report["strata"].items():
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts["pairs"].items()) or "no pairs"
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts["outcomes"].items() if count)
-        lines.append(f"  {name}: {kinds} from {counts['prompts']} prompts × responses ({outcomes})")
+        sampled = f"{counts['prompts']} prompts and {counts['responses']} responses"
+        lines.append(f"  {name}: {kinds} from {sampled} ({outcomes})")
         if counts["prompts_without_pair"]:
             reasons = ", ".join(f"{reason} {count}" for reason, count in counts["prompts_without_pair"].items())
             lines.append(f"    prompts without a pair: {reasons}")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,8 +40,8 @@ def reward(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def settings(run_dir: Path, model: str, reward: str, *more: str, heldout: tuple[str, ...] = ()) -> RunSettings:
-    words = [
+def words(run_dir: Path, model: str, reward: str, *more: str) -> list[str]:
+    return [
         "experiment=quickstart",
         f"run_dir={run_dir}",
         f"model.name={model}",
@@ -57,7 +60,10 @@ def settings(run_dir: Path, model: str, reward: str, *more: str, heldout: tuple[
         *[f"strata.{name}.heldout.size=4" for name in STRATA],
         *more,
     ]
-    return compose_preferences(words, None, heldout).settings
+
+
+def settings(run_dir: Path, model: str, reward: str, *more: str, heldout: tuple[str, ...] = ()) -> RunSettings:
+    return compose_preferences(words(run_dir, model, reward, *more), None, heldout).settings
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
@@ -177,6 +183,27 @@ def test_held_out_prompts_are_never_asked(done: RunSettings, tiny_model: str, re
     )
     with pytest.raises(DataError, match=r"3 prompts are held-out prompts too: 3 word for word"):
         run_preferences(refused)
+
+
+@pytest.mark.slow
+def test_two_ranks_sample_what_one_does(done: RunSettings, tiny_model: str, reward: str, tmp_path: Path) -> None:
+    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launch, "-m", "cgpo", "preferences", *words(tmp_path / "two", tiny_model, reward)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    one, two = (rows(Path(folder) / "responses.jsonl") for folder in (done.run_dir, tmp_path / "two"))
+
+    def by_key(found: list[dict[str, Any]]) -> dict[tuple[str, str, int], str]:
+        return {(r["stratum"], r["prompt_id"], r["index"]): r["response"] for r in found}
+
+    assert by_key(one) == by_key(two)
+    pairs = [
+        {(p["prompt_id"], p["chosen"], p["rejected"]) for p in rows(Path(f) / "pairs.jsonl")}
+        for f in (done.run_dir, tmp_path / "two")
+    ]
+    assert pairs[0] == pairs[1]
 
 
 def test_the_plan_names_prompts_responses_and_ranking(done: RunSettings) -> None:
