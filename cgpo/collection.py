@@ -14,8 +14,9 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.rewards.baseline import Baseline, BaselineStore
 from cgpo.rewards.calibration import finite
-from cgpo.rewards.model import Reward, ScoringNotes
-from cgpo.rewards.scoring import Scoring
+from cgpo.rewards.model import Reward
+from cgpo.rewards.notes import ScoringNotes
+from cgpo.rewards.scoring import KeptScores, Scoring
 from cgpo.rollout.engine import RolloutEngine
 from cgpo.stratum import Stratum
 from cgpo.types import GenerationRequest, JudgedRollout, Rollout
@@ -68,10 +69,11 @@ def open_scoring(
     strata: Mapping[str, Stratum],
     rewards: Mapping[str, Reward],
     settings: RunSettings,
+    kept: KeptScores | None = None,
 ) -> Scoring:
     """What scores the responses to `requests` with the rewards of their strata; to be used as a context manager."""
     wanted = {name: stratum.scored for name, stratum in strata.items()}
-    return Scoring(requests, wanted, rewards, settings.rewards)
+    return Scoring(requests, wanted, rewards, settings.rewards, kept)
 
 
 def score_responses(

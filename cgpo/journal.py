@@ -1,6 +1,7 @@
 """The journal of verdicts: what the judges have said since the oldest checkpoint a run may go on from.
 
     journal/rank-00000.jsonl    {"schema": 1, "step": 12, "key": "…", "verdicts": {judge: {…, "cost": {…}}}}
+                                {"schema": 1, "step": 12, "key": "…", "scores": {reward: number or null}}
                                 {"schema": 1, "step": 12, "discarded": true}
 
 A step that a kill broke off is done again. Its responses come out the same, but a verdict that ran into a time limit
@@ -8,6 +9,9 @@ might not, and the run would part from one that was never killed. So every judge
 there, and a response of the same step, stratum, prompt, index and text before the same judges is not judged again –
 unknown verdicts too. A step that ended because too much was unknown is the exception (`discard`): it has to be judged
 anew, or the run could never get past it.
+
+Scores of rewards that a server or a judge gives are kept for the same reason (`cgpo.rewards.scoring`); those that a
+model computes here come out the same.
 
 Each rank appends to its own file and reads every rank's when it starts, because the number of ranks may have changed.
 A line cut off by a kill, or damaged, is dropped: that response is judged again.
@@ -51,10 +55,14 @@ class Journal:
         self._lock = threading.Lock()
         self._failed: OSError | TypeError | ValueError | None = None
         self._known: dict[tuple[int, str], Judgement] = {}
+        self._scores: dict[tuple[int, str], dict[str, float | None]] = {}
         for file in sorted(folder.glob("rank-*.jsonl")):
             for record in _read(file):
-                with suppress(KeyError, TypeError, ValueError):  # damaged: that response is judged again
-                    self._known[record["step"], record["key"]] = _judgement(record["verdicts"])
+                with suppress(KeyError, TypeError, ValueError):  # damaged: that response is judged or scored again
+                    if "scores" in record:
+                        self._scores[record["step"], record["key"]] = dict(record["scores"])
+                    else:
+                        self._known[record["step"], record["key"]] = _judgement(record["verdicts"])
 
     def submit(self, step: int, strata: Mapping[str, Stratum], rollout: Rollout) -> Future[Judgement]:
         """Gives a response to the judges of its stratum, or answers from the journal.
@@ -72,6 +80,18 @@ class Journal:
         else:
             stratum.submit(rollout).add_done_callback(lambda judged: self._answer(step, key, judged, answered))
         return answered
+
+    def scores_of(self, step: int) -> StepScores:
+        """Where rewards keep scores of a step that another attempt might not give."""
+        return StepScores(self, step)
+
+    def score(self, step: int, key: str) -> dict[str, float | None] | None:
+        """Reward name → score that was noted in that step, or None."""
+        return self._scores.get((step, key))
+
+    def note_scores(self, step: int, key: str, scores: Mapping[str, float | None]) -> None:
+        """Writes scores down; a failure to write is raised by `flush`."""
+        self._write({"schema": SCHEMA, "step": step, "key": key, "scores": dict(scores)})
 
     def flush(self) -> None:
         """Waits until everything said so far is on the disk.
@@ -92,6 +112,7 @@ class Journal:
             RunError: the disk is full, or the file cannot be written.
         """
         self._known = {at: found for at, found in self._known.items() if at[0] != step}
+        self._scores = {at: found for at, found in self._scores.items() if at[0] != step}
         for file in {self._file, *self._my_files()}:
             with self._lock, writing(_WHAT, file):
                 self._append({"schema": SCHEMA, "step": step, "discarded": True}, file)
@@ -105,6 +126,7 @@ class Journal:
             RunError: the disk is full, or a file cannot be written.
         """
         self._known = {at: found for at, found in self._known.items() if at[0] >= step}
+        self._scores = {at: found for at, found in self._scores.items() if at[0] >= step}
         for file in self._my_files():
             with self._lock:  # judges that were broken off in mid-step may still be answering
                 kept = [record for record in _read(file) if record["step"] >= step]
@@ -130,9 +152,12 @@ class Journal:
     def _note(self, step: int, key: str, judgement: Judgement) -> None:
         """Called in whatever thread finished the judgement; a failure to write is raised by `flush`."""
         verdicts = {name: _verdict_as_json(verdict) for name, verdict in judgement.verdicts.items()}
+        self._write({"schema": SCHEMA, "step": step, "key": key, "verdicts": verdicts})
+
+    def _write(self, record: dict[str, Any]) -> None:
         with self._lock:
             try:
-                self._append({"schema": SCHEMA, "step": step, "key": key, "verdicts": verdicts})
+                self._append(record)
             except (OSError, TypeError, ValueError) as error:
                 self._failed = error
 
@@ -141,6 +166,22 @@ class Journal:
         with (file or self._file).open("ab") as opened:
             # A line of its own: after a kill the file may end in the middle of one.
             opened.write(b"\n" + json.dumps(record).encode() + b"\n")
+
+
+class StepScores:
+    """The scores of one step in the journal (`cgpo.rewards.scoring.KeptScores`)."""
+
+    def __init__(self, journal: Journal, step: int) -> None:
+        self._journal = journal
+        self._step = step
+
+    def get(self, key: str) -> Mapping[str, float | None] | None:
+        """Reward name → score of an earlier attempt at the step, or None."""
+        return self._journal.score(self._step, key)
+
+    def put(self, key: str, scores: Mapping[str, float | None]) -> None:
+        """Writes scores down."""
+        self._journal.note_scores(self._step, key, scores)
 
 
 def _sync(file: Path) -> None:

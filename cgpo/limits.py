@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.errors import LimitError
 from cgpo.rewards.calibration import check_missing
+from cgpo.rewards.notes import ScoringNotes
 from cgpo.types import JudgedRollout
 from judges import NEUTRAL, Outcome
 
 _Said = tuple[str, Outcome, str]  # judge, outcome, reason
 
 
-def check_limits(found: Mapping[str, Sequence[JudgedRollout]], settings: RunSettings, when: str) -> None:
+def check_limits(
+    found: Mapping[str, Sequence[JudgedRollout]],
+    settings: RunSettings,
+    when: str,
+    notes: Mapping[str, ScoringNotes] = MappingProxyType({}),
+) -> None:
     """Counts over all ranks what could not be judged or scored; every rank must call it.
 
     Args:
         found: stratum name → this rank's responses.
         settings: the run's settings.
         when: for the message, e.g. `step 12`.
+        notes: what the rewards of all ranks had to say, by name.
 
     Raises:
         LimitError: of a stratum's responses, or of a judge's verdicts, too many are unknown; or of a reward's scores
@@ -35,7 +43,8 @@ def check_limits(found: Mapping[str, Sequence[JudgedRollout]], settings: RunSett
             scored[reward] += 1
             missing[reward] += absent
     limits = {name: reward.max_missing_rate for name, reward in settings.rewards.items()}
-    check_missing({name: (missing[name], scored[name]) for name in scored}, limits, when)
+    reasons = {name: said.reason for name, said in notes.items()}
+    check_missing({name: (missing[name], scored[name]) for name in scored}, limits, when, reasons)
     for name, stratum in settings.strata.items():
         said = [v for part, _ in parts for v in part.get(name, [])]  # not every step has every stratum
         for judge in dict.fromkeys(judge for judge, *_ in said):

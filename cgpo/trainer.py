@@ -35,6 +35,7 @@ from cgpo.limits import check_limits
 from cgpo.plan import batch_text
 from cgpo.policy.schedule import learning_rate
 from cgpo.preparation import RANKS, Prepared, prepare
+from cgpo.rewards.notes import ScoringNotes, missing_text, notes_metrics, total
 from cgpo.rollout.parity import Gap, check_gap, measure_gap
 from cgpo.session import Session
 from cgpo.step_record import gather_rows, learning_metrics, over_ranks
@@ -91,7 +92,7 @@ class Trainer:
         started = time.monotonic()
         active = s.watch.begin(step)
         requests = [r for stratum in active.values() for r in stratum.sample_requests(step, self.settings.seed)]
-        judged = self._collect(step, active, share_of_rank_by_stratum(requests))
+        judged, notes = self._collect(step, active, share_of_rank_by_stratum(requests))
         s.engine.sleep()
         asked = s.independent_judges.ask(step, active, judged)
         with self._phase("log-probs"):
@@ -107,9 +108,10 @@ class Trainer:
         gap = self._push_weights()
         rows = gather_rows(prepared, asked)
         s.write_rollouts(step + 1, rows)
-        metrics = s.step_metrics(rows) | learning_metrics(prepared, result, rate)
+        metrics = s.step_metrics(rows) | notes_metrics(notes) | learning_metrics(prepared, result, rate)
         metrics |= s.watch.end(step, rows, metrics)
-        metrics |= s.overoptimisation.end(step + 1, rows)
+        with self._phase("watching"):
+            metrics |= s.overoptimisation.end(step + 1, rows)
         if self.settings.model.dtype == "float16":
             metrics["train/overflow"] = float(result.overflows)
         metrics["sync/logprob_gap"], metrics["sync/logprob_gap_largest"] = gap.mean, gap.max
@@ -126,10 +128,13 @@ class Trainer:
 
     def _collect(
         self, step: int, strata: Mapping[str, Stratum], requests: Sequence[GenerationRequest]
-    ) -> Mapping[str, list[JudgedRollout]]:
-        """Responses of this rank with verdicts and rewards, within the limits on what may be unknown."""
+    ) -> tuple[Mapping[str, list[JudgedRollout]], Mapping[str, ScoringNotes]]:
+        """Responses of this rank with verdicts and rewards, within the limits on what may be unknown.
+
+        With them, what the rewards of all ranks had to say.
+        """
         s = self.session
-        with open_scoring(requests, strata, s.rewards, self.settings) as scoring:
+        with open_scoring(requests, strata, s.rewards, self.settings, s.journal.scores_of(step)) as scoring:
             with self._phase("rollout"):
                 submit = scoring.beside(partial(s.journal.submit, step, strata))
                 progress = self._progress("rollout")
@@ -140,12 +145,20 @@ class Trainer:
             wait_for_verdicts(judging, self._progress("judging"), self._check_stop_alone)
         s.journal.flush()
         found = judged_rollouts(judging, strata, scores, s.baselines)
+        notes = self._noted(scoring.notes(), f"step {step + 1}")
         try:
-            check_limits(found, self.settings, f"step {step + 1}")
+            check_limits(found, self.settings, f"step {step + 1}", notes)
         except LimitError:
             s.journal.discard(step)  # kept, what is unknown would stop the run again at once
             s.baselines.discard_unknown()
             raise
+        return found, notes
+
+    def _noted(self, notes: Mapping[str, ScoringNotes], when: str) -> dict[str, ScoringNotes]:
+        """The notes of all ranks together; scores that are missing are said in the display. Every rank calls it."""
+        found = total(distributed.gather_objects(dict(notes)))
+        for text in missing_text(found):
+            self.session.display.message(f"{when}: {text}")
         return found
 
     def _push_weights(self) -> Gap:
@@ -189,7 +202,7 @@ class Trainer:
                 mine = share_of_rank(part, distributed.rank(), distributed.world_size())
                 progress = self._progress("baseline responses", start, len(wanted))
                 encode = partial(encode_response, s.tokenizer)
-                add_baselines(
+                notes = add_baselines(
                     s.engine,
                     s.strata,
                     s.rewards,
@@ -200,6 +213,7 @@ class Trainer:
                     progress,
                     self._check_stop_alone,
                 )
+                self._noted(notes, "baseline responses")
         s.engine_holds_policy()
 
     def _after_step(self, done: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from cgpo.errors import LimitError
 
@@ -88,13 +89,19 @@ def _difference(score: float, reference: float) -> float:
     return max(-1e308, min(1e308, score - reference))
 
 
-def check_missing(counts: Mapping[str, tuple[int, int]], limits: Mapping[str, float], when: str) -> None:
+def check_missing(
+    counts: Mapping[str, tuple[int, int]],
+    limits: Mapping[str, float],
+    when: str,
+    reasons: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Stops the run when too many scores of a reward are missing.
 
     Args:
         counts: reward name → (missing, all).
         limits: reward name → `max_missing_rate`, in [0, 1].
         when: for the message, e.g. `step 12`.
+        reasons: reward name → why responses have no score, as far as the reward says.
 
     Raises:
         LimitError: the share of missing scores of a reward is above its limit.
@@ -102,8 +109,9 @@ def check_missing(counts: Mapping[str, tuple[int, int]], limits: Mapping[str, fl
     for name, (missing, scored) in counts.items():
         limit = limits[name]
         if scored and missing / scored > limit:
+            why = reasons.get(name) or "it is the baseline responses whose scores are missing"
             raise LimitError(
                 f"{when}: reward {name!r} gave no finite score for {missing} of {scored} responses or their baselines "
                 f"({100 * missing / scored:.0f} %; the limit rewards.{name}.max_missing_rate is {100 * limit:g} %). "
-                f"A score is missing when it is NaN or infinite: check the reward model rewards.{name}.model"
+                f"The commonest reason: {why}"
             )

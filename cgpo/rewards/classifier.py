@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cgpo.config import RewardSettings
-from cgpo.rewards.model import ScoringNotes
+from cgpo.rewards.notes import ScoringNotes
 from cgpo.rewards.scorer import ModelScorer, shared_scorer
 from cgpo.types import Prompt
 

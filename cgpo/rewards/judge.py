@@ -20,7 +20,7 @@ from pydantic import model_validator
 
 from cgpo.config import RewardSettings
 from cgpo.config.strata import JudgeEntry
-from cgpo.rewards.model import ScoringNotes
+from cgpo.rewards.notes import ScoringNotes
 from cgpo.types import Prompt
 from judges import Outcome, Row, Verdict
 from judges.constraint import Constraint

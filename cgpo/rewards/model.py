@@ -6,9 +6,7 @@ checks names with this module.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from cgpo import plugins
@@ -18,43 +16,6 @@ from cgpo.types import Prompt
 from judges.mixture import Judging
 
 GROUP = "cgpo.rewards"
-
-
-@dataclass
-class ScoringNotes:
-    """What a reward has to say of its scores besides the numbers.
-
-    Attributes:
-        scored: texts, each counted once.
-        missing: how many of them have no score.
-        reasons: why, in words → how many.
-        truncated: texts longer than the reward model reads.
-        seconds: what scoring took.
-    """
-
-    scored: int = 0
-    missing: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    truncated: int = 0
-    seconds: float = 0.0
-
-    def __add__(self, other: ScoringNotes) -> ScoringNotes:
-        return ScoringNotes(
-            self.scored + other.scored,
-            self.missing + other.missing,
-            self.reasons + other.reasons,
-            self.truncated + other.truncated,
-            self.seconds + other.seconds,
-        )
-
-    def completed(self, scored: int, missing: int, seconds: float) -> ScoringNotes:
-        """These notes of a reward with the counts; scores missing for no reason given are said to be no number."""
-        rest = missing - self.reasons.total()
-        unexplained = Counter({NO_NUMBER: rest} if rest > 0 else {})
-        return ScoringNotes(scored, missing, self.reasons + unexplained, self.truncated, seconds)
-
-
-NO_NUMBER = "the reward is NaN, infinite or nothing"
 
 
 @runtime_checkable

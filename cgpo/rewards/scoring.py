@@ -11,27 +11,41 @@ Within a step a text is scored once by a lane, for all strata together.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
 from cgpo.rewards.calibration import finite
-from cgpo.rewards.model import Reward, ScoringNotes
+from cgpo.rewards.model import Reward
+from cgpo.rewards.notes import ScoringNotes
 from cgpo.types import GenerationRequest, Prompt, Rollout
 
 Column = list[float | None]
 """Scores of one reward, None where scoring failed."""
 
 _LOOK_SECONDS = 0.5
+_BEFORE = "it was missing when the step was begun before"
+
+
+class KeptScores(Protocol):
+    """Scores that were obtained before, for rewards whose next attempt might give others."""
+
+    def get(self, key: str) -> Mapping[str, float | None] | None:
+        """Reward name → score, or None where there is nothing."""
+
+    def put(self, key: str, scores: Mapping[str, float | None]) -> None:
+        """Keeps scores; called from any thread."""
 
 
 class Scoring:
@@ -42,6 +56,7 @@ class Scoring:
         wanted: stratum → names of its rewards.
         rewards: by name; only those that are wanted are asked.
         settings: by name; a reward without any works when all responses are there.
+        kept: scores of an earlier attempt at this step.
     """
 
     def __init__(
@@ -50,6 +65,7 @@ class Scoring:
         wanted: Mapping[str, Sequence[str]],
         rewards: Mapping[str, Reward],
         settings: Mapping[str, RewardSettings],
+        kept: KeptScores | None = None,
     ) -> None:
         self._place = {_key(request): i for i, request in enumerate(requests)}
         self._wanted = wanted
@@ -57,8 +73,9 @@ class Scoring:
         self._lanes = []
         for names in _lanes(rewards, wanted):
             places = [i for i, r in enumerate(requests) if not names.isdisjoint(wanted.get(r.stratum, ()))]
-            lane = _Lane({name: rewards[name] for name in sorted(names)})
-            size = _chunk(lane, [settings[name] for name in sorted(names) if name in settings])
+            own = [settings[name] for name in sorted(names) if name in settings]
+            lane = _Lane({name: rewards[name] for name in sorted(names)}, own, kept)
+            size = _chunk(lane, own)
             self._lanes.append(_Queue(lane, places, size))
 
     def add(self, rollout: Rollout) -> None:
@@ -113,8 +130,13 @@ class Scoring:
 class _Lane:
     """Rewards that are computed together, and what they have said in this step."""
 
-    def __init__(self, rewards: Mapping[str, Reward]) -> None:
+    def __init__(
+        self, rewards: Mapping[str, Reward], settings: Sequence[RewardSettings], kept: KeptScores | None
+    ) -> None:
         self.rewards = rewards
+        repeatable = all(getattr(reward, "repeatable", True) for reward in rewards.values())
+        self._kept = None if repeatable else kept
+        self._identity = [list(rewards), [each.model_dump_json() for each in settings]]
         self.beside = all(getattr(reward, "beside_generation", False) for reward in rewards.values())
         self._source = getattr(next(iter(rewards.values())), "source", None)
         self._reads_metadata = any(getattr(reward, "reads_metadata", True) for reward in rewards.values())
@@ -125,12 +147,29 @@ class _Lane:
         """Reward name → score for each response; a text that was there before is not scored again."""
         keys = [_text(r.request.prompt, r.response, metadata=self._reads_metadata) for r in rollouts]
         new = {key: r for key, r in zip(keys, rollouts, strict=True) if key not in self._known}
+        if self._kept is not None:
+            self._recall(new, self._kept)
         if new:
             prompts, responses = [r.request.prompt for r in new.values()], [r.response for r in new.values()]
             columns = self._compute(prompts, responses)
             for i, key in enumerate(new):
                 self._known[key] = {name: column[i] for name, column in columns.items()}
+                if self._kept is not None:
+                    self._kept.put(self._name(key), self._known[key])
         return [self._known[key] for key in keys]
+
+    def _recall(self, new: dict[Hashable, Rollout], kept: KeptScores) -> None:
+        """Takes out of `new` what an earlier attempt at the step has scored."""
+        for key in list(new):
+            if (found := kept.get(self._name(key))) is not None:
+                self._known[key] = dict(found)
+                del new[key]
+                for name, score in found.items():
+                    reasons = Counter([_BEFORE] if score is None else [])
+                    self.notes[name] += ScoringNotes(1, reasons.total(), reasons)
+
+    def _name(self, key: Hashable) -> str:
+        return hashlib.sha256(json.dumps([self._identity, key]).encode()).hexdigest()[:32]
 
     def _compute(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> dict[str, Column]:
         started = time.monotonic()

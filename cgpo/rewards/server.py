@@ -20,7 +20,7 @@ from pydantic import Field
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
 from cgpo.rewards.encoding import clean
-from cgpo.rewards.model import ScoringNotes
+from cgpo.rewards.notes import ScoringNotes
 from cgpo.types import Prompt
 from judges.errors import JudgesError
 

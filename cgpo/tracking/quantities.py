@@ -8,6 +8,7 @@
                                                               tokens of judges that ask models
 <stratum>/cache_hit_rate/<judge>                              verdicts that were known already, of a cached judge
 <stratum>/calibrated_reward, /reward/<name>, /log_ratio       means over the responses that have one
+<stratum>/missing_rewards/<name>                              responses without a score of that reward
 <stratum>/zero_signal_rate                                    prompts whose responses all had the same outcome
 <stratum>/response_tokens, /truncated_rate                    mean length; share cut off at the token limit
 tokens/response                                               over all strata
@@ -54,6 +55,7 @@ def _stratum_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         metrics |= {f"{name}/{judge}": value for name, value in _costs(rows, judge).items()}
     for reward in dict.fromkeys(name for row in rows for name in row.rewards):
         metrics[f"reward/{reward}"] = _mean(row.rewards.get(reward) for row in rows)
+        metrics[f"missing_rewards/{reward}"] = sum(row.rewards.get(reward) is None for row in rows)
     return metrics
 
 

@@ -109,7 +109,7 @@ class Experiment:
     def metrics(self, run: str) -> list[dict[str, Any]]:
         """Of each step, without what is measured by the clock."""
         lines = [json.loads(line) for line in (self.folder / run / "metrics.jsonl").read_text().splitlines()]
-        timed = ("time/", "one/judge_seconds/", "two/judge_seconds/")
+        timed = ("time/", "rewards/seconds/", "one/judge_seconds/", "two/judge_seconds/")
         return [{k: v for k, v in line["metrics"].items() if not k.startswith(timed)} for line in lines]
 
     def state(self, run: str) -> Any:

@@ -68,7 +68,12 @@ def train(tree: Tree) -> list[dict[str, float | None]]:
     run_training(Composed(validate(tree), "test"))
     lines = (Path(tree["run_dir"]) / "metrics.jsonl").read_text().splitlines()
     return [
-        {name: value for name, value in json.loads(line)["metrics"].items() if "time/" not in name} for line in lines
+        {
+            name: value
+            for name, value in json.loads(line)["metrics"].items()
+            if "time/" not in name and "seconds" not in name
+        }
+        for line in lines
     ]
 
 

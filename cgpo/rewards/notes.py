@@ -1,0 +1,76 @@
+"""What rewards say of their scores besides the numbers: why some are missing, what was cut, how long it took."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+NO_NUMBER = "the reward is NaN, infinite or nothing"
+
+
+@dataclass
+class ScoringNotes:
+    """What one reward has to say.
+
+    Attributes:
+        scored: texts, each counted once.
+        missing: how many of them have no score.
+        reasons: why, in words → how many.
+        truncated: texts longer than the reward model reads.
+        seconds: what scoring took.
+    """
+
+    scored: int = 0
+    missing: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    truncated: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: ScoringNotes) -> ScoringNotes:
+        return ScoringNotes(
+            self.scored + other.scored,
+            self.missing + other.missing,
+            self.reasons + other.reasons,
+            self.truncated + other.truncated,
+            self.seconds + other.seconds,
+        )
+
+    def completed(self, scored: int, missing: int, seconds: float) -> ScoringNotes:
+        """These notes of a reward with the counts; scores missing for no reason given are said to be no number."""
+        rest = missing - self.reasons.total()
+        unexplained = Counter({NO_NUMBER: rest} if rest > 0 else {})
+        return ScoringNotes(scored, missing, self.reasons + unexplained, self.truncated, seconds)
+
+    @property
+    def reason(self) -> str:
+        """The commonest reason for a missing score; empty where none is missing."""
+        return min(self.reasons, key=lambda reason: (-self.reasons[reason], reason), default="")
+
+
+def total(parts: Iterable[Mapping[str, ScoringNotes]]) -> dict[str, ScoringNotes]:
+    """The notes of all ranks together, by reward."""
+    found: dict[str, ScoringNotes] = {}
+    for part in parts:
+        for name, notes in part.items():
+            found[name] = found.get(name, ScoringNotes()) + notes
+    return dict(sorted(found.items()))
+
+
+def notes_metrics(notes: Mapping[str, ScoringNotes]) -> dict[str, float | None]:
+    """The notes under metric names: rewards/scored/<name>, /truncated_rate/…, /seconds/…"""
+    found: dict[str, float | None] = {}
+    for name, said in notes.items():
+        found[f"rewards/scored/{name}"] = said.scored
+        found[f"rewards/truncated_rate/{name}"] = said.truncated / said.scored if said.scored else None
+        found[f"rewards/seconds/{name}"] = said.seconds
+    return found
+
+
+def missing_text(notes: Mapping[str, ScoringNotes]) -> list[str]:
+    """A sentence for each reward of which scores are missing."""
+    return [
+        f"reward {name!r} gave no score for {said.missing} of {said.scored} texts; the commonest reason: {said.reason}"
+        for name, said in notes.items()
+        if said.missing
+    ]
