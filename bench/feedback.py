@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--base-rate", type=float, default=0.03)
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--layers", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--upsampling", choices=("copies", "dropping-negatives"), default="copies")
