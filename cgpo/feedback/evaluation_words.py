@@ -48,7 +48,14 @@ def all_warnings(found: dict[str, Any]) -> list[str]:
     if time["later"] is False:
         notes.append(f"{time['not_later']} rows are not later than the training's last example (--allow-earlier)")
     if found["objective"] != "pointwise":
-        notes.append("the head gives no probability (its model has no reward.json that says so): no calibration")
+        origin = f"was trained on {found['objective']} data" if found["objective"] else "is of unknown origin"
+        notes.append(f"the head gives no probability, it {origin}: no calibration")
+    if found["truncated"]:
+        total = found["report"]["n"] + found["report"]["missing"]
+        notes.append(
+            f"{found['truncated']} of {total} texts have more than {found['max_length']} tokens: the start of their "
+            "prompts, or the end of their responses, was not seen (--max-length)"
+        )
     return notes
 
 

@@ -124,7 +124,10 @@ def _fisher(x: Floats, y: Floats) -> Floats:
 
 
 def _row_ranks(rows: Floats) -> Floats:
-    return np.stack([midranks(row) for row in rows]) if len(rows) else rows
+    from scipy.stats import rankdata
+
+    ranks: Floats = rankdata(rows, axis=1)
+    return ranks
 
 
 def _permutation(x: Floats, y: Floats, r: float) -> float:

@@ -47,7 +47,7 @@ def simulated(n: int, shift: float = 0.0) -> tuple[list[float], list[int]]:
 
 
 def test_true_probabilities_are_found_calibrated() -> None:
-    found = calibration(*simulated(20_000))
+    found = calibration(*simulated(8_000))
     assert found.ece.low == 0
     assert found.ece.high is not None
     assert found.ece.high < 0.01
@@ -59,7 +59,7 @@ def test_true_probabilities_are_found_calibrated() -> None:
 
 def test_a_prior_that_was_not_undone_is_seen() -> None:
     """Trained at 10 % and read as it is at about 2.7 %: log odds too high by about 1.4, ECE well off 0."""
-    found = calibration(*simulated(20_000, shift=-1.4))
+    found = calibration(*simulated(8_000, shift=-1.4))
     assert found.ece.low is not None
     assert found.ece.low > 0.01
     assert found.mean_probability > 2.5 * (found.base_rate.estimate or 1)
