@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cgpo.compose import compose
 from cgpo.config import ContaminationSettings, PairDataSettings, PreferenceSettings
 from cgpo.data.contamination import HeldoutPrompt
 from cgpo.errors import DataError
 from cgpo.stages.found_pairs import FoundPairs
+from cgpo.stages.head_rows import HeadSources
 from cgpo.stages.pair_cleaning import clean_pairs
 from cgpo.stages.pair_rows import read_preference_rows
 from cgpo.stages.pairs import PreferencePair
+from cgpo.stages.progress import StageProgress
 
 ASKED = ({"role": "user", "content": "q"},)
 
@@ -79,7 +83,11 @@ def test_best_of_n(tmp_path: Path, grades: dict[str, Any], expected: list[tuple[
 @pytest.mark.parametrize(
     ("row", "form", "message"),
     [
-        ({"prompt": "q", "response": "a", "ratng": 1}, "ratings", r"unknown column 'rating' at .*row 3. Did you mean 'ratng'"),
+        (
+            {"prompt": "q", "response": "a", "ratng": 1},
+            "ratings",
+            r"unknown column 'rating' at .*row 3. Did you mean 'ratng'",
+        ),
         (
             {"prompt": "q", "response": "a", "rating": "high"},
             "ratings",
@@ -161,3 +169,25 @@ def test_a_file_of_held_out_prompts(tmp_path: Path) -> None:
     bench.write_text('{"promt": "Two"}\n')
     with pytest.raises(DataError, match=r"unknown column 'prompt'.*'promt'"):
         read(tmp_path, rows, contamination=ContaminationSettings(heldout=[str(bench)]))
+
+
+def test_the_reward_stage_reads_them_in_the_same_way(tmp_path: Path) -> None:
+    rows = (
+        rated("q", ("good", 4.5), ("bad", 1)) + rated("other", ("a", 2), ("b", 3)) + rated("bench", ("a", 2), ("b", 3))
+    )
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "bench.jsonl").write_text('{"prompt": "Bench"}\n')
+    pairs = {
+        "path": tmp_path / "rows.jsonl",
+        "form": "ratings",
+        "heldout_share": 0.5,
+        "contamination.heldout": f"[{tmp_path / 'bench.jsonl'}]",
+    }
+    words = [f"reward_stage.pairs.{key}={value}" for key, value in pairs.items()]
+    used = compose([f"run_dir={tmp_path / 'run'}", "model.name=smollm2", *words], needs_strata=False).settings
+    (tmp_path / "run").mkdir()
+    progress = StageProgress("plain", stream=(said := io.StringIO()))
+    found = HeadSources(used, tmp_path / "run", progress).rows("reward", used.reward_stage.all_heads()["reward"])
+    assert sorted((row.responses, row.target) for row in found.rows) == [(("b", "a"), 1.0), (("good", "bad"), 3.5)]
+    assert sorted(row.heldout for row in found.rows) == [False, True]
+    assert "1 prompts are held-out prompts too: 1 word for word" in said.getvalue()
