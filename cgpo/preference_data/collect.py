@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cgpo import distributed
@@ -14,8 +14,8 @@ from cgpo.config import RunSettings
 from cgpo.data.contamination import Contaminated, heldout_prompts, without_contaminated
 from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
-from cgpo.limits import check_limits
 from cgpo.policy.model import context_length, load_tokenizer
+from cgpo.preference_data.limits import check_samples
 from cgpo.preference_data.ranking import REWARD
 from cgpo.preference_data.samples import Key, SampledResponse, append_samples, read_samples, sampled
 from cgpo.rewards.model import Reward, create_reward
@@ -23,7 +23,7 @@ from cgpo.rollout.engine import RolloutEngine, create_engine
 from cgpo.session import engine_context, open_judges
 from cgpo.stages.progress import StageProgress, Update
 from cgpo.stratum import Stratum, build_strata
-from cgpo.types import GenerationRequest, JudgedRollout, Prompt
+from cgpo.types import GenerationRequest, Prompt
 
 PREFERENCES_STEP = -4
 """In place of a step's number in the seeds of these responses (`cgpo.stages.sampling` has −3)."""
@@ -63,15 +63,19 @@ def collect(settings: RunSettings, file: Path, progress: StageProgress) -> Colle
         strata = build_strata(settings, tokenizer, length, runtime)
         requests, contaminated = preference_requests(settings, strata)
         known = _known(file)
-        missing = [r for r in requests if (r.stratum, r.prompt.id, r.index) not in known]
+        missing = [r for r in requests if _key(r) not in known]
         if missing:
             rewards = _rewards(settings)
             progress.message(f"starting the rollout engine ({settings.rollout.engine})")
             engine = create_engine(settings.rollout.engine, engine_context(settings, length))
             stack.callback(engine.close)
             sampler = Sampler(settings, strata, rewards, engine, file, progress)
-            known |= sampler.run(missing, len(requests))
-    return Collected([known[r.stratum, r.prompt.id, r.index] for r in requests], contaminated)
+            known |= sampler.run(missing, [known[key] for key in map(_key, requests) if key in known])
+    return Collected([known[_key(r)] for r in requests], contaminated)
+
+
+def _key(request: GenerationRequest) -> Key:
+    return request.stratum, request.prompt.id, request.index
 
 
 def _known(file: Path) -> dict[Key, SampledResponse]:
@@ -143,9 +147,21 @@ class Sampler:
     file: Path
     progress: StageProgress
 
-    def run(self, missing: Sequence[GenerationRequest], total: int) -> dict[Key, SampledResponse]:
-        """Samples what is missing of `total` responses; the new ones of all ranks, on every rank."""
-        done = total - len(missing)
+    def run(
+        self, missing: Sequence[GenerationRequest], before: Sequence[SampledResponse]
+    ) -> dict[Key, SampledResponse]:
+        """Samples what is missing; the new responses of all ranks, on every rank.
+
+        Args:
+            missing: what to sample.
+            before: what is there already.
+
+        Raises:
+            LimitError: too many verdicts or scores are missing: then what shows it is not kept, and made again.
+            Interrupted: a signal came.
+        """
+        done = len(before)
+        total = done + len(missing)
         if done:
             self.progress.message(f"goes on after {done} of {total} responses")
         size = self.settings.preferences.chunk * distributed.world_size()
@@ -155,9 +171,11 @@ class Sampler:
                 part = missing[start : start + size]
                 samples = self._chunk(part, done + start, update)
                 found |= {sample.key: sample for sample in samples}
+                reached = done + start + len(part)
+                every = [*before, *found.values()]
+                check_samples(every, self.settings, f"after {reached} responses", last=reached == total)
                 if distributed.rank() == 0:
                     append_samples(self.file, samples)
-                reached = done + start + len(part)
                 update(reached, "")
                 if distributed.any_rank(stop.requested):
                     raise Interrupted(
@@ -166,11 +184,7 @@ class Sampler:
         return found
 
     def _chunk(self, part: Sequence[GenerationRequest], before: int, update: Update) -> list[SampledResponse]:
-        """The responses of all ranks to some requests, each rank having generated its share.
-
-        Raises:
-            LimitError: too many verdicts or scores are missing: then none of the chunk is kept.
-        """
+        """The responses of all ranks to some requests, each rank having generated its share."""
         ranks = distributed.world_size()
 
         def progress(done: int, total: int) -> None:
@@ -178,22 +192,18 @@ class Sampler:
 
         mine = part[distributed.rank() :: ranks]
         judging = generate_and_judge(self.engine, ask_judges(self.strata), mine, progress, check_stop=lambda: None)
-        judged = self._judged(judging)
-        check_limits(judged, self.settings, f"after {before} responses")
-        scored = bool(self.rewards)
-        samples = [sampled(j, self.strata[name], scored=scored) for name, found in judged.items() for j in found]
-        return [sample for other in distributed.gather_objects(samples) for sample in other]
+        return [sample for other in distributed.gather_objects(self._samples(judging)) for sample in other]
 
-    def _judged(self, judging: Sequence[Judging]) -> dict[str, list[JudgedRollout]]:
-        """Stratum name → its responses. Nothing is calibrated here: a response is its own baseline."""
+    def _samples(self, judging: Sequence[Judging]) -> list[SampledResponse]:
+        """The responses of this rank with their verdicts and scores, stratum by stratum."""
         scores = score_responses(judging, self.strata, self.rewards) if self.rewards else {}
-        found: dict[str, list[JudgedRollout]] = {}
+        found = []
         for name, stratum in self.strata.items():
             mine = [(rollout, verdicts) for rollout, verdicts in judging if rollout.request.stratum == name]
-            found[name] = []
             for i, (rollout, verdicts) in enumerate(mine):
                 own = {key: values[i] for key, values in scores.get(name, {}).items()}
-                judged = stratum.judged(rollout, verdicts.result(), own, own)
-                # Where no reward is asked, none is missing.
-                found[name].append(judged if self.rewards else replace(judged, calibrated_reward=0.5))
+                judged = stratum.judged(
+                    rollout, verdicts.result(), own, {}
+                )  # there is no baseline to calibrate against
+                found.append(sampled(judged, stratum, scored=bool(self.rewards)))
         return found

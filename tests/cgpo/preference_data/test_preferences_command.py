@@ -160,7 +160,7 @@ def test_too_many_unknown_verdicts_stop_it_and_no_pair_is_an_error(
     with pytest.raises(DataError, match=r"no prompt gave a pair \((none satisfied: 2|tie: 2)"):
         run_preferences(settings(tmp_path / "violated", tiny_model, "not-needed", *judges))
     cut = "strata.math.truncated=unknown"
-    with pytest.raises(LimitError, match=r"after 0 responses: .*strata\.math\.max_unknown_rate"):
+    with pytest.raises(LimitError, match=r"after 6 responses: .*strata\.math\.max_unknown_rate"):
         run_preferences(settings(tmp_path / "unknown", tiny_model, "not-needed", *judges, cut))
     assert not (tmp_path / "unknown" / "pairs.jsonl").exists()
 

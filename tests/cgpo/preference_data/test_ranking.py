@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from cgpo.compose import compose
 from cgpo.config import PreferencesSettings
+from cgpo.errors import LimitError
+from cgpo.preference_data.limits import check_samples
 from cgpo.preference_data.making import make_preferences
 from cgpo.preference_data.ranking import NoPair, rank_prompt
 from cgpo.preference_data.report import length_of_pairs, preferences_report, report_lines
@@ -101,6 +104,28 @@ def test_best_over_a_random_one_is_the_same_with_the_same_seed() -> None:
     assert ranked("a+9 b+5 c-1", pairs_per_prompt="best_random") == ranked(
         "a+9 b+5 c-1", pairs_per_prompt="best_random"
     )
+
+
+def test_limits_count_all_responses_and_wait_for_enough() -> None:
+    settings = compose(["experiment=quickstart", "preferences.rank_by=[judges,reward]"]).settings
+
+    def some(known: int, unknown: int, missing: int = 0) -> list[SampledResponse]:
+        said = {"math": {"verdict": "unknown", "reason": "timed out", "score": None}}
+        text = " ".join(["a+1"] * known + ["a?1"] * unknown + ["a+none"] * missing)
+        return [
+            replace(r, verdicts=said if r.outcome is Outcome.UNKNOWN else {}, rewards={"helpfulness": r.reward})
+            for r in responses(text)
+        ]
+
+    check_samples(some(14, 3), settings, "now", last=False)  # 3 of 17, below the limit of a fifth
+    check_samples(some(2, 2), settings, "now", last=False)  # a half, but of four only
+    with pytest.raises(LimitError, match=r"now: judge 'math' of stratum 'math' gave no verdict on 2 of 2.*timed out"):
+        check_samples(some(2, 2), settings, "now", last=True)
+    with pytest.raises(LimitError, match=r"limit strata\.math\.max_unknown_rate is 0\.2"):
+        check_samples(some(18, 6), settings, "now", last=False)
+    check_samples(some(18, 0, 2), settings, "now", last=False)  # a tenth is allowed
+    with pytest.raises(LimitError, match=r"reward 'helpfulness' gave no finite score for 3 of 20"):
+        check_samples(some(17, 0, 3), settings, "now", last=False)
 
 
 @pytest.mark.parametrize(
