@@ -212,7 +212,9 @@ class RewardStage:
         return found
 
 
-def _validated(trainer: RewardTrainer, rows: list[TrainingRow], early: EarlyStopping, done: int) -> Metrics:
+def _validated(
+    trainer: RewardTrainer, rows: list[TrainingRow], early: EarlyStopping, done: int
+) -> dict[str, float | None]:
     found = trainer.measure(rows)
     early.observe(done, float(found[METRIC] or 0.0))
     return found

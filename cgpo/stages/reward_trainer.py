@@ -27,7 +27,6 @@ from cgpo.rewards.encoding import Encoded, collate
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.classifier_weights import freeze_lower_layers
 from cgpo.stages.head_losses import HeadLoss, Sums, TrainingRow, count_rows, part_of_loss
-from cgpo.tracking.metrics import Metrics
 
 MAX_GRAD_NORM = 1.0
 
@@ -85,7 +84,7 @@ class RewardTrainer:
             digest.update(repr(item).encode())
         return digest.hexdigest()[:16]
 
-    def step(self, step: int) -> Metrics:
+    def step(self, step: int) -> dict[str, float | None]:
         """Does step 0, 1, …; returns losses and accuracies over all ranks, before the update and under dropout."""
         self.engine.train()
         torch.manual_seed(hash_of(self._seed, step, distributed.rank()))
@@ -116,7 +115,7 @@ class RewardTrainer:
         return found | {"train/learning_rate": rate}
 
     @torch.no_grad()
-    def measure(self, rows: Sequence[TrainingRow]) -> Metrics:
+    def measure(self, rows: Sequence[TrainingRow]) -> dict[str, float | None]:
         """The loss on rows that are not trained on, without dropout; every rank calls it."""
         self.engine.eval()
         sums = Sums.zero(len(self._heads))
@@ -143,12 +142,12 @@ class RewardTrainer:
         """Reads what `save` wrote."""
         self.engine.load_checkpoint(folder, tag="state")
 
-    def _metrics(self, sums: Sums, stratum: str) -> Metrics:
+    def _metrics(self, sums: Sums, stratum: str) -> dict[str, float | None]:
         """Sums of this rank → means over all ranks' rows; None for a head without a row."""
         n = len(self._heads)
         totals = distributed.all_sum([*sums.loss, *sums.right, *sums.rows])
         loss = 0.0
-        found: Metrics = {}
+        found: dict[str, float | None] = {}
         for i, head in enumerate(self._heads):
             rows = totals[2 * n + i]
             mean = totals[i] / rows if rows else None

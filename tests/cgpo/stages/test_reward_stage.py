@@ -7,14 +7,12 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from cgpo import distributed
 from cgpo.compose import compose
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError, RunError
@@ -23,47 +21,7 @@ from cgpo.rewards.model import create_reward
 from cgpo.stages import reward as stage_module
 from cgpo.stages.classifier_weights import freeze_lower_layers
 from cgpo.stages.reward import run_reward_stage
-from cgpo.stages.reward_losses import bradley_terry
 from cgpo.types import Prompt
-
-
-def test_bradley_terry_by_hand() -> None:
-    chosen = torch.tensor([0.0, 1.0, -1.0, 1000.0, -1000.0], requires_grad=True)
-    rejected = torch.zeros(5, requires_grad=True)
-    loss = bradley_terry(chosen, rejected)
-    expected = [math.log(2), 0.31326169, 1.31326169, 0.0, 1000.0]
-    assert loss.tolist() == pytest.approx(expected, abs=1e-6)
-    loss.sum().backward()
-    # − sigmoid(rejected − chosen): the better response's score is pushed up, the worse one's down by as much
-    assert chosen.grad is not None
-    assert rejected.grad is not None
-    assert chosen.grad.tolist() == pytest.approx([-0.5, -0.26894142, -0.73105858, 0.0, -1.0], abs=1e-6)
-    assert rejected.grad.tolist() == pytest.approx([0.5, 0.26894142, 0.73105858, 0.0, 1.0], abs=1e-6)
-
-
-@pytest.fixture(scope="module")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random two-layer BERT with MiniLM's tokenizer, without dropout: then a step is a function of its seed."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    from cgpo.assets import resolve_model
-
-    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        max_position_embeddings=64,
-    )
-    torch.manual_seed(0)
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +46,6 @@ def settings(run_dir: Path, base: str, pairs: str, *more: str) -> RunSettings:
     stage = {"base": base, "pairs.path": pairs, "learning_rate": 0.01, "epochs": 3, "batch_size": 8, "max_length": 48}
     overrides = [f"reward_stage.{key}={value}" for key, value in stage.items()]
     return compose(["experiment=quickstart", f"run_dir={run_dir}", "tracking.display=off", *overrides, *more]).settings
-
-
-@pytest.fixture(autouse=True)
-def _leave_no_process_group() -> Iterator[None]:
-    yield
-    distributed.close_distributed()
 
 
 @pytest.fixture(scope="module")
