@@ -80,11 +80,17 @@ def _strata_table(settings: RunSettings) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, stratum in settings.strata.items():
-        table.add_row(name, escape(_stratum_text(stratum, settings.train.steps)))
+        table.add_row(name, escape(_stratum_text(stratum, settings.train.steps, _watched(settings, name))))
     return table
 
 
-def _stratum_text(stratum: StratumSettings, steps: int) -> str:
+def _watched(settings: RunSettings, stratum: str) -> list[str]:
+    """What measures the stratum without training it, where something does."""
+    names = [*settings.independent_rewards(stratum), *(spec.name for spec in settings.watch.independent_judges)]
+    return [f"watched by {', '.join(names)}, which do not train it"] if names else []
+
+
+def _stratum_text(stratum: StratumSettings, steps: int, watched: Sequence[str]) -> str:
     heldout = f"; held out: {_source(stratum.heldout)}" if stratum.heldout else "; nothing held out"
     sampling = stratum.sampling
     return "\n".join(
@@ -96,6 +102,7 @@ def _stratum_text(stratum: StratumSettings, steps: int) -> str:
             f"rewards {', '.join(f'{w:g} × {k}' for k, w in stratum.rewards.items())}",
             f"optimiser {_optimizer(stratum)}, weight ρ = {stratum.weight:g}",
             *_schedule(stratum, steps),
+            *watched,
         ]
     )
 

@@ -45,8 +45,9 @@ class WatchSettings(Settings):
     divergence: bool = True
     """Warn when the trained reward rises while an independent measure falls, or grows with the length of responses."""
     warn_z: float = Field(default=5.5, gt=0)
-    """By how many standard errors a measure must have fallen from its best. 5.5 gave no false alarm in 600 simulated
-    runs of 300 steps (docs/overoptimisation.md); lengths and rewards must have grown by as many."""
+    """By how many standard errors a measure must have fallen from its best. 5.5 gave no false alarm in 200 simulated
+    runs of 300 steps with 16 or 64 prompts a step, and 2 in 100 with 4 prompts (docs/overoptimisation.md). To explain
+    the reward, length must have grown by as many."""
     warn_z_heldout: float = Field(default=3.5, gt=0)
     """The same for measures of held-out evaluations, which are few: less is due to chance."""
     phrases: PhraseSettings = PhraseSettings()

@@ -51,6 +51,7 @@ def evaluation_metric_names(settings: RunSettings) -> list[str]:
         for stratum, own in settings.strata.items()
         if own.heldout is not None
         for name in _names(own, settings.eval)
+        | {f"reward/{reward}" for reward in settings.independent_rewards(stratum)}
     )
 
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cgpo.overoptimisation.trend import FEWEST_PROMPTS, Sample, Track
+from cgpo.overoptimisation.trend import FEWEST_PROMPTS, Sample, Track, as_normal
 
 WINDOW = 10
 """Steps at the end that are compared with as many at the start."""
@@ -138,8 +138,8 @@ class LengthTrend:
         spread = math.sqrt(1 / n[0] + 1 / n[-1])
         more_reward, more_length = float(reward[-1] - reward[0]), float(length[-1] - length[0])
         z = min(
-            more_reward / math.sqrt(self._reward.variance()) / spread,
-            more_length / math.sqrt(self._length.variance()) / spread,
+            as_normal(more_reward / math.sqrt(self._reward.variance()) / spread, self._reward.free),
+            as_normal(more_length / math.sqrt(self._length.variance()) / spread, self._length.free),
         )
         share = products.lr / products.ll * more_length / more_reward if more_reward else 0.0
         rewards, lengths = (float(reward[0]), float(reward[-1])), (float(length[0]), float(length[-1]))

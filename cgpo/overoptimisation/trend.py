@@ -12,6 +12,7 @@ responses, after each step, with the prompts of a step as the sample (responses 
     fall_w        (max_e ȳ[e−w, e) − ȳ[T−w, T)) / √(v_y (1/n + 1/n'))   with e ≤ T − w   from its own best
     divergence    max_w fall_w over the w with rise_w >= `RISEN`, in standard errors; 0 where x has not risen
 
+Both are t statistics with few degrees of freedom in early steps, and are taken as the normal ones that are as rare.
 A scale counts when its windows hold at least `FEWEST_PROMPTS` prompts and x has not fallen since y's best by more than
 two standard errors: where both fall the policy breaks, which is another illness. Several scales, because a cliff is
 found soonest by short windows and a slope by long ones. The best of many noisy windows lies above the true level, and
@@ -128,6 +129,15 @@ class Track:
         }
 
 
+def as_normal(t: float, free: int) -> float:
+    """The standard normal number that is about as rare as `t` with so many degrees of freedom (one for the prior more).
+
+    Abramowitz and Stegun, 26.7.8.
+    """
+    free += 1
+    return t * (1 - 1 / (4 * free)) / math.sqrt(1 + t * t / (2 * free))
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """What a trend shows now.
@@ -180,8 +190,8 @@ class Trend:
         if min(n_x[0], n_x[-1], n_y[-1]) < FEWEST_PROMPTS or not np.isfinite(earlier[best]):
             return None
         v_x, v_y = self._reward.variance(), self._measure.variance()
-        rise = (x[-1] - x[0]) / math.sqrt(v_x * (1 / n_x[-1] + 1 / n_x[0]))
-        fall = (y[best] - y[-1]) / math.sqrt(v_y * (1 / n_y[-1] + 1 / n_y[best]))
+        rise = as_normal((x[-1] - x[0]) / math.sqrt(v_x * (1 / n_x[-1] + 1 / n_x[0])), self._reward.free)
+        fall = as_normal((y[best] - y[-1]) / math.sqrt(v_y * (1 / n_y[-1] + 1 / n_y[best])), self._measure.free)
         since_best = (x[-1] - x[best]) / math.sqrt(v_x * (1 / n_x[-1] + 1 / n_x[best]))
         z = fall if rise >= RISEN and since_best > -2 else min(fall, 0.0)
         measures = float(y[best]), float(y[-1])

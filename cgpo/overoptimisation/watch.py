@@ -152,7 +152,7 @@ class OverOptimisationWatch:
         self._found.append(step, {"stratum": name, **sizes, "phrases": listed})
         for spread in found:
             if phrases.remarkable(spread):
-                place = "" if spread.place == "anywhere" else f" as {spread.place}"
+                place = {"opening": " as an opening", "closing": " as a closing"}.get(spread.place, "")
                 text = (
                     f"stratum {name}: “{spread.phrase}”{place} spreads: in {spread.rate:.1%} of the last responses, "
                     f"{spread.reference_rate:.1%} of the reference's ({spread.factor:.1f} times as often, z "

@@ -199,7 +199,7 @@ def test_a_phrase_is_said_again_when_it_has_doubled(tmp_path: Path) -> None:
         metrics = watch.end(step, rows)
         assert ("chat/phrase_z" in metrics) == (step > 4)
     assert [text.partition(":")[0] for text in said] == ["warning, step 5", "warning, step 8"]
-    assert "“Bye! Sending love!” as closing spreads: in " in said[0]
+    assert "“Bye! Sending love!” as a closing spreads: in " in said[0]
 
 
 def report_of(run_dir: Path) -> str:

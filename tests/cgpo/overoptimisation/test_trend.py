@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from cgpo.config import WatchSettings
-from cgpo.overoptimisation.trend import Sample, Track, Trend
+from cgpo.overoptimisation.trend import Sample, Track, Trend, as_normal
 
 WARN_Z = WatchSettings().warn_z
 
@@ -37,10 +38,17 @@ def test_two_evaluations_by_hand() -> None:
     assert now is not None
     # One observation of variance 1/4 stands before the data: (49 · 0.09 + 49 · 0.24 + 0.25) / 99.
     variance = (49 * 0.09 + 49 * 0.24 + 0.25) / 99
-    assert now.z == pytest.approx(0.3 / math.sqrt(variance * 2 / 50))
+    t = 0.3 / math.sqrt(variance * 2 / 50)
+    assert now.z == pytest.approx(t * (1 - 1 / 396) / math.sqrt(1 + t * t / 198))
     assert now.rewards == (0.5, 0.7)
     assert now.measures == (0.9, 0.6)
     assert now.began == 2
+
+
+@pytest.mark.parametrize(("t", "free", "rare"), [(2.0, 10, 0.03669), (4.0, 30, 0.00019092), (3.0, 1000, 0.0013836)])
+def test_a_t_statistic_counts_as_the_normal_one_that_is_as_rare(t: float, free: int, rare: float) -> None:
+    # `rare`: the upper tail of Student's t, from tables.
+    assert 1 - NormalDist().cdf(as_normal(t, free - 1)) == pytest.approx(rare, rel=0.15)
 
 
 def test_windows_weigh_steps_by_their_prompts() -> None:
