@@ -42,7 +42,7 @@ def load_trained(
 
 
 def load_base(name: str, where: str, seed: int, outputs: Sequence[str] = ("reward",)) -> tuple[Any, Any]:
-    """A pretrained model with a new head, and its tokenizer, float32.
+    """A pretrained model with a new head, and its tokenizer, float32. A head that it has with as many outputs is kept.
 
     Args:
         name: an alias of `cgpo.assets`, folder or hub name.
@@ -56,7 +56,7 @@ def load_base(name: str, where: str, seed: int, outputs: Sequence[str] = ("rewar
     import torch
 
     torch.manual_seed(seed)
-    model, tokenizer, _ = _load(name, where, num_labels=len(outputs))
+    model, tokenizer, _ = _load(name, where, num_labels=len(outputs), ignore_mismatched_sizes=True)
     model.config.id2label = dict(enumerate(outputs))
     model.config.label2id = {output: number for number, output in enumerate(outputs)}
     return model, tokenizer

@@ -20,6 +20,9 @@ from judges import Message
 Text = tuple[str, str]
 """`prompt_key` of a prompt, and a response."""
 
+LARGEST_RATING = 1e100
+"""The square of a larger one may not be a number."""
+
 
 @dataclass(frozen=True, slots=True)
 class RewardRow:
@@ -172,8 +175,8 @@ def rating(value: Any, where: str, name: str) -> float:
         found = float(value)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{where}: {name!r} must be a number; got {value!r}") from error
-    if not math.isfinite(found):
-        raise DataError(f"{where}: {name!r} must be a finite number; got {value!r}")
+    if not math.isfinite(found) or abs(found) > LARGEST_RATING:
+        raise DataError(f"{where}: {name!r} must be a finite number, at most {LARGEST_RATING:g} in size; got {value!r}")
     return found
 
 

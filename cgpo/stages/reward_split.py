@@ -123,4 +123,4 @@ def _split(
 
 
 def _why(rows: list[RewardRow], train: list[RewardRow]) -> str:
-    return f" (of its {len(rows)} rows {len(train)} are for training, and all of these are held out by another head)"
+    return f" (of its {len(rows)} rows {len(train)} are for training, and all of these are held out, here or elsewhere)"
