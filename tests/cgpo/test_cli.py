@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["train", "pipeline", "sft", "reward", "dpo", "preferences", "evaluate", "report", "export", "judge", "doctor"]
+COMMANDS = [
+    "train",
+    "pipeline",
+    "sft",
+    "reward",
+    "dpo",
+    "preferences",
+    "evaluate",
+    "report",
+    "export",
+    "judge",
+    "doctor",
+]
 
 
 def cgpo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -16,7 +28,9 @@ def cgpo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("command", [[], *[[c] for c in COMMANDS], ["judge", "run"]])
+@pytest.mark.parametrize(
+    "command", [[], *[[c] for c in COMMANDS], ["judge", "run"], ["feedback"], ["feedback", "prepare"]]
+)
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = cgpo(*command, "--help")
     assert done.returncode == 0
@@ -30,6 +44,7 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
         ["train", "--help"],
         *([c, f"experiment={e}", "--dry-run"] for c, e in (("train", "quickstart"), ("pipeline", "pipeline"))),
         ["judge", "list"],
+        ["feedback", "prepare", "--help"],
     ],
 )
 def test_nothing_heavy_is_imported(arguments: list[str]) -> None:

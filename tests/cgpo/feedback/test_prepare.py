@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import json
 import os
 import random
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -313,6 +316,30 @@ def test_the_command_prints_its_counts(tmp_path: Path, capsys: pytest.CaptureFix
         main(["feedback", "prepare", "--input", log, "--output", str(tmp_path / "out")])
     assert done.value.code == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "feedback.md").read_text()
+    commands = re.findall(r"^cgpo (feedback prepare .*)$", page, re.MULTILINE)
+    (example,) = re.findall(r"```json\n(.*?)\n```", page, re.DOTALL)
+    write(tmp_path / "logs.jsonl", [*log_rows(2000), json.loads(example)])
+    monkeypatch.chdir(tmp_path)
+    assert len(commands) == 2
+    for command in commands:
+        with pytest.raises(SystemExit) as done:
+            main(shlex.split(command))
+        assert not done.value.code
+    for option in re.findall(r"`(--[a-z-]+)", page[page.index("## Logs") : page.index("## Evaluating")]):
+        assert option in ("--adversarial",) or option in build_help(), option
+
+
+def build_help() -> str:
+    """All options of the command."""
+    from cgpo.feedback.prepare_arguments import add_arguments
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.format_help()
 
 
 @pytest.mark.parametrize(
