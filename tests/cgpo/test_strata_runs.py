@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 import shutil
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +241,37 @@ def test_every_optimiser_in_one_run_which_goes_on_where_it_stopped(settings: Cal
     assert sum(shares) == pytest.approx(1.0)
     assert undocumented(whole) == set()
     assert gone_on_after(1, tree) == whole
+
+
+def test_rewards_of_every_kind_in_one_run_which_goes_on_where_it_stopped(settings: Callable[..., Tree]) -> None:
+    answers = itertools.count()
+
+    class Moody(BaseHTTPRequestHandler):
+        """Scores a text differently each time, and every third one not at all."""
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            scores = [None if n % 3 == 2 else n / 10 for _, n in zip(asked["responses"], answers, strict=False)]
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"scores": scores}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Moody) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        tree = settings(2, a={"rewards": {"any": 1.0, "far": 1.0, "right": 0.5, "brief": 0.1}, "max_unknown_rate": 1.0})
+        tree["rewards"] |= {
+            "far": {"type": "http", "url": f"http://127.0.0.1:{server.server_port}/", "max_missing_rate": 1.0},
+            "right": {"type": "judge", "judge": "instruction_following"},
+            "brief": {"type": "length", "target": 2, "scale": 5.0},
+        }
+        tree["rewards"]["far"]["overlap_responses"] = 3
+        whole = train(tree)
+        assert gone_on_after(1, tree) == whole  # the second time the server would have given other scores
+        server.shutdown()
+    assert all(known(step, "a/missing_rewards/far") > 0 for step in whole)
+    assert all(known(step, "a/missing_rewards/right") == 0 for step in whole)
+    assert all(-4 <= known(step, "a/reward/brief") <= 0 for step in whole)
+    assert undocumented(whole) == set()
