@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,13 @@ class EpochBatches:
     def at(self, step: int) -> list[int]:
         """The rows of step 0, 1, …, all ranks'."""
         epoch, position = divmod(step, self.per_epoch)
-        order = list(range(self.rows))
-        random.Random(f"{self.name}:{self.seed}:{epoch}").shuffle(order)
-        return order[position * self.size : (position + 1) * self.size]
+        order = _order(f"{self.name}:{self.seed}:{epoch}", self.rows)
+        return list(order[position * self.size : (position + 1) * self.size])
+
+
+@lru_cache(maxsize=4)
+def _order(seed: str, rows: int) -> Sequence[int]:
+    """The order of an epoch. Kept, because shuffling 100,000 rows takes longer than a step of a small model."""
+    order = list(range(rows))
+    random.Random(seed).shuffle(order)
+    return tuple(order)
