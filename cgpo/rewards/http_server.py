@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import Field
-
-from cgpo.rewards.server import ServerReward, ServerSettings, malformed, messages_of
+from cgpo.rewards.server import Address, ServerReward, ServerSettings, malformed, messages_of
 from cgpo.types import Prompt
 
 
@@ -19,7 +17,7 @@ class HttpSettings(ServerSettings):
     """Settings of `http`."""
 
     type: Literal["http"] = "http"
-    url: str = Field(pattern=r"^https?://")
+    url: Address
     """Where to post requests, e.g. `http://10.0.0.5:5000/score`."""
 
 

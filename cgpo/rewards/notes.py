@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from cgpo.tracking.text import showable
+
 NO_NUMBER = "the reward is NaN, infinite or nothing"
 
 
@@ -44,8 +46,9 @@ class ScoringNotes:
 
     @property
     def reason(self) -> str:
-        """The commonest reason for a missing score; empty where none is missing."""
-        return min(self.reasons, key=lambda reason: (-self.reasons[reason], reason), default="")
+        """The commonest reason for a missing score, fit for a terminal's line; empty where none is missing."""
+        found = min(self.reasons, key=lambda reason: (-self.reasons[reason], reason), default="")
+        return showable(" ".join(found.split()))
 
 
 def total(parts: Iterable[Mapping[str, ScoringNotes]]) -> dict[str, ScoringNotes]:

@@ -13,9 +13,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
@@ -26,6 +27,29 @@ from judges.errors import JudgesError
 
 Answer = float | str
 """A score, or why there is none."""
+
+
+def _address(text: str) -> str:
+    """An address that can be asked. What is wrong with one is said now, and not by every request."""
+    form = "must be of the form http://HOST:PORT/PATH or https://…"
+    try:
+        found = urlsplit(text)
+        host, _ = found.hostname, found.port  # the port raises where it is none
+        host = (host or "").encode("idna").decode()
+    except ValueError as error:
+        raise ValueError(f"{form} ({error})") from None
+    if found.scheme not in ("http", "https") or not host or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError(form)
+    if found.username is not None or found.password is not None:
+        raise ValueError(
+            "must hold no user or password, which would stand in every log: put the key into an environment variable "
+            "and name that as `api_key_env`"
+        )
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""Where a server is asked."""
 
 _MOST_BYTES = 2**20
 _SHOWN_CHARS = 200
@@ -135,10 +159,11 @@ class ServerReward(ABC):
             reply = await self._server.post(body, self._settings.timeout_seconds)
             found = self.answers(reply.content)
         except (LLMError, ValueError) as error:
-            return [str(error)[: 2 * _SHOWN_CHARS]] * len(batch)
+            return [self._server.without_key(str(error))[: 2 * _SHOWN_CHARS]] * len(batch)
         if len(found) != len(batch):
             return [f"the server answered {len(batch)} responses with {len(found)} scores"] * len(batch)
-        return [_number(each) for each in found]
+        answers = [_number(each) for each in found]
+        return [self._server.without_key(each) if isinstance(each, str) else each for each in answers]
 
 
 def _number(value: Any) -> Answer:

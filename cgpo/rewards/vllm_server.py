@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from cgpo.rewards.server import ServerReward, ServerSettings, malformed, messages_of
+from cgpo.rewards.server import Address, ServerReward, ServerSettings, malformed, messages_of
 from cgpo.types import Prompt
 
 
@@ -26,7 +26,7 @@ class VllmServerSettings(ServerSettings):
     """Settings of `vllm_server`."""
 
     type: Literal["vllm_server"] = "vllm_server"
-    base_url: str = Field(default="http://127.0.0.1:8000", pattern=r"^https?://")
+    base_url: Address = "http://127.0.0.1:8000"
     """Address of the server, without `/v1`."""
     model: str
     """The name under which it serves the model."""

@@ -25,6 +25,7 @@ from judges.llm.question import LLMError
 _TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT_SECONDS = 30.0
 _SHOWN_CHARS = 300
+_BEARER = "Bearer "
 _PAUSE_SECONDS = 10.0
 """How long a server that is down is left alone before a request tries again."""
 
@@ -65,6 +66,12 @@ class JsonServer:
         self._rate = _Rate(settings.requests_per_second)
         self._trouble = _Trouble(settings.give_up_after)
         self._session: aiohttp.ClientSession | None = None
+
+    def without_key(self, text: str) -> str:
+        """`text` without the key that is sent along: some servers repeat a key that they refuse."""
+        for value in self._headers.values():
+            text = text.replace(value.removeprefix(_BEARER), "(the key)")
+        return text
 
     async def close(self) -> None:
         """Closes the connections; the next request opens new ones."""
@@ -119,10 +126,10 @@ class JsonServer:
             failures.append(f"{type(error).__name__}: {error}".rstrip(": "))
             raise _TemporaryError(f"{failures[-1]} ({self._address.partition('?')[0]})") from error
         if status in _TEMPORARY:
-            failures.append(_said(status, text))
+            failures.append(self._said(status, text))
             raise _TemporaryError(failures[-1], retry_after)
         if status != http.HTTPStatus.OK:
-            raise LLMError(_said(status, text))
+            raise LLMError(self._said(status, text))
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -139,6 +146,10 @@ class JsonServer:
                 trust_env=True,
             )
         return self._session
+
+    def _said(self, status: int, text: bytes) -> str:
+        # First the key, then the cut: a key that was cut in two would be left half.
+        return f"HTTP {status}: {self.without_key(text.decode(errors='replace'))[:_SHOWN_CHARS]}"
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -241,10 +252,6 @@ async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _said(status: int, text: bytes) -> str:
-    return f"HTTP {status}: {text[:_SHOWN_CHARS].decode(errors='replace')}"
-
-
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     try:
         seconds = float(response.headers.get("retry-after", ""))
@@ -268,4 +275,4 @@ def bearer(api_key_env: str | None, where: str) -> dict[str, str]:
     key = os.environ.get(api_key_env)
     if not key:
         raise JudgesError(f"{where}: the environment variable {api_key_env} is not set")
-    return {"Authorization": f"Bearer {key}"}
+    return {"Authorization": f"{_BEARER}{key}"}

@@ -206,6 +206,30 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         http("http://x", api_key_env="REWARD_KEY")
 
 
+@pytest.mark.parametrize("status", [200, 401, 503])
+def test_a_key_that_the_server_repeats_is_said_nowhere(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setenv("REWARD_KEY", "s3cret-s3cret")
+    # Long enough before it that a cut would go through the key.
+    reply = {"detail": "x" * (272 - len('{"detail": "')) + " unknown key s3cret-s3cret"}
+    with serving(lambda *_: (status, reply)) as (address, _):
+        reward = http(address, api_key_env="REWARD_KEY", retries=0)
+        assert score(reward, "a") == [None]
+        (said,) = reward.take_notes().reasons
+        assert "s3c" not in said
+    with serving(lambda *_: (200, {"scores": ["key s3cret-s3cret"]})) as (address, _):
+        reward = http(address, api_key_env="REWARD_KEY", retries=0)
+        assert score(reward, "a") == [None]
+        (said,) = reward.take_notes().reasons
+        assert "s3c" not in said
+
+
+def test_a_reason_is_one_line_without_control_characters() -> None:
+    with serving(lambda *_: (400, b"no\n\n\x1b[31mred\x07")) as (address, _):
+        reward = http(address)
+        assert score(reward, "a") == [None]
+    assert reward.take_notes().reason == "HTTP 400: no \\x1b[31mred\\x07"
+
+
 def test_requests_at_once_are_bounded() -> None:
     def answer(path: str, body: Any) -> Reply:
         time.sleep(0.05)
@@ -257,6 +281,27 @@ def test_score_sends_pairs_and_minds_the_index() -> None:
         assert score(vllm(address, endpoint="score"), "a", "bb") == [None, None]
 
 
-def test_an_address_without_a_scheme() -> None:
-    with pytest.raises(ValidationError, match="url"):
-        HttpSettings(url="localhost:5000")
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("localhost:5000", "of the form"),
+        ("ftp://host/score", "of the form"),
+        ("http://", "of the form"),
+        ("http://host:99999/", "Port"),
+        ("http://[::1", "IPv6"),
+        ("http://a b/", "of the form"),
+        ("http://host/score\n", "of the form"),
+        (f"http://{'a' * 70}.com/", "too long"),
+        ("http://me:s3cret@host/score", "api_key_env"),
+    ],
+)
+def test_an_address_that_cannot_be_asked(address: str, said: str) -> None:
+    for settings, field in ((HttpSettings, "url"), (VllmServerSettings, "base_url")):
+        with pytest.raises(ValidationError, match=said) as caught:
+            settings.model_validate({field: address, **({"model": "m"} if field == "base_url" else {})})
+        assert caught.value.errors()[0]["loc"] == (field,)
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.5:5000/score?v=1", "https://[::1]:8000/a", "http://exämple.org"])
+def test_an_address_that_can_be_asked(address: str) -> None:
+    assert HttpSettings(url=address).url == address
