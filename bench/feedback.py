@@ -40,7 +40,7 @@ from cgpo.feedback.prepared import read_prepared
 from cgpo.feedback.simulated_population import Array, logistic
 from cgpo.feedback.simulated_texts import policy_styles, write_prompt, write_response
 from cgpo.feedback.simulator import Log, Simulation, simulate
-from cgpo.rewards.classifier import ClassifierSettings
+from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rewards.prior import prior_shift
 from cgpo.types import Prompt

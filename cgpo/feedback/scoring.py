@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.errors import ConfigError, LimitError
-from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
+from cgpo.rewards.classifier import SequenceClassifierReward
+from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.heads import Head
 from cgpo.stages.progress import StageProgress
 from cgpo.types import Prompt

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from cgpo.assets import resolve_model
 from cgpo.errors import ConfigError
+from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.encoding import Encoded, ResponseEncoder, batches_by_length, collate
 from cgpo.rewards.outputs import Outputs, describe_outputs
 from cgpo.types import Prompt
-
-if TYPE_CHECKING:
-    from cgpo.rewards.classifier import ClassifierSettings
 
 
 class ModelScorer:

@@ -19,7 +19,7 @@ from typing import Any
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.measures.page import Page, write_page
-from cgpo.rewards.classifier import ClassifierSettings
+from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder
 from cgpo.rewards.heads import Head, write_heads
 from cgpo.rewards.loading import check_max_length, load_base, quiet_transformers

@@ -8,7 +8,7 @@ import pytest
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
-from cgpo.rewards.classifier import ClassifierSettings
+from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder, batches_by_length
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import Reward, create_reward, reward_types
