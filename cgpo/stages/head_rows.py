@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from cgpo import distributed
 from cgpo.config import HeadSettings, PairwiseHeadSettings, PreferenceSettings, RunSettings
 from cgpo.data.contamination import strata_heldout
+from cgpo.errors import RunError
 from cgpo.stages.configuration import started_from
 from cgpo.stages.found_pairs import FoundPairs
 from cgpo.stages.pair_rows import read_preference_rows
@@ -17,6 +19,7 @@ from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward_rows import HeadRows, read_text_rows, row_of_pair
 from cgpo.stages.running import announce_rows
 from cgpo.stages.sampling import collect_samples
+from cgpo.tracking.disk import write_atomically
 
 
 class HeadSources:
@@ -49,7 +52,7 @@ class HeadSources:
         """All rows of a head.
 
         Raises:
-            ConfigError, DataError: a data set or a model cannot be used.
+            ConfigError, DataError: a data set or a model cannot be used. RunError: what a killed stage left is damaged.
         """
         if isinstance(head, PairwiseHeadSettings):
             pairs, left_out = self._pairs(name, head)
@@ -61,10 +64,10 @@ class HeadSources:
         return replace(found, left_out={"bad": len(found.bad)})
 
     def _pairs(self, name: str, head: PairwiseHeadSettings) -> tuple[list[PreferencePair], dict[str, int] | None]:
-        """The pairs of a head, those on disk or else new ones, and what was left out, where that is known."""
+        """The pairs of a head, those on disk or else new ones, and what was left out, where they were given."""
         file = self._run_dir / (f"pairs-{name}.jsonl" if self._stage.heads else "pairs.jsonl")
-        left_out: dict[str, int] | None = None
         if not any(distributed.gather_objects(file.is_file())):
+            left_out: dict[str, int] | None = None
             asked = self._stage.pairs_of(head)
             if asked.path is not None:
                 where = "reward_stage.pairs" if head.pairs is None else f"reward_stage.heads.{name}.pairs"
@@ -73,9 +76,12 @@ class HeadSources:
             else:
                 pairs = make_pairs(self._sampled(asked), asked, self._settings.seed)
             if distributed.rank() == 0:
+                # Before the pairs: where these are, a stage that was killed finds the counts too.
+                text = json.dumps({"schema": 1, "left_out": left_out})
+                write_atomically(_counts_file(file), text.encode(), "what was left out of the preference pairs")
                 write_pairs(file, pairs)
         distributed.barrier()
-        return read_pairs(file), left_out
+        return read_pairs(file), _left_out(_counts_file(file))
 
     def _sampled(self, asked: PreferenceSettings) -> list[Sample]:
         """Judged responses; heads that ask for the same ones share them."""
@@ -95,3 +101,17 @@ class HeadSources:
         for line in found.lines(where):
             self._progress.message(line)
         return found
+
+
+def _counts_file(pairs: Path) -> Path:
+    return pairs.with_suffix(".left_out.json")
+
+
+def _left_out(file: Path) -> dict[str, int] | None:
+    if not file.is_file():  # somebody else put the pairs there
+        return None
+    try:
+        found: dict[str, int] | None = json.loads(file.read_text(encoding="utf-8"))["left_out"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{file} cannot be read: {error}. Start anew with --fresh") from error
+    return found

@@ -1,7 +1,7 @@
 """`cgpo reward`: trains a reward model, one output a head, on pairs, labels or ratings.
 
 <run_dir>/pairs.jsonl     the pairs of the one head, from a file or made from the strata's prompts, each with its split;
-                          with named heads `pairs-<head>.jsonl`
+                          with named heads `pairs-<head>.jsonl`; beside it `….left_out.json` counts those left out
 <run_dir>/metrics.jsonl   a line a step: loss, accuracy on the step's pairs, learning rate; the loss that decides when to stop
 <run_dir>/checkpoints/    from which a killed stage goes on
 <run_dir>/model/          the reward model, its tokenizer, and what its outputs mean (reward.json)

@@ -68,7 +68,7 @@ class HeadRows:
         by_prompt: no prompt is on both sides. False for a split that the data brought: in time, or files of their own.
         true_rate: p₀ of feedback, as its folder tells.
         bad: a sentence for each row that was left out as one that cannot be used.
-        left_out: reason → how many rows were left out; None where they were on disk already and nobody knows.
+        left_out: reason → how many rows were left out; None of pairs made from responses, or where nobody knows.
     """
 
     rows: list[RewardRow]

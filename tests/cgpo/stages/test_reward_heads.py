@@ -19,6 +19,8 @@ from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.heads import read_heads
 from cgpo.rewards.model import create_reward
 from cgpo.stages import reward as stage_module
+from cgpo.stages.head_rows import HeadSources
+from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward import run_reward_stage
 from cgpo.types import Prompt
 
@@ -202,6 +204,21 @@ def test_it_stops_early_keeps_the_best_weights_and_goes_on_after_a_kill(
     assert metrics(again) == lines
     for name, tensor in weights(whole).items():
         assert torch.equal(weights(again)[name], tensor), name
+
+
+def test_what_was_left_out_is_still_known_after_a_kill(paired: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in Path(paired).read_text().splitlines()]
+    rows += [rows[0], rows[1], rows[2] | {"rejected": rows[2]["chosen"]}]
+    heads = {"helpful": {"objective": "pairwise", "pairs.path": write_rows(tmp_path / "pairs.jsonl", rows)}}
+    run = settings(tmp_path / "run", "minilm", heads)
+    Path(run.run_dir).mkdir()
+    progress = StageProgress("off", 0)
+    head = run.reward_stage.heads["helpful"]
+    first = HeadSources(run, Path(run.run_dir), progress).rows("helpful", head)
+    again = HeadSources(run, Path(run.run_dir), progress).rows("helpful", head)  # the pairs are on disk now
+    assert first == again
+    assert again.left_out is not None
+    assert {reason: n for reason, n in again.left_out.items() if n} == {"duplicates": 2, "equal": 1}
 
 
 def weights(run: RunSettings) -> dict[str, torch.Tensor]:
