@@ -3,7 +3,7 @@
 Two things make r uncertain: that there are only n policies (Fisher's z, standard error 1/√(n − 3); for Spearman
 √((1 + ρ²/2)/(n − 3))), and that each policy's two numbers are themselves uncertain. The interval holds both:
 
-    z = atanh r + (atanh r* − mean atanh r*) + N(0, 1/(n − 3))
+    z = atanh r + (atanh r* − mean atanh r*) + N(0, 1/(n − 3))             (ρ = 1: see `correlation.py`)
 
 with r* of the policies' numbers drawn anew (parametric bootstrap). It errs on the wide side, for part of the noise is
 in the scatter that Fisher's z knows already. The p-value is of a permutation test, two-sided: of all orders of
@@ -20,8 +20,8 @@ from itertools import permutations
 import numpy as np
 
 from cgpo.evaluation.intervals import Interval
-from cgpo.measures.correlation import FEWEST, correlation, pearson
-from cgpo.measures.resampling import CONFIDENCE, Floats, midranks, percentiles
+from cgpo.measures.correlation import FEWEST, correlation, largest_rank_correlation, pearson
+from cgpo.measures.resampling import CONFIDENCE, RESAMPLES, Floats, midranks, percentiles
 
 CARRIES = 0.2
 """A policy carries the correlation when r is lower by more than this without it."""
@@ -85,13 +85,15 @@ def offline_online(
         raise ValueError(f"draws of the shapes {offline_draws.shape} and {online_draws.shape} for {n} policies")
     ranks = midranks(x), midranks(y)
     rho = correlation(*ranks)
-    z, rank_z = _fisher(offline_draws, online_draws), _fisher(_row_ranks(offline_draws), _row_ranks(online_draws))
+    largest = largest_rank_correlation(n)
+    z = _fisher(offline_draws, online_draws, _LARGEST)
+    rank_z = _fisher(_row_ranks(offline_draws), _row_ranks(online_draws), largest)
     without = tuple(correlation(np.delete(x, i), np.delete(y, i)) for i in range(n))
     p_value = None if r is None else _permutation(x, y, r)
     return OfflineOnline(
         n=n,
-        pearson=_interval(r, n, z, 1.0, confidence),
-        spearman=_interval(rho, n, rank_z, 1 + (rho or 0.0) ** 2 / 2, confidence),
+        pearson=_interval(r, n, z, 1.0, _LARGEST, confidence),
+        spearman=_interval(rho, n, rank_z, 1 + (rho or 0.0) ** 2 / 2, largest, confidence),
         pearson_exact_numbers=exact,
         p_value=p_value,
         p_value_exact=n <= _ALL_ORDERS,
@@ -100,18 +102,18 @@ def offline_online(
     )
 
 
-def _interval(r: float | None, n: int, draws: Floats, factor: float, confidence: float) -> Interval:
+def _interval(r: float | None, n: int, draws: Floats, factor: float, largest: float, confidence: float) -> Interval:
     if r is None or n < FEWEST:
         return Interval(r, None, None, n)
     generator = np.random.default_rng(_SEED)
-    centre = math.atanh(max(-_LARGEST, min(_LARGEST, r)))
-    spread = draws - draws.mean() if len(draws) else np.zeros(1)
+    centre = math.atanh(max(-largest, min(largest, r)))
+    spread = draws - draws.mean() if len(draws) else np.zeros(RESAMPLES)
     sampled = centre + spread + generator.normal(scale=math.sqrt(factor / (n - 3)), size=len(spread))
     low, high = percentiles(np.tanh(sampled), confidence)
     return Interval(r, min(low, r), max(high, r), n)
 
 
-def _fisher(x: Floats, y: Floats) -> Floats:
+def _fisher(x: Floats, y: Floats, largest: float) -> Floats:
     """atanh of the correlation of each row, those without variance left out: [R, n] twice → [≤ R]."""
     if x.shape[1] < FEWEST:
         return np.zeros(0)
@@ -119,7 +121,7 @@ def _fisher(x: Floats, y: Floats) -> Floats:
     scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     known = np.isfinite(scale) & (scale > 0)
     r = (a * b).sum(axis=1)[known] / scale[known]
-    found: Floats = np.arctanh(np.clip(r, -_LARGEST, _LARGEST))
+    found: Floats = np.arctanh(np.clip(r, -largest, largest))
     return found
 
 

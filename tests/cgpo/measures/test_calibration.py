@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cgpo.evaluation.intervals import rate_interval
 from cgpo.measures.calibration import calibration
-from cgpo.measures.correlation import pearson, spearman
+from cgpo.measures.correlation import _bootstrapped, pearson, spearman
 from cgpo.measures.lift import lift_by_decile
 from cgpo.measures.resampling import equal_mass, equal_width
 
@@ -145,3 +145,22 @@ def test_clustered_correlation_counts_users() -> None:
     assert None not in (many.low, many.high, few.low, few.high)
     width, expected = (many.high or 0) - (many.low or 0), (few.high or 0) - (few.low or 0)
     assert width == pytest.approx(expected, rel=0.25)
+
+
+def test_perfect_order_of_few_rows_has_an_interval_worked_out_by_hand() -> None:
+    found = spearman([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 5.0, 8.0])
+    # half way between 1 and 1 − 12/120: ρ = 0.95; standard error √((1 + 1/2)/2)
+    expected = math.tanh(math.atanh(0.95) - 1.959963984540054 * math.sqrt(0.75))
+    assert (found.estimate, found.low, found.high) == (pytest.approx(1.0), pytest.approx(expected), pytest.approx(1.0))
+
+
+def test_resamples_that_do_not_vary_have_no_correlation() -> None:
+    """Four users whose rows are alike: one resample in 64 is a single user's, and its variance is rounding alone."""
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        index = np.repeat(np.arange(4), 7)
+        x, y = 3 + generator.normal(size=4)[index], generator.normal(size=4)[index]
+        drawn = _bootstrapped(x, y, index)
+        known = drawn[np.isfinite(drawn)]
+        assert np.abs(known).max() <= 1
+        assert len(drawn) - len(known) >= 2000 / 64 * 0.5

@@ -106,3 +106,25 @@ def test_the_interval_covers_the_truth_over_ten_policies() -> None:
         assert found.high is not None
         held += found.low <= 0.8 <= found.high
     assert held >= 184
+
+
+def test_ranks_in_perfect_order_are_no_certainty() -> None:
+    """Two neighbours of ten policies change places in half of the draws: both estimates have seen the same noise."""
+    x = np.arange(10.0)
+    swapped = x.copy()
+    swapped[[4, 5]] = swapped[[5, 4]]
+    draws = np.where(np.arange(4000)[:, None] % 2, x, swapped)
+    perfect = offline_online(x.tolist(), x.tolist(), certain(x.tolist()), draws).spearman
+    nearly = offline_online(x.tolist(), swapped.tolist(), certain(x.tolist()), draws).spearman
+    assert (perfect.estimate, nearly.estimate) == (pytest.approx(1.0), pytest.approx(1 - 12 / 990))
+    for found in (perfect, nearly):
+        assert found.low is not None
+        assert 0.9 < found.low < 0.98  # it was 1.000 for the one and −0.997 for the other
+
+
+def test_four_policies_in_perfect_order_prove_nothing() -> None:
+    four = [1.0, 2.0, 4.0, 9.0]
+    found = offline_online(four, four, certain(four), certain(four)).spearman
+    assert found.low is not None
+    assert found.low < 0  # one order in 24 is perfect by chance
+    assert found.high == pytest.approx(1.0)
