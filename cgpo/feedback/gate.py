@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -124,13 +125,35 @@ class _Values:
                 reason = f"--{rule.source} was not given (`{name}: off` in --rules does without)"
                 yield decide(name, rule, limit, rule.source, unknown(reason))
         elif self._evaluation is not None and rule.source == "evaluation":
-            yield decide(name, rule, limit, rule.source, from_evaluation(kind, self._evaluation))
+            with _damaged("--evaluation"):
+                value = from_evaluation(kind, self._evaluation)
+                result = decide(name, rule, limit, rule.source, value)
+            yield result
         elif self._correlation is not None and rule.source == "correlation":
-            yield decide(name, rule, limit, rule.source, from_correlation(kind, self._correlation))
+            with _damaged("--correlation"):
+                value = from_correlation(kind, self._correlation)
+                result = decide(name, rule, limit, rule.source, value)
+            yield result
         else:
             for folder, last in self._runs.items():
                 for stratum in last["strata"]:
-                    yield decide(name, rule, limit, f"{folder}, {stratum}", from_run(kind, subject, stratum, last))
+                    with _damaged(f"--run {folder}"):
+                        value = from_run(kind, subject, stratum, last)
+                        result = decide(name, rule, limit, f"{folder}, {stratum}", value)
+                    yield result
+
+
+@contextmanager
+def _damaged(where: str) -> Iterator[None]:
+    """Says of a file that lacks what a rule looks for, or has something else there, that it is damaged.
+
+    Raises:
+        ConfigError: it is.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError) as error:
+        raise ConfigError(f"{where}: the file is damaged: {type(error).__name__}: {error}. Make it anew") from error
 
 
 def last_evaluation(folder: Path) -> dict[str, Any]:
@@ -149,6 +172,8 @@ def last_evaluation(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"--run {folder}: {error}") from error
     if not lines:
         raise ConfigError(f"--run {folder}: {FILE_NAME} is empty: the run has not been evaluated")
+    if not isinstance(lines[-1].get("strata"), dict):
+        raise ConfigError(f"--run {folder}: {FILE_NAME} is damaged: its last line has no strata")
     return lines[-1]
 
 

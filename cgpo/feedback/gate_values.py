@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cgpo.errors import nearest
 
+_LARGEST = sys.float_info.max
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number with its bounds (equal to it where it has no uncertainty), or the reason why there is none."""
+    """A number with its bounds (equal to it where it has no uncertainty), or the reason why there is none.
+
+    Raises:
+        ValueError: what should be a number is none, or not finite: the file it comes from is damaged.
+    """
 
     estimate: float | None
     low: float | None = None
     high: float | None = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        for number in (self.estimate, self.low, self.high):
+            if number is None:
+                continue
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) <= _LARGEST:
+                raise ValueError(f"{number!r:.60} is no finite number")
 
 
 def exact(number: float) -> Value:
@@ -192,9 +206,11 @@ def _violation_change(now: Tree, change: Tree | None, subject: str) -> Value:
 
 def _turned(value: Value, top: float) -> Value:
     """top − value, its bounds changing places: of satisfied responses, the violations."""
-    if value.estimate is None or value.low is None or value.high is None:
-        return value
-    return Value(top - value.estimate, top - value.high, top - value.low)
+
+    def turned(number: float | None) -> float | None:
+        return None if number is None else top - number
+
+    return Value(turned(value.estimate), turned(value.high), turned(value.low), value.reason)
 
 
 def _meant(word: str, names: list[str]) -> str:

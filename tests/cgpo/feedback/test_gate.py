@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,44 @@ def test_bounds_decide_not_estimates(rule: str, tmp_path: Path, capsys: pytest.C
     assert [r["rule"] for r in said["results"] if not r["passed"]] == [rule]
 
 
+def without_each_value(tree: Any) -> Iterator[Any]:
+    """The tree, each time with one value gone or replaced by one that does not belong there."""
+    places = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in list(places):
+        changed = [*without_each_value(value), "word", float("nan")]
+        for other in changed:
+            copied = dict(tree) if isinstance(tree, dict) else list(tree)
+            copied[key] = other
+            yield copied
+        if isinstance(tree, dict):
+            yield {name: kept for name, kept in tree.items() if name != key}
+
+
+def test_a_damaged_file_is_refused_or_fails_and_never_passes_by_an_accident(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statuses = set()
+    for damaged in without_each_value(evaluation()):
+        status, found = gate(tmp_path, capsys, evaluated=damaged)
+        statuses.add(status)
+        assert status in (0, 1) or "--evaluation" in found["error"]
+    for damaged in without_each_value(correlation()):
+        status, found = gate(tmp_path, capsys, correlated=damaged)
+        assert status in (0, 1) or "--correlation" in found["error"]
+    for key in summary():
+        run = evaluated_run(tmp_path / f"run-{key}", **{key: "word"})
+        status, found = gate(tmp_path, capsys, "--run", run)
+        assert status in (0, 1) or "--run" in found["error"]
+    assert statuses == {0, 1, 2}
+
+
+def test_a_run_without_strata_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "evaluation.jsonl").write_text('{"schema": 1, "step": 3}\n')
+    status, found = gate(tmp_path, capsys, "--run", tmp_path)
+    assert status == 2
+    assert "has no strata" in found["error"]
+
+
 def test_unknown_is_no_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = evaluation()
     found["time"] = {"later": None, "not_later": None}
@@ -168,6 +207,14 @@ def test_runs_are_measured_by_stratum(tmp_path: Path, capsys: pytest.CaptureFixt
     assert found["satisfied_change"]["source"] == f"{folder}, talk"
     assert status == 1
     assert [r["rule"] for r in said["results"] if not r["passed"]] == ["violation/farewell"]
+
+
+def test_a_judge_without_an_interval_is_turned_round_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = evaluated_run(tmp_path / "run", judges={"farewell": {"rate": 1.0, "low": None, "high": None, "n": 1}})
+    _, said = gate(tmp_path, capsys, "--run", folder, rules="violation/farewell: 0.05\n")
+    own = by_rule(said)["violation/farewell"]
+    assert (own["value"], own["low"], own["high"]) == (0.0, None, None)
+    assert own["reason"] == "unknown is not a pass: it has no interval: too little data"
 
 
 def test_what_no_stratum_measures_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
