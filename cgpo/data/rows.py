@@ -15,6 +15,7 @@ import io
 import json
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -53,8 +54,8 @@ def read_rows(settings: PromptSettings, where: str, bad: Bad | None = None) -> I
         settings: `path` names the data set: a file, a glob of files, a folder or a hub name; `name` and `split`
             select within hub data sets and folders.
         where: the setting to name in errors, such as `strata.math.prompts`.
-        bad: told of each line of a JSON Lines file that is no row, which is then left out; without it, that is an
-            error.
+        bad: told of each line of a JSON Lines or CSV file that is no row, which is then left out; without it, that is
+            an error.
 
     Raises:
         DataError: not found, unreadable, unknown type or split.
@@ -97,13 +98,13 @@ def _suffix(path: Path) -> str:
 
 
 def _file_rows(file: Path, where: str, bad: Bad | None) -> Iterator[RawRow]:
-    lines = partial(_jsonl_rows, bad=bad)
+    lines, cells = partial(_jsonl_rows, bad=bad), partial(_csv_rows, bad=bad)
     readers: dict[str, Callable[[Path], Iterator[RawRow]]] = {
         ".jsonl": lines,
         ".ndjson": lines,
         ".json": _json_rows,
-        ".csv": _csv_rows,
-        ".tsv": _csv_rows,
+        ".csv": cells,
+        ".tsv": cells,
         ".parquet": lambda path: _table_rows(str(path), hub.parquet_rows(path)),
     }
     suffix = _suffix(file)
@@ -169,20 +170,37 @@ def _json_rows(file: Path) -> Iterator[RawRow]:
         yield _object(item, where)
 
 
-def _csv_rows(file: Path) -> Iterator[RawRow]:
+def _csv_rows(file: Path, bad: Bad | None = None) -> Iterator[RawRow]:
     """A CSV has no types: every cell is text, and an empty cell is no value. The first line names the columns."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with _bytes(file) as source:
         text = _text(source.read(), str(file))
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if _suffix(file) == ".tsv" else ",")
-    # A quoted cell may span lines, so a row starts on the line after the one where the row before it ended.
-    line = 1 if reader.fieldnames is None else reader.line_num + 1
-    for values in reader:
-        where = f"{file} row {line}"
-        line = reader.line_num + 1
-        if None in values:
-            raise DataError(f"{where}: more cells than the {len(reader.fieldnames or ())} columns of the first line")
-        yield RawRow(where, {column: cell or None for column, cell in values.items()})
+    # strict: otherwise a quotation mark that is never closed makes one cell of all that follows.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if _suffix(file) == ".tsv" else ",", strict=True)
+    columns: list[str] | None = None
+    line = 1  # a quoted cell may span lines, so a row starts on the line after the one where the row before it ended
+    try:
+        for cells in reader:
+            where, line = f"{file} row {line}", reader.line_num + 1
+            if columns is None:
+                columns = _distinct(cells, file) if cells else None
+            elif len(cells) == len(columns):
+                yield RawRow(where, {column: cell or None for column, cell in zip(columns, cells, strict=True)})
+            elif cells:  # one that was cut off says nothing certain of the cells that are missing
+                than = "more" if len(cells) > len(columns) else "fewer"
+                problem = f"{where}: {than} cells than the {len(columns)} columns of the first line"
+                if bad is None:
+                    raise DataError(problem)
+                bad(problem)
+    except csv.Error as error:
+        raise DataError(f"{file} row {line}: {error}; cells with quotation marks must be quoted") from error
+
+
+def _distinct(columns: list[str], file: Path) -> list[str]:
+    twice = sorted(name for name, count in Counter(columns).items() if count > 1)
+    if twice:
+        raise DataError(f"{file}: the first line names the column {twice[0]!r} twice")
+    return columns
 
 
 def _json(text: str, where: str) -> Any:

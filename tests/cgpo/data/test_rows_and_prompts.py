@@ -17,6 +17,7 @@ import pytest
 
 from cgpo.config import PromptSettings
 from cgpo.data.prompts import Lacks, check_disjoint, load_prompts
+from cgpo.data.rows import read_rows
 from cgpo.errors import CgpoError, ConfigError, DataError
 from cgpo.types import Prompt
 
@@ -327,6 +328,29 @@ def test_too_many_cells(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("prompt\nfine\nnot, fine\n")
     assert error_of(path) == f"{path} row 3: more cells than the 1 columns of the first line"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("prompt,b\nfine,1\ncut off\n", " row 3: fewer cells than the 2 columns of the first line"),
+        ('prompt,b\nfine,1\n"never closed,2\nlost,3\n', " row 3: unexpected end of data; cells with"),
+        ("prompt,b,prompt\na,b,c\n", ": the first line names the column 'prompt' twice"),
+    ],
+)
+def test_a_csv_in_which_cells_are_missing_or_doubtful(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(text)
+    assert error_of(path).startswith(f"{path}{problem}")
+
+
+def test_ragged_lines_of_a_csv_can_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text('prompt,b\none,"1\n"\nshort\n\nlong,1,2\nlast,\n')
+    problems: list[str] = []
+    rows = list(read_rows(PromptSettings(path=str(path)), "here", problems.append))
+    assert [row.values for row in rows] == [{"prompt": "one", "b": "1\n"}, {"prompt": "last", "b": None}]
+    assert [problem.partition(": ")[0] for problem in problems] == [f"{path} row 4", f"{path} row 6"]
 
 
 def test_missing_files_name_the_nearest(tmp_path: Path) -> None:
