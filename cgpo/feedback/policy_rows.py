@@ -163,7 +163,7 @@ def _score(row: RawRow, column: str) -> float | None:
         return None
     try:
         score = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{row.where}: `{column}` must be a number, not {value!r}") from error
     return score if math.isfinite(score) else None
 
@@ -171,7 +171,7 @@ def _score(row: RawRow, column: str) -> float | None:
 def _number(row: RawRow, column: str) -> float:
     try:
         value = float(row.values[column])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{row.where}: `{column}` must be a number, not {row.values[column]!r}") from error
     if not math.isfinite(value):
         raise DataError(f"{row.where}: `{column}` is {value}; it must be finite")

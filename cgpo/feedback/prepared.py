@@ -13,6 +13,7 @@ A row: {"schema": 1, "prompt": [messages], "response": str, "label": 0|1, "time"
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,12 @@ def read_prepared(folder: Path) -> Prepared:
         report = json.loads(file.read_text(encoding="utf-8"))
         if report["schema"] != SCHEMA:
             raise DataError(f"{file} has schema {report['schema']}; this version reads {SCHEMA}")
-        return Prepared(folder, float(report["true_rate"]), float(report["training_rate"]), report)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        rates = {name: float(report[name]) for name in ("true_rate", "training_rate")}
+        for name, rate in rates.items():
+            if not 0 < rate < 1:
+                raise DataError(f"{file}: {name} must lie strictly between 0 and 1; found {rate:g}")
+        return Prepared(folder, report=report, **rates)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise DataError(f"{file} cannot be used: {type(error).__name__}: {error}") from error
 
 
@@ -137,8 +142,10 @@ def _row(line: bytes, where: str) -> FeedbackRow:
             values.get("policy"),
             values.get("copies", 1),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise DataError(f"{where} is damaged: {type(error).__name__}: {error}") from error
+    if not math.isfinite(row.time) or not all(name is None or isinstance(name, str) for name in (row.user, row.policy)):
+        raise DataError(f"{where}: time must be a finite number, user and policy text or null")
     if row.label not in (0, 1) or not isinstance(row.copies, int) or row.copies < 1:
         raise DataError(f"{where}: label must be 0 or 1, and copies at least 1; found {row.label} and {row.copies}")
     return row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import math
+import sys
 from collections import Counter
 from collections.abc import Collection
 from typing import Any
@@ -118,7 +118,7 @@ def _of_text(text: str, milliseconds: bool) -> float:
 
 
 def _of_number(number: float, value: Any, milliseconds: bool) -> float:
-    if not math.isfinite(number) or number <= 0:
+    if not 0 < number <= sys.float_info.max:  # whole numbers of JSON may be larger than any float
         raise BadRowError("time unreadable", f"{value_text(value)} is no Unix time")
     return number / 1000 if milliseconds else float(number)
 

@@ -105,7 +105,7 @@ def read_heads(folder: Path) -> list[Head] | None:
         return None
     try:
         return _heads(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be used: {error}. `cgpo reward` writes it") from error
 
 
@@ -114,6 +114,8 @@ def _heads(data: Any) -> list[Head]:
         raise ValueError(f"schema {data['schema']} instead of {SCHEMA}")
     heads = [Head(**found) for found in data["heads"]]
     names = [head.name for head in heads]
+    if not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"a head's name must be text: {names}")
     if not names or len(set(names)) != len(names):
         raise ValueError(f"the heads' names must differ, and there must be one: {names}")
     return heads

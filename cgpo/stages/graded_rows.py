@@ -161,7 +161,7 @@ def _number(value: Any, where: str, name: str) -> float:
     """
     try:
         found = math.nan if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
         raise DataError(f"{where}: {name!r} must be a finite number; got {value!r}")

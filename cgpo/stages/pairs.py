@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 import json
-import math
 import random
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -172,7 +172,7 @@ def checked_margin(value: Any, where: str) -> float:
     Raises:
         DataError: it is no number that is finite and at least 0.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
         raise DataError(f"{where}: the margin must be a number, finite and at least 0; got {value!r}")
     return float(value)
 

@@ -386,6 +386,16 @@ def test_a_prepared_folder_that_is_none_is_named(tmp_path: Path) -> None:
         file.write('{"schema": 1, "prompt": "Hi"}\n')
     with pytest.raises(DataError, match=r"train\.jsonl row 91 is damaged"):
         found.train()
+    whole = json.loads((found.folder / "heldout.jsonl").read_text().splitlines()[0])
+    for wrong in ({"time": 10**400}, {"time": float("nan")}, {"user": ["u"]}, {"label": 0.5}, {"copies": 0}):
+        (found.folder / "heldout.jsonl").write_text(json.dumps({**whole, **wrong}) + "\n")
+        with pytest.raises(DataError, match=r"heldout\.jsonl row 1"):
+            found.heldout()
+    for rate in (0, 1, float("nan"), 10**400):
+        report = json.dumps({"schema": 1, "true_rate": rate, "training_rate": 0.1})
+        (found.folder / "report.json").write_text(report)
+        with pytest.raises(DataError, match=r"report\.json"):
+            read_prepared(found.folder)
     (found.folder / "report.json").write_text('{"schema": 2}')
     with pytest.raises(DataError, match="schema 2"):
         read_prepared(found.folder)

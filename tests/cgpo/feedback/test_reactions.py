@@ -71,6 +71,7 @@ def test_milliseconds() -> None:
         (float("nan"), "time unreadable"),
         ("inf", "time unreadable"),
         (-5, "time unreadable"),
+        (10**400, "time unreadable"),
         (True, "time unreadable"),
         ([], "time unreadable"),
     ],

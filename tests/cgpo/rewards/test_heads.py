@@ -84,6 +84,9 @@ HEAD = {"name": "love", "objective": "pointwise", "training_rate": 0.1, "true_ra
         json.dumps({"schema": 1, "heads": [{**HEAD, "objective": "love"}]}),
         json.dumps({"schema": 1, "heads": [{**HEAD, "std": -1}]}),
         json.dumps({"schema": 1, "heads": [{**HEAD, "more": 1}]}),
+        json.dumps({"schema": 1, "heads": [{**HEAD, "mean": 10**400}]}),
+        json.dumps({"schema": 1, "heads": [{**HEAD, "name": 7}]}),
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:

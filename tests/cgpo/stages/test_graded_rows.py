@@ -94,6 +94,7 @@ def test_best_of_n(tmp_path: Path, grades: dict[str, Any], expected: list[tuple[
             r"'rating' must be a finite number; got 'high'",
         ),
         ({"prompt": "q", "response": "a", "rating": True}, "ratings", r"'rating' must be a finite number; got True"),
+        ({"prompt": "q", "response": "a", "rating": 10**400}, "ratings", r"'rating' must be a finite number"),
         ({"prompt": "q", "response": " ", "rating": 1}, "ratings", r"'response' is empty"),
         ({"prompt": "q", "responses": ["a"], "best": 0}, "best_of_n", r"'responses' must be a list of at least two"),
         ({"prompt": "q", "responses": ["a", "b"], "best": 2}, "best_of_n", r"'best' must be a position from 0 to 1"),
