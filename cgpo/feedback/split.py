@@ -80,6 +80,11 @@ def _check(table: Table, found: Split) -> None:
     train, heldout = table.take(found.train), table.take(found.heldout)
     where = f"the held-out rows begin at {time_text(found.border)}"
     span = f"the log goes from {time_text(table.time[0])} to {time_text(table.time[-1])}"
+    if found.period.any() and not len(train):
+        raise DataError(
+            f"there are no training rows: the conversations of all {int(found.period.sum()):,} rows of the training "
+            f"period are also held out; {where}, {span} (--heldout-from, --heldout-share)"
+        )
     for what, part in (("training", train), ("held-out", heldout)):
         if not len(part):
             raise DataError(f"there are no {what} rows: {where}, {span} (--heldout-from, --heldout-share, --gap)")

@@ -66,3 +66,9 @@ def test_an_empty_side_or_one_class_is_refused(settings: SplitSettings, words: s
 def test_all_rows_at_one_time_cannot_be_split() -> None:
     with pytest.raises(DataError, match="no training rows"):
         split(table([row(f"r{n}", n % 2, 5) for n in range(10)]), SplitSettings())
+
+
+def test_a_log_of_one_conversation_says_why_nothing_is_left() -> None:
+    log = table([row("a", n % 2, n, prompt="p") for n in range(1, 11)])
+    with pytest.raises(DataError, match="the conversations of all 5 rows of the training period are also held out"):
+        split(log, SplitSettings(heldout_share=0.5))
