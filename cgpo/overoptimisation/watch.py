@@ -159,7 +159,8 @@ class OverOptimisationWatch:
                     f"{spread.z:.1f})"
                 ).replace("%", " %")
                 self._warn(step, name, "phrase", spread.phrase, text, rate=spread.rate, z=spread.z, place=spread.place)
-        return {f"{name}/phrase_z": found[0].z if found else 0.0}
+        nothing = 0.0 if sizes["reference_responses"] else None  # without a reference nobody knows
+        return {f"{name}/phrase_z": found[0].z if found else nothing}
 
     def _of(self, name: str) -> StratumPhrases:
         """The phrases of a stratum; after a resume with what they were."""

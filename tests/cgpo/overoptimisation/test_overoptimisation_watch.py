@@ -202,6 +202,14 @@ def test_a_phrase_is_said_again_when_it_has_doubled(tmp_path: Path) -> None:
     assert "“Bye! Sending love!” as a closing spreads: in " in said[0]
 
 
+def test_without_a_reference_it_is_unknown_which_phrases_spread(tmp_path: Path) -> None:
+    for first_steps, expected in ((0, None), (1, 0.0)):
+        limits = PhraseSettings(every=2, first_steps=first_steps)
+        watch = make(tmp_path / str(first_steps), [], WatchSettings(phrases=limits))
+        watch.end(1, step_rows(1))
+        assert watch.end(2, step_rows(2))["chat/phrase_z"] == expected
+
+
 def report_of(run_dir: Path) -> str:
     return write_report(run_dir).read_text(encoding="utf-8")
 
