@@ -85,8 +85,10 @@ def trained_until(given: Path | None, scorer: HeadScorer, data: Path) -> float |
     """
     own = (scorer.training.get("heads") or {}).get(scorer.name) or {}
     recorded = Path(own["feedback"]) if own.get("feedback") else None
+    if given is None and recorded is not None and not recorded.exists():
+        return None  # another folder's training rows say nothing of this model
     for source in (given, recorded, data if data.is_dir() else None):
-        if source is None or (source is recorded and not source.exists()):
+        if source is None:
             continue
         file = source / TRAIN if source.is_dir() else source
         if not file.is_file():

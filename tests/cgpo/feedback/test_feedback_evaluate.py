@@ -109,6 +109,21 @@ def test_a_file_without_its_training_says_that_nobody_knows(
     assert run("--model", model, "--data", file, "--trained-on", trained) == 2
 
 
+def test_another_folder_does_not_say_when_the_training_ended(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "model").symlink_to(model)
+    newer = tmp_path / "newer"
+    stage = f"schema: 1\nreward_stage: {{heads: {{love: {{feedback: {newer}}}}}}}\n"
+    (folder / "config.yaml").write_text(stage)
+    older = prepared(tmp_path / "older", NEWS - 1)
+    # the model has learnt from newer rows than those it is to be measured on, and their folder is not here
+    assert run("--model", folder / "model", "--data", older, "--output", tmp_path / "out") == 0
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["time"]["later"] is None
+    prepared(newer, NEWS + 3)
+    assert run("--model", folder / "model", "--data", older) == 2
+
+
 def test_one_class_is_measured_as_far_as_it_goes(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
