@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from small_models import small_model
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder, batches_by_length
-from cgpo.rewards.loading import load_base
+from cgpo.rewards.loading import check_max_length, load_base, load_trained
 from cgpo.rewards.model import Reward, create_reward, reward_types
 from cgpo.types import Prompt
 
@@ -148,6 +151,72 @@ def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
     AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"lack classifier\.bias, classifier\.weight"):
         create_reward("h", ClassifierSettings(model=str(tmp_path)))
+
+
+def spoiled(folder: Path, **files: bytes | None) -> str:
+    """A small model in whose folder these files have other contents, or are gone."""
+    small_model(folder, ["a"])
+    for name, content in files.items():
+        file = folder / {"weights": "model.safetensors", "config": "config.json"}[name]
+        file.unlink() if content is None else file.write_bytes(content)
+    return str(folder)
+
+
+def configured(folder: Path, **changes: Any) -> str:
+    """A small model whose config.json says something else than its weights."""
+    small_model(folder, ["a"])
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**said, **changes}))
+    return str(folder)
+
+
+def test_files_that_are_no_model_are_named(tmp_path: Path) -> None:
+    folders = [
+        spoiled(tmp_path / "cut", weights=b"\x10" + bytes(7) + b"{"),
+        spoiled(tmp_path / "junk", weights=b"\xff" * 500),
+        spoiled(tmp_path / "none", weights=None),
+        spoiled(tmp_path / "list", config=b"[]"),
+        "x" * 300,
+    ]
+    for model in folders:
+        with pytest.raises(ConfigError, match=r"rewards\.r\.model"):
+            load_trained(model, "rewards.r.model")
+
+
+def test_weights_of_another_shape_or_another_model_are_refused(tmp_path: Path) -> None:
+    wider = configured(tmp_path / "wider", hidden_size=64)
+    with pytest.raises(ConfigError, match=r"other shapes in its files than its config\.json says"):
+        load_trained(wider, "rewards.r.model")
+    with pytest.raises(ConfigError, match=r"other shapes in its files than its config\.json says, bert\."):
+        load_base(wider, "reward_stage.base", 0)
+    outputs = configured(tmp_path / "outputs", id2label={"0": "a", "1": "b"}, label2id={"a": 0, "b": 1})
+    with pytest.raises(ConfigError, match=r"classifier.*\[1.*instead of \[2"):
+        load_trained(outputs, "rewards.r.model")
+    load_base(outputs, "reward_stage.base", 0, ["a", "b", "c"])  # of a base the head is new anyway
+    other = configured(tmp_path / "other", model_type="electra")
+    with pytest.raises(ConfigError, match=r"is no trained model: its files lack .* weights"):
+        load_base(other, "reward_stage.base", 0)
+
+
+def test_a_folder_without_tokenizer_files_is_refused(tmp_path: Path) -> None:
+    folder = Path(small_model(tmp_path / "model", ["a"]))
+    for file in folder.iterdir():
+        if file.name not in ("config.json", "model.safetensors"):
+            file.unlink()
+    with pytest.raises(ConfigError, match=r"rewards\.r\.model.*okenizer"):
+        load_trained(str(folder), "rewards.r.model")
+    with pytest.raises(ConfigError, match=r"reward_stage\.base.*okenizer"):
+        load_base(str(folder), "reward_stage.base", 0)
+
+
+def test_positions_that_do_not_begin_at_zero(tmp_path: Path) -> None:
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    model = RobertaForSequenceClassification(RobertaConfig(vocab_size=50, max_position_embeddings=34, **sizes))
+    check_max_length(model, 32, "rewards.r.max_length")
+    with pytest.raises(ConfigError, match="at most 32 tokens"):
+        check_max_length(model, 33, "rewards.r.max_length")
 
 
 def test_more_tokens_than_the_model_has_positions(encoder_model: str) -> None:
