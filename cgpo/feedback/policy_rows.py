@@ -18,6 +18,9 @@ from cgpo.evaluation.intervals import Interval, rate_interval
 from cgpo.measures.resampling import Floats
 from judges import Message
 
+LARGEST = 1e100
+"""The square of a larger number may not be one."""
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyResponse:
@@ -164,7 +167,9 @@ def _score(row: RawRow, column: str) -> float | None:
     try:
         score = float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{row.where}: `{column}` must be a number, not {value!r}") from error
+        raise DataError(f"{row.where}: `{column}` must be a number, not {value!r:.60}") from error
+    if LARGEST < abs(score) < math.inf:
+        raise DataError(f"{row.where}: `{column}` is {score:g}; it must be at most {LARGEST:g} in size")
     return score if math.isfinite(score) else None
 
 
@@ -172,9 +177,9 @@ def _number(row: RawRow, column: str) -> float:
     try:
         value = float(row.values[column])
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{row.where}: `{column}` must be a number, not {row.values[column]!r}") from error
-    if not math.isfinite(value):
-        raise DataError(f"{row.where}: `{column}` is {value}; it must be finite")
+        raise DataError(f"{row.where}: `{column}` must be a number, not {row.values[column]!r:.60}") from error
+    if not abs(value) <= LARGEST:
+        raise DataError(f"{row.where}: `{column}` is {value:g}; it must be finite, at most {LARGEST:g} in size")
     return value
 
 

@@ -176,3 +176,19 @@ def test_names_of_policies_are_no_markup(tmp_path: Path) -> None:
     )
     correlated(tmp_path, rows, rates)
     assert "<script>" not in (tmp_path / "out" / "correlation.html").read_text()
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300, 10**400])
+def test_numbers_that_no_sum_can_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str], number: float) -> None:
+    rows = responses()
+    rows[3]["love"] = number
+    path = write(tmp_path / "responses.jsonl", rows)
+    rates = observed(tmp_path / "rates.csv")
+    assert run("--responses", path, "--score-column", "love", "--observed", rates) == 2
+    said = capsys.readouterr().err
+    assert "row 4: `love`" in said
+    assert len(said) < 300
+    changes = write(tmp_path / "changes.jsonl", [{"policy": "p0", "change": number}])
+    path = write(tmp_path / "responses.jsonl", responses())
+    assert run("--responses", path, "--score-column", "love", "--observed", changes) == 2
+    assert "row 1: `change`" in capsys.readouterr().err
