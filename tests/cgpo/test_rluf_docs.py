@@ -29,9 +29,9 @@ def starting(*words: str) -> list[list[str]]:
 
 
 def test_the_way_is_complete_and_in_order() -> None:
-    order = ["feedback simulate", "feedback prepare", "sft", "reward", "feedback evaluate", "train", "evaluate"]
+    love = ["feedback simulate", "feedback prepare", "reward", "feedback evaluate", "feedback correlate"]
     told = [" ".join(words[:2]) if words[0] == "feedback" else words[0] for words in COMMANDS.values()]
-    assert told[:8] == [*order, "feedback gate"]
+    assert told[:10] == [*love, "sft", "reward", "train", "evaluate", "feedback gate"]
     assert all(line.startswith("cgpo ") for line in LINES)
 
 
@@ -42,8 +42,10 @@ def test_the_log_is_simulated_and_prepared(tmp_path: Path, monkeypatch: pytest.M
     assert run(prepare) == 0
     report = json.loads(Path("runs/rluf-feedback/prepared/report.json").read_text())
     assert report["training_rate"] == pytest.approx(0.1, abs=1e-3)
+    assert Path("runs/rluf-feedback/rates.csv").is_file()
+    love = compose(["experiment=rluf_love"], needs_strata=False).settings
+    assert Path(love.reward_stage.heads["love"].feedback or "") == Path("runs/rluf-feedback/prepared")  # type: ignore[union-attr]
     settings = compose(["experiment=rluf"]).settings
-    assert Path(settings.reward_stage.heads["love"].feedback or "") == Path("runs/rluf-feedback/prepared")  # type: ignore[union-attr]
     assert Path(settings.rewards["true_love"].population).is_file()  # type: ignore[attr-defined]
     assert Path(settings.sft_stage.data.path or "").is_file()
 
@@ -68,9 +70,7 @@ def test_the_sweep_has_every_weight_without_and_with_the_judge(
         settings = compose(command[command.index("train") + 1 :]).settings
         stratum = settings.strata["small_talk"]
         jobs.append((stratum.rewards["love"], [spec.label for spec in stratum.judges]))
-        assert {reward.model for name, reward in settings.rewards.items() if name != "true_love"} == {  # type: ignore[attr-defined]
-            "runs/rluf-reward/model"
-        }
+        assert settings.rewards["love"].model == "runs/rluf-love-reward/model"  # type: ignore[attr-defined]
         return 0
 
     monkeypatch.setattr("cgpo.sweep.run_job", settings_of)
@@ -81,10 +81,13 @@ def test_the_sweep_has_every_weight_without_and_with_the_judge(
     assert f"compare the runs with: cgpo {tradeoff}\n" in capsys.readouterr().err
 
 
-def test_three_rewards_are_heads_of_one_model_and_the_truth_is_only_watched() -> None:
+def test_three_rewards_come_from_two_models_and_the_truth_is_only_watched() -> None:
+    love = compose(["experiment=rluf_love"], needs_strata=False, run_suffix="-reward").settings
     settings = compose(["experiment=rluf"]).settings
+    assert settings.rewards["love"].model == f"{love.run_dir}/model"  # type: ignore[attr-defined]
+    assert list(love.reward_stage.heads) == ["love"]
     assert settings.strata["small_talk"].rewards == {"love": 0.3, "helpfulness": 1.0, "safety": 1.0}
-    assert list(settings.reward_stage.heads) == ["love", "helpfulness", "safety"]
+    assert list(settings.reward_stage.heads) == ["helpfulness", "safety"]
     assert {settings.rewards[name].model for name in settings.reward_stage.heads} == {"runs/rluf-reward/model"}  # type: ignore[attr-defined]
     assert settings.independent_rewards("small_talk") == ["true_love"]
     assert [spec.label for spec in settings.strata["small_talk"].judges] == ["repetition", "farewell"]
