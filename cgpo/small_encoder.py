@@ -62,5 +62,5 @@ def principal_components(rows: Tensor, count: int) -> Tensor:
     import torch
 
     centred = rows - rows.mean(dim=0)
-    found = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:]
-    return found / found.std()
+    found: Tensor = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:]
+    return found.div(found.std())
