@@ -188,6 +188,8 @@ def read_evaluation(file: Path, where: str = "--evaluation") -> dict[str, Any]:
         found = json.loads((file / JSON_NAME if file.is_dir() else file).read_text(encoding="utf-8"))
         if found["schema"] != SCHEMA or "report" not in found or "time" not in found:
             raise ValueError(f"schema {found['schema']} with the keys {', '.join(found)}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{where} {file}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{where} {file}: no evaluation of `cgpo feedback evaluate --output`: {error}") from error
     return dict(found)

@@ -131,6 +131,11 @@ def read_feedback(file: Path) -> Iterator[FeedbackRow]:
 def _row(line: bytes, where: str) -> FeedbackRow:
     try:
         values = json.loads(line)
+        if isinstance(values, dict) and "schema" not in values:
+            raise DataError(
+                f"{where} is no prepared row: it has no `schema`, only {', '.join(map(repr, values)) or 'nothing'}. "
+                "Prepare a log first: cgpo feedback prepare --input LOGS --output DIR"
+            )
         if values["schema"] != SCHEMA:
             raise DataError(f"{where}: schema {values['schema']}; this version reads {SCHEMA}")
         row = FeedbackRow(

@@ -53,7 +53,7 @@ class HeadScorer:
         options["max_length"] = args.max_length or self.training.get("max_length")
         self.settings = ClassifierSettings(**{key: value for key, value in options.items() if value is not None})
         self._limit = args.max_missing_rate
-        self._reward = SequenceClassifierReward(self.settings, args.head or "model")
+        self._reward = _load(self.settings)
         outputs = self._reward.source.outputs
         self.name: str = args.head or outputs.names[0]
         known = {head.name: head for head in outputs.heads or ()}
@@ -87,6 +87,18 @@ class HeadScorer:
                 f"infinite outputs: check the model {self.settings.model}"
             )
         return found
+
+
+def _load(settings: ClassifierSettings) -> SequenceClassifierReward:
+    """The model as a reward; what is wrong with it is said in the words of the options, for there are no settings."""
+    name = "model"
+    try:
+        return SequenceClassifierReward(settings, name)
+    except ConfigError as error:
+        message = str(error).partition(f", or several with weights as rewards.{name}.heads")[0]
+        raise ConfigError(
+            message.replace(f"rewards.{name}.max_length", "--max-length").replace(f"rewards.{name}.", "--")
+        ) from error
 
 
 def training_settings(model: str) -> dict[str, Any]:

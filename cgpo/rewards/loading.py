@@ -193,6 +193,8 @@ def check_folder(name: str, where: str) -> None:
     looks_local = path.exists() or path.is_absolute() or name.startswith((".", "~", "runs/")) or name.count("/") > 1
     if not looks_local or (path / "config.json").is_file():
         return
+    if (path / "model" / "config.json").is_file():
+        raise ConfigError(f"{where}: {name!r} is a run directory; its model is {str(path / 'model')!r}")
     problem = "there is no such folder" if not path.exists() else "it has no config.json"
     raise ConfigError(
         f"{where}: {name!r} is no model: {problem}. If `cgpo reward` is to make it, run that first with the same "

@@ -162,6 +162,28 @@ def test_bad_input_is_named(
     assert said in capsys.readouterr().err
 
 
+def test_what_is_wrong_with_the_model_is_said_in_options(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "later.jsonl", rows())
+    assert run("--model", model, "--head", "lov", "--data", file) == 2
+    assert "unknown head 'lov' at --head. Did you mean 'love'?" in capsys.readouterr().err
+    assert run("--model", model.parent, "--data", file) == 2
+    assert f"--model: {str(model.parent)!r} is a run directory; its model is {str(model)!r}" in capsys.readouterr().err
+    assert run("--model", model, "--data", file, "--max-length", "99999") == 2
+    assert "--max-length = 99999: the model knows at most" in capsys.readouterr().err
+
+
+def test_a_log_that_was_not_prepared_is_told_from_prepared_rows(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "log.jsonl", [{"prompt": "Hi", "response": "Hello.", "reaction": True, "time": NEWS}])
+    assert run("--model", model, "--data", file) == 2
+    said = capsys.readouterr().err
+    assert "log.jsonl row 1 is no prepared row: it has no `schema`, only 'prompt', 'response', 'reaction'" in said
+    assert "cgpo feedback prepare --input LOGS" in said
+
+
 def test_scores_that_are_missing_stop_it(tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 

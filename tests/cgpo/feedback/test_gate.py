@@ -268,3 +268,17 @@ def test_every_default_is_a_rule_and_every_rule_has_a_value() -> None:
     assert {(rule.source, kind) for kind, rule in RULES.items()} == {
         (source, kind) for source, table in tables.items() for kind in table
     }
+
+
+def test_a_file_that_is_not_there_is_said_without_error_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--evaluation", "--correlation"):
+        with pytest.raises(SystemExit) as ended:
+            main(["feedback", "gate", option, str(tmp_path / "nowhere")])
+        said = capsys.readouterr().err
+        assert (ended.value.code, "cannot be read: No such file or directory" in said, "Errno" in said) == (
+            2,
+            True,
+            False,
+        )
