@@ -8,13 +8,15 @@
 3. Rows for early stopping are taken from the training rows by prompt, a share of each head's prompts. They are neither
    trained on nor measured on.
 
-Which prompts are taken follows from the seed and the prompt alone, so that heads with the same prompts choose the same.
+Which prompts are taken follows from the seed and the prompt alone, so that heads with the same prompts choose the same;
+but those that another head holds out already are taken first. Pairs and ratings of the same prompts would otherwise
+hold out each their share, and leave the heads less to learn from than their settings say.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from cgpo.errors import DataError
@@ -56,10 +58,11 @@ def split_rows(
     """
     chosen: set[str] = set()
     for name, found in heads.items():
-        if name in shares:
-            chosen |= choose_prompts((r.key for r in found.rows), shares[name], f"heldout:{seed}", f"head {name}")
-        elif found.by_prompt:
+        if name not in shares and found.by_prompt:
             chosen |= {row.key for row in found.rows if row.heldout}
+    for name, share in shares.items():
+        keys = [row.key for row in heads[name].rows]
+        chosen |= choose_prompts(keys, share, f"heldout:{seed}", f"head {name}", chosen)
     sides = {name: _sides(found, chosen) for name, found in heads.items()}
     texts = {text for _, heldout in sides.values() for row in heldout for text in row.texts}
     clean = {
@@ -83,8 +86,10 @@ def split_rows(
     }
 
 
-def choose_prompts(keys: Iterable[str], share: float, seed: str, what: str) -> set[str]:
-    """About `share` of the prompts, at least one, never all.
+def choose_prompts(
+    keys: Iterable[str], share: float, seed: str, what: str, first: Collection[str] = frozenset()
+) -> set[str]:
+    """About `share` of the prompts, at least one, never all; those of `first` before others.
 
     Raises:
         DataError: there are fewer than two.
@@ -93,7 +98,9 @@ def choose_prompts(keys: Iterable[str], share: float, seed: str, what: str) -> s
     if len(distinct) < 2:
         raise DataError(f"{what}: {len(distinct)} different prompt(s): at least 2 are needed, one to be held out")
     count = min(max(1, round(share * len(distinct))), len(distinct) - 1)
-    return set(sorted(distinct, key=lambda key: (random.Random(f"{seed}:{key}").random(), key))[:count])
+    return set(
+        sorted(distinct, key=lambda key: (key not in first, random.Random(f"{seed}:{key}").random(), key))[:count]
+    )
 
 
 def _sides(found: HeadRows, chosen: set[str]) -> tuple[list[RewardRow], list[RewardRow]]:

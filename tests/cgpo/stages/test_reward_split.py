@@ -42,6 +42,18 @@ def test_no_prompt_stands_on_two_sides_of_all_heads_together() -> None:
     assert len(found["b"].heldout) >= 12  # its own share, and what the other head holds out
 
 
+def test_heads_of_the_same_prompts_hold_out_no_more_than_the_largest_share() -> None:
+    pairs = [row(f"p{i}", "a", heldout=i % 5 == 0) for i in range(100)]
+    graded = [row(f"p{i}", "b") for i in range(100)]
+    more = [row(f"p{i}", "c") for i in range(50, 150)]
+    heads = {"rated": HeadRows(graded), "pairs": HeadRows(pairs), "more": HeadRows(more)}
+    found = split_rows(heads, {"rated": 0.1, "more": 0.1}, seed=7)
+    # The pairs' 20 hold the 10 of either other head: nobody loses more than that.
+    assert prompts(found["pairs"].heldout) == {row(f"p{i}").key for i in range(0, 100, 5)}
+    assert prompts(found["rated"].heldout) == prompts(found["pairs"].heldout)
+    assert len(found["more"].heldout) == 10
+
+
 def test_a_split_in_time_is_kept_but_what_is_held_out_is_not_trained_on() -> None:
     feedback = [row("Hi", "Hello!"), row("Hi", "Good day."), row("Bye", "Bye!"), row("Hi", "Hello!", heldout=True)]
     pairs = [row("Hi", "Hello!"), row("Why", "x"), row("Bye", "y", heldout=True)]
