@@ -39,7 +39,9 @@ def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_n
         if len(loc) == 1 and not prefix:
             allowed = sorted({*allowed, *extra_root_names} - {str(loc[-1])})
         parent = path.rpartition(".")[0]
-        return unknown_name("setting", str(loc[-1]), allowed, parent or "the top level")
+        said = unknown_name("setting", str(loc[-1]), allowed, parent or "the top level")
+        inside = _inside(_annotation_at(root, loc[:-1]), str(loc[-1]))
+        return f"{said}. There is {', '.join('.'.join(filter(None, [parent, p])) for p in inside)}" if inside else said
     if kind == "missing":
         return f"{path}: is required. {_doc_at(root, loc)}".rstrip()
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -59,6 +61,18 @@ def _wrong_tag(detail: ErrorDetails, annotation: Any, path: str) -> str:
     if detail["type"] == "union_tag_not_found":
         return f"{path}.{field}: is required. Allowed: {', '.join(sorted(tags))}"
     return unknown_name(field, str(detail["input"][field]), tags, f"{path}.{field}")
+
+
+def _inside(annotation: Any, name: str) -> list[str]:
+    """Where a setting of that name is, one level below; NAME stands for the name of an element."""
+    model = _model_in(annotation)
+    found = []
+    for field, info in (model.model_fields if model else {}).items():
+        element = _element_of(info.annotation)
+        classes = [_model_in(info.annotation), _model_in(element), *_tags(element)[1].values()]
+        if any(name in inner.model_fields for inner in classes if inner):
+            found.append(f"{field}{'' if element is None else '.NAME'}.{name}")
+    return found
 
 
 def _fields_at(root: type[BaseModel], loc: Sequence[Any]) -> list[str]:

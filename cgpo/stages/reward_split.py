@@ -61,8 +61,8 @@ def split_rows(
         if name not in shares and found.by_prompt:
             chosen |= {row.key for row in found.rows if row.heldout}
     for name, share in shares.items():
-        keys = [row.key for row in heads[name].rows]
-        chosen |= choose_prompts(keys, share, f"heldout:{seed}", f"head {name}", chosen)
+        prompts = [row.key for row in heads[name].rows]
+        chosen |= choose_prompts(prompts, share, f"heldout:{seed}", f"head {name}", chosen)
     sides = {name: _sides(found, chosen) for name, found in heads.items()}
     texts = {text for _, heldout in sides.values() for row in heldout for text in row.texts}
     clean = {

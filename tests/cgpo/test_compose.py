@@ -74,6 +74,14 @@ WRONG = {
         ["unknown stratum 'mth'", "Did you mean 'math'?"],
     ),
     "optimiser of no stratum": (["optimizer=grpo"], ["optimizer@strata.math.optimizer", "strata.NAME.optimizer=WORD"]),
+    "setting of a part": (
+        ["reward_stage.objective=pairwise"],
+        ["unknown setting 'objective' at reward_stage", "There is reward_stage.heads.NAME.objective"],
+    ),
+    "settings of several parts": (
+        ["learning_rate=3"],
+        ["at the top level", "There is train.learning_rate, reward_stage.learning_rate, sft_stage.learning_rate"],
+    ),
     "misspelt group": (["experimnt=quickstart"], ["unknown setting 'experimnt'", "Did you mean 'experiment'?"]),
     "misspelt choice": (["deepspeed=zero5"], ["unknown deepspeed 'zero5'", "zero0, zero1, zero2, zero3"]),
     "misspelt optimiser": (
