@@ -72,8 +72,9 @@ def check_max_length(model: Any, max_length: int, where: str) -> None:
     """
     limit = getattr(model.config, "max_position_embeddings", None)
     positions = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    if limit is not None and getattr(positions, "padding_idx", None) is not None:
-        limit -= positions.padding_idx + 1  # RoBERTa counts positions from there
+    padding = getattr(positions, "padding_idx", None)
+    if limit is not None and padding is not None:
+        limit -= padding + 1  # RoBERTa counts positions from there
     if limit is not None and max_length > limit:
         raise ConfigError(f"{where} = {max_length}: the model knows at most {limit} tokens")
 

@@ -80,7 +80,10 @@ def read_preference_rows(
         raise DataError(f"{where}: no pair is left of {len(found)} ({said})")
     pairs = [cleaned.pairs[i] for i in clean]
     if not any(pair.heldout for pair in pairs):
-        pairs = split(pairs, settings.heldout_share, seed)
+        try:
+            pairs = split(pairs, settings.heldout_share, seed)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
     sources = [found[cleaned.positions[i]][1] for i in clean]
     return FoundPairs(pairs, sources, bad, left_out, contaminated)
 

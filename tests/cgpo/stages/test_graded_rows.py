@@ -113,6 +113,11 @@ def test_what_is_no_grade(tmp_path: Path, row: dict[str, Any], form: str, messag
         read(tmp_path, [*good, row], form=form)
 
 
+def test_pairs_of_one_prompt_cannot_be_split(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dpo_stage\.data: 1 different prompt\(s\): at least 2 are needed"):
+        read(tmp_path, rated("q", ("good", 4), ("bad", 1)), form="ratings")
+
+
 def test_options_of_another_form_are_refused_and_both_stages_have_the_same() -> None:
     with pytest.raises(ValidationError, match="`form` is pairs"):
         PairDataSettings(pairs_per_prompt=2)
