@@ -19,7 +19,8 @@ import pytest
 from cgpo.tracking.rollouts import read_rollouts
 
 ROWS = 12
-DIFFER = ("time/", "rewards/seconds/", "one/judge_seconds/", "two/judge_seconds/")  # metrics that differ between equal runs
+DIFFER = ("time/", "rewards/seconds/", "one/judge_seconds/", "two/judge_seconds/")
+"""Metrics that differ between equal runs."""
 
 
 def write_inputs(folder: Path, model: str) -> None:
