@@ -189,9 +189,10 @@ def _add_stages(commands: argparse._SubParsersAction[_Parser]) -> None:
             "cgpo sft experiment=pipeline --dry-run",
         ),
         "reward": (
-            "train a reward model on preference pairs",
-            "Trains a reward model (a sequence classifier) on preference pairs, from a file or made from the strata's "
-            "prompts, and prints its held-out accuracy.",
+            "train a reward model on pairs, reactions or ratings",
+            "Trains a reward model (a sequence classifier) of one head or several: on preference pairs, from a file or "
+            "made from the strata's prompts, on users' reactions or labels, or on ratings. Says what each head is "
+            "worth on held-out rows.",
             "cgpo reward experiment=quickstart",
         ),
         "dpo": (
