@@ -25,7 +25,7 @@ from cgpo.errors import ConfigError, RunError, nearest
 SMOLLM2_CACHE_NAME = "smollm2-135m-instruct-f32-v1"
 """Folder of the converted model in the cache. The version changes when the conversion does."""
 
-SMALL_ENCODER_NAME = "minilm-small-v1"
+SMALL_ENCODER_NAME = "minilm-small-v2"
 """The same for `minilm_small`."""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
