@@ -160,7 +160,8 @@ def _tables(report: Report) -> list[Table]:
         tables.append(Table(("tenth, best first", "positives", "rate", "lift", "captured so far"), groups))
     if report["length"] is not None and "buckets" in report["length"]:
         buckets = [(b["name"], str(b["n"]), interval_words(b["agreement"])) for b in report["length"]["buckets"]]
-        tables.append(Table(("length", "n", report["length"]["measure"]), buckets))
+        measure = {"auroc": "AUROC"}.get(report["length"]["measure"], "accuracy")
+        tables.append(Table(("length", "n", measure), buckets))
     return tables
 
 

@@ -90,6 +90,8 @@ def test_every_report_has_its_section(tmp_path: Path) -> None:
     text = (tmp_path / "page.html").read_text()
     assert text.count("<svg") == 8
     assert "AUROC" in text
+    assert ">auroc<" not in text
+    assert '<td class="judge">  if calibrated</td>' in text  # set in below the ECE that it belongs to
 
 
 def test_a_page_that_cannot_be_written_is_an_error_in_words(tmp_path: Path) -> None:
