@@ -16,9 +16,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cgpo.feedback.prepare import prepare
-from cgpo.feedback.settings import LogSettings, PrepareSettings
-from cgpo.feedback.simulator import Log, Simulation, simulate
+from cgpo.feedback.preparation.command import prepare
+from cgpo.feedback.preparation.settings import LogSettings, PrepareSettings
+from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
 from cgpo.stages.progress import StageProgress
 
 HONEST = "honest"

@@ -36,8 +36,8 @@ from cgpo.assets import resolve_model
 from cgpo.config import PairDataSettings
 from cgpo.evaluation.intervals import rate_interval
 from cgpo.rewards.encoding import Encoded, ResponseEncoder, batches_by_length, collate
-from cgpo.stages.pair_rows import read_preference_rows
-from cgpo.stages.pairs import PreferencePair
+from cgpo.stages.pairs.pair import PreferencePair
+from cgpo.stages.pairs.rows import read_preference_rows
 from cgpo.types import Prompt
 
 PACKAGES = ("torch", "transformers", "deepspeed", "scikit-learn", "cgpo")

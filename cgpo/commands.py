@@ -55,7 +55,7 @@ def reward(args: argparse.Namespace) -> int:
     composed = _stage(args, "reward")
     if args.dry_run:
         return 0
-    from cgpo.stages.reward import run_reward_stage
+    from cgpo.stages.reward_model.stage import run_reward_stage
 
     return run_reward_stage(composed.settings, fresh=args.fresh)
 

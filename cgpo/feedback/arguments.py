@@ -1,6 +1,6 @@
 """The sub-commands of `cgpo feedback`. Nothing heavy is imported here: `--help` answers at once.
 
-A sub-command has two modules: `<name>_arguments.py` adds its parser, `<name>.py` runs it (`run(args) -> int`).
+A sub-command has two modules: one adds its arguments, the other runs it (`run(args) -> int`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from cgpo.feedback import correlate_arguments, evaluate_arguments, gate_arguments, prepare_arguments, simulate_arguments
+from cgpo.feedback import correlate_arguments, evaluate_arguments, gate_arguments
+from cgpo.feedback.preparation import arguments as prepare_arguments
+from cgpo.feedback.simulation import arguments as simulate_arguments
 
 _ADD = {
     "prepare": prepare_arguments.add_arguments,
@@ -17,6 +19,15 @@ _ADD = {
     "gate": gate_arguments.add_arguments,
     "simulate": simulate_arguments.add_arguments,
 }
+
+_RUN = {
+    "prepare": "cgpo.feedback.preparation.command",
+    "evaluate": "cgpo.feedback.evaluate",
+    "correlate": "cgpo.feedback.correlate",
+    "gate": "cgpo.feedback.gate",
+    "simulate": "cgpo.feedback.simulation.command",
+}
+"""Where each is run; imported then."""
 
 _HELP = {
     "prepare": "turn logs of users' reactions into training and held-out data for P[Love]",
@@ -40,5 +51,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the sub-command that was chosen."""
-    status: int = import_module(f"cgpo.feedback.{args.feedback_command}").run(args)
+    status: int = import_module(_RUN[args.feedback_command]).run(args)
     return status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cgpo.feedback.terminal import print_table
+from cgpo.feedback.preparation.terminal import print_table
 from cgpo.measures.charts import Axis, Point, PointSeries, points_chart
 from cgpo.measures.page import Page, Section, Table
 from cgpo.measures.words import interval_words

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cgpo.feedback.preparation.terminal import print_table
 from cgpo.feedback.prepared import FeedbackRow
-from cgpo.feedback.terminal import print_table
 from cgpo.measures.page import Page, Section, Table
 from cgpo.measures.words import figures, interval_words, rate_words, report_section, warnings
 

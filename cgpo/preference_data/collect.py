@@ -26,7 +26,7 @@ from cgpo.stratum import Stratum, build_strata
 from cgpo.types import GenerationRequest, Prompt
 
 PREFERENCES_STEP = -4
-"""In place of a step's number in the seeds of these responses (`cgpo.stages.sampling` has −3)."""
+"""In place of a step's number in the seeds of these responses (`cgpo.stages.pairs.sampling` has −3)."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 from cgpo.config import PreferencesSettings, RunSettings
 from cgpo.preference_data.ranking import Decision, rank_prompt
 from cgpo.preference_data.samples import SampledResponse
-from cgpo.stages.pair_cleaning import clean_pairs
-from cgpo.stages.pairs import PreferencePair
-from cgpo.stages.preferences import JUDGED
+from cgpo.stages.pairs.cleaning import clean_pairs
+from cgpo.stages.pairs.made import JUDGED
+from cgpo.stages.pairs.pair import PreferencePair
 from judges import Outcome
 
 BY_REWARD = "reward"

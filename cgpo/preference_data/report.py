@@ -10,7 +10,7 @@ from cgpo.config import RunSettings
 from cgpo.data.contamination import Contaminated, as_report
 from cgpo.evaluation.intervals import rate_interval
 from cgpo.preference_data.making import Made
-from cgpo.stages.pairs import PreferencePair
+from cgpo.stages.pairs.pair import PreferencePair
 
 SCHEMA = 1
 CONFIDENCE = 0.95

@@ -15,7 +15,7 @@ from cgpo.errors import CgpoError, ConfigError, unknown_name
 from cgpo.run_directory import would_go_on
 from cgpo.stages.configuration import made_pairs, stage_configuration
 from cgpo.stages.outcome import is_done
-from cgpo.stages.reward_plan import head_line, missing
+from cgpo.stages.reward_model.plan import head_line, missing
 
 POLICY_STAGES = ("sft", "dpo")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cgpo.feedback.log_rows import LogRow
-from cgpo.feedback.spill import Spill
-from cgpo.feedback.table import Table, TableBuilder
+from cgpo.feedback.preparation.log_rows import LogRow
+from cgpo.feedback.preparation.spill import Spill
+from cgpo.feedback.preparation.table import Table, TableBuilder
 
 
 def row(

@@ -13,10 +13,10 @@ import torch
 from cgpo.cli import main
 from cgpo.compose import compose
 from cgpo.feedback.prepared import read_prepared
-from cgpo.feedback.simulated_population import logistic, read_population
+from cgpo.feedback.simulation.population import logistic, read_population
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.model import create_reward
-from cgpo.stages.reward import run_reward_stage
+from cgpo.stages.reward_model.stage import run_reward_stage
 from cgpo.types import Prompt
 
 ROWS, BASE_RATE = 1500, 0.3

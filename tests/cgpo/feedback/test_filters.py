@@ -12,12 +12,12 @@ import pytest
 from feedback_tables import row, spill_in, spilled
 from scipy.stats import betabinom
 
-from cgpo.feedback.content_model import check_agreement, hanley_mcneil
-from cgpo.feedback.filters import FilterResult, filter_heldout, run_filters
-from cgpo.feedback.log_rows import LogRow
-from cgpo.feedback.settings import FilterSettings
-from cgpo.feedback.user_rates import check_rates, discoveries
-from cgpo.feedback.windows import excess_windows
+from cgpo.feedback.filters.content_model import check_agreement, hanley_mcneil
+from cgpo.feedback.filters.filters import FilterResult, filter_heldout, run_filters
+from cgpo.feedback.filters.user_rates import check_rates, discoveries
+from cgpo.feedback.filters.windows import excess_windows
+from cgpo.feedback.preparation.log_rows import LogRow
+from cgpo.feedback.preparation.settings import FilterSettings
 
 DAY = 86_400.0
 WORDS = "tea rain book walk train lamp song bread river cloud stone paper garden window summer winter".split()  # noqa: SIM905

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from cgpo.cli import build_parser, main
 from cgpo.errors import ConfigError, DataError
-from cgpo.feedback.prepare import prepare
-from cgpo.feedback.prepare_settings import settings_of
+from cgpo.feedback.preparation.command import prepare
+from cgpo.feedback.preparation.given import settings_of
+from cgpo.feedback.preparation.report import Outcome
 from cgpo.feedback.prepared import Prepared, read_prepared
-from cgpo.feedback.report import Outcome
 
 NOW = 1_750_000_000
 START = NOW - 1_000_000
@@ -335,7 +335,7 @@ def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
 
 def build_help() -> str:
     """All options of the command."""
-    from cgpo.feedback.prepare_arguments import add_arguments
+    from cgpo.feedback.preparation.arguments import add_arguments
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)

@@ -20,7 +20,7 @@ from cgpo.preference_data.command import run_preferences
 from cgpo.preference_data.configuration import compose_preferences
 from cgpo.preference_data.plan import plan_lines
 from cgpo.rewards.loading import load_base
-from cgpo.stages.pair_rows import read_preference_rows
+from cgpo.stages.pairs.rows import read_preference_rows
 
 STRATA = ("math", "chat")
 

@@ -12,7 +12,7 @@ import pytest
 from cgpo.cli import main
 from cgpo.config import ContaminationSettings, PairDataSettings, PreferencesSettings
 from cgpo.config.stages import MADE_KINDS
-from cgpo.stages.pair_rows import read_preference_rows
+from cgpo.stages.pairs.rows import read_preference_rows
 
 TEXT = (Path(__file__).parents[3] / "docs" / "preferences.md").read_text()
 COMMANDS = [line.strip() for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]

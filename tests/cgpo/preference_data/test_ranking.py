@@ -16,7 +16,7 @@ from cgpo.preference_data.making import make_preferences
 from cgpo.preference_data.ranking import NoPair, rank_prompt
 from cgpo.preference_data.report import length_of_pairs, preferences_report, report_lines
 from cgpo.preference_data.samples import SampledResponse
-from cgpo.stages.pairs import PreferencePair
+from cgpo.stages.pairs.pair import PreferencePair
 from judges import Outcome
 
 OUTCOMES = {"+": Outcome.SATISFIED, "-": Outcome.VIOLATED, "?": Outcome.UNKNOWN}

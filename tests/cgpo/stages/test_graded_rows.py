@@ -14,12 +14,12 @@ from cgpo.compose import compose
 from cgpo.config import ContaminationSettings, PairDataSettings, PreferenceSettings
 from cgpo.data.contamination import HeldoutPrompt
 from cgpo.errors import DataError
-from cgpo.stages.found_pairs import FoundPairs
-from cgpo.stages.head_rows import HeadSources
-from cgpo.stages.pair_cleaning import clean_pairs
-from cgpo.stages.pair_rows import read_preference_rows
-from cgpo.stages.pairs import PreferencePair
+from cgpo.stages.pairs.cleaning import clean_pairs
+from cgpo.stages.pairs.found import FoundPairs
+from cgpo.stages.pairs.pair import PreferencePair
+from cgpo.stages.pairs.rows import read_preference_rows
 from cgpo.stages.progress import StageProgress
+from cgpo.stages.reward_model.head_rows import HeadSources
 
 ASKED = ({"role": "user", "content": "q"},)
 

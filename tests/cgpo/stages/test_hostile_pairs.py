@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from test_pairs import TEXT, prompt, samples
 
 from cgpo.config import PreferenceSettings
-from cgpo.stages.hostile import hostile_contrast
-from cgpo.stages.hostile_sentences import HARMLESS, HOSTILE, sentences
-from cgpo.stages.preferences import Sample, counts_by_kind, make_pairs
+from cgpo.stages.pairs.hostile import hostile_contrast
+from cgpo.stages.pairs.hostile_sentences import HARMLESS, HOSTILE, sentences
+from cgpo.stages.pairs.made import Sample, counts_by_kind, make_pairs
 from judges import Outcome
 
 RESPONSE = "The river rises in the hills.\nIt passes two mills.\n\n- Then it meets the sea!"

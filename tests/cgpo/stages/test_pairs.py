@@ -10,9 +10,9 @@ import pytest
 
 from cgpo.config import PreferenceSettings
 from cgpo.errors import DataError
-from cgpo.stages.corruption import CORRUPTIONS, EMPTY_ANSWERS
-from cgpo.stages.pairs import PreferencePair, prompt_key, read_pairs, split, without_duplicates, write_pairs
-from cgpo.stages.preferences import Sample, counts_by_kind, make_pairs
+from cgpo.stages.pairs.corruption import CORRUPTIONS, EMPTY_ANSWERS
+from cgpo.stages.pairs.made import Sample, counts_by_kind, make_pairs
+from cgpo.stages.pairs.pair import PreferencePair, prompt_key, read_pairs, split, without_duplicates, write_pairs
 from cgpo.types import Prompt
 from judges import Outcome
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from cgpo.rewards.heads import Head
-from cgpo.stages.reward_measure import head_lines, measure_head
-from cgpo.stages.reward_rows import RewardRow
+from cgpo.stages.reward_model.measure import head_lines, measure_head
+from cgpo.stages.reward_model.rows import RewardRow
 from cgpo.types import Prompt
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from cgpo.config import PointwiseHeadSettings, RegressionHeadSettings
 from cgpo.errors import DataError
-from cgpo.stages.reward_data import describe_head
-from cgpo.stages.reward_rows import HeadRows, RewardRow, label, rating, read_text_rows
-from cgpo.stages.reward_split import split_rows
+from cgpo.stages.reward_model.data import describe_head
+from cgpo.stages.reward_model.rows import HeadRows, RewardRow, label, rating, read_text_rows
+from cgpo.stages.reward_model.split import split_rows
 
 LOVE = PointwiseHeadSettings(objective="pointwise", path="rows.jsonl")
 QUALITY = RegressionHeadSettings(objective="regression", path="rows.jsonl")

@@ -18,9 +18,9 @@ from cgpo.config import RunSettings
 from cgpo.errors import ConfigError, RunError
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import create_reward
-from cgpo.stages import reward as stage_module
-from cgpo.stages.classifier_weights import freeze_lower_layers
-from cgpo.stages.reward import run_reward_stage
+from cgpo.stages.reward_model import stage as stage_module
+from cgpo.stages.reward_model.classifier_weights import freeze_lower_layers
+from cgpo.stages.reward_model.stage import run_reward_stage
 from cgpo.types import Prompt
 
 
@@ -135,7 +135,7 @@ def test_two_ranks_with_zero_3_train_the_same_model(
 ) -> None:
     script = tmp_path / "go.py"
     script.write_text(
-        "import sys\nfrom cgpo.compose import compose\nfrom cgpo.stages.reward import run_reward_stage\n"
+        "import sys\nfrom cgpo.compose import compose\nfrom cgpo.stages.reward_model.stage import run_reward_stage\n"
         "sys.exit(run_reward_stage(compose(sys.argv[1:]).settings))\n"
     )
     two = settings(tmp_path / "run", tiny_encoder, pairs_file)

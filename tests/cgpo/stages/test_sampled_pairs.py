@@ -14,9 +14,9 @@ from cgpo.compose import compose
 from cgpo.config import RunSettings
 from cgpo.errors import DataError
 from cgpo.rewards.loading import load_base
-from cgpo.stages.pairs import read_pairs
+from cgpo.stages.pairs.pair import read_pairs
 from cgpo.stages.progress import StageProgress
-from cgpo.stages.reward import run_reward_stage
+from cgpo.stages.reward_model.stage import run_reward_stage
 
 
 def settings(run_dir: Path, model: str, base: str, *more: str) -> RunSettings:

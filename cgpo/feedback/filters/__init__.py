@@ -1,0 +1,1 @@
+"""Filters for adversarial patterns of reactions, and the statistics they rest on."""

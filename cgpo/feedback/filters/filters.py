@@ -1,0 +1,147 @@
+"""Filters for adversarial patterns. Each has a statistic, a threshold and words for what it drops; all are documented
+in docs/feedback.md. They run in the order of `settings.FILTERS`; each sees what those before it left.
+
+Rows that do not say their user can be seen by none of them but are never dropped for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from cgpo.feedback.filters.bursts import burst
+from cgpo.feedback.filters.content import content
+from cgpo.feedback.filters.coordinated import coordinated
+from cgpo.feedback.filters.rates import rate, share
+from cgpo.feedback.filters.types import Found
+from cgpo.feedback.preparation.settings import FilterSettings
+from cgpo.feedback.preparation.spill import Spill
+from cgpo.feedback.preparation.table import Ints, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was dropped.
+
+    Attributes:
+        who: the user, or an excerpt of the text.
+        rows: how many rows.
+        positives: how many of them positive.
+        reason: the numbers in words.
+    """
+
+    who: str
+    rows: int
+    positives: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterResult:
+    """What a filter did.
+
+    Attributes:
+        name: of the filter.
+        rule: its statistic and threshold in words, with numbers.
+        findings: what it found.
+        finding: the number of the finding for each row that is dropped, −1 for others, [N] of the whole table.
+        positives: positive reactions among the dropped rows.
+        tested: how many users (or texts) could be tested, and how many not.
+        note: why it could not be run, or what it could not see; may be empty.
+    """
+
+    name: str
+    rule: str
+    findings: list[Finding]
+    finding: Ints
+    positives: int
+    tested: str
+    note: str = ""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it dropped."""
+        return int((self.finding >= 0).sum())
+
+    def reason(self, row: int) -> str:
+        """Why it dropped a row."""
+        return self.findings[int(self.finding[row])].reason
+
+
+_Filter = Callable[[Table, Spill, FilterSettings, int], Found]
+
+
+def run_filters(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> list[FilterResult]:
+    """Runs the chosen filters.
+
+    Args:
+        table: the rows.
+        spill: their texts.
+        settings: which run, and their thresholds.
+        seed: of what is drawn.
+    """
+    left = np.arange(len(table))
+    results = []
+    for name in settings.names:
+        part = table.take(left)
+        found = _FILTERS[name](part, spill, settings, seed)
+        result = _result(name, table, left, found)
+        results.append(result)
+        left = left[result.finding[left] < 0]
+    return results
+
+
+def filter_heldout(
+    heldout: Table, gone: Collection[str], spill: Spill, settings: FilterSettings, seed: int
+) -> list[FilterResult]:
+    """Filters held-out rows: those of users who left the training side, then by the same filters as there.
+
+    Args:
+        heldout: the rows.
+        gone: names of users all of whose training rows were dropped.
+        spill: texts of the rows.
+        settings: which filters run, and their thresholds.
+        seed: of what is drawn.
+    """
+    suspects = [
+        (name, "all training rows of this user were dropped", np.flatnonzero(heldout.user == number))
+        for number, name in enumerate(heldout.users)
+        if name in gone
+    ]
+    known = Found("all training rows of the user were dropped", f"{len(gone):,} users", suspects)
+    first = _result("known users", heldout, np.arange(len(heldout)), known)
+    left = np.flatnonzero(first.finding < 0)
+    later = run_filters(heldout.take(left), spill, settings, seed)
+    return [first, *(_spread(result, left, len(heldout)) for result in later)]
+
+
+def _spread(result: FilterResult, left: Ints, count: int) -> FilterResult:
+    finding = np.full(count, -1, dtype=np.int64)
+    finding[left] = result.finding
+    return FilterResult(
+        result.name, result.rule, result.findings, finding, result.positives, result.tested, result.note
+    )
+
+
+def _result(name: str, table: Table, left: Ints, found: Found) -> FilterResult:
+    finding = np.full(len(table), -1, dtype=np.int64)
+    findings: list[Finding] = []
+    for who, reason, rows in found.suspects:
+        fresh = left[rows][finding[left[rows]] < 0]
+        if not len(fresh):
+            continue
+        finding[fresh] = len(findings)
+        findings.append(Finding(who, len(fresh), int(table.label[fresh].sum()), reason))
+    positives = int(table.label[finding >= 0].sum())
+    return FilterResult(name, found.rule, findings, finding, positives, found.tested, found.note)
+
+
+_FILTERS: dict[str, _Filter] = {
+    "coordinated": coordinated,
+    "share": share,
+    "burst": burst,
+    "rate": rate,
+    "content": content,
+}

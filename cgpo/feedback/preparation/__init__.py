@@ -1,0 +1,1 @@
+"""From logs of reactions to training and held-out data: `cgpo feedback prepare`."""

@@ -1,0 +1,1 @@
+"""Preference pairs: read from data sets, made from responses, cleaned."""

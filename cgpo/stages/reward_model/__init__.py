@@ -1,0 +1,1 @@
+"""`cgpo reward`: data of its heads, losses, training, measurement."""
