@@ -19,7 +19,7 @@ from pathlib import Path
 from cgpo.feedback.preparation.command import prepare
 from cgpo.feedback.preparation.settings import LogSettings, PrepareSettings
 from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
-from cgpo.stages.progress import StageProgress
+from cgpo.tracking.progress import StageProgress
 
 HONEST = "honest"
 

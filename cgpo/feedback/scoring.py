@@ -12,7 +12,7 @@ from cgpo.errors import ConfigError, LimitError
 from cgpo.rewards.classifier import SequenceClassifierReward
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.heads import Head
-from cgpo.stages.progress import StageProgress
+from cgpo.tracking.progress import StageProgress
 from cgpo.types import Prompt
 from judges import Message
 

@@ -21,8 +21,8 @@ from cgpo.preference_data.samples import Key, SampledResponse, append_samples, r
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import RolloutEngine, create_engine
 from cgpo.session import engine_context, open_judges
-from cgpo.stages.progress import StageProgress, Update
 from cgpo.stratum import Stratum, build_strata
+from cgpo.tracking.progress import StageProgress, Update
 from cgpo.types import GenerationRequest, Prompt
 
 PREFERENCES_STEP = -4

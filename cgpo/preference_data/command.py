@@ -23,9 +23,9 @@ from cgpo.preference_data.samples import NAME as RESPONSES_NAME
 from cgpo.run import claim
 from cgpo.stages.outcome import REPORT_NAME
 from cgpo.stages.pairs.pair import write_pairs
-from cgpo.stages.progress import StageProgress
 from cgpo.tracking.disk import write_atomically
 from cgpo.tracking.environment import write_environment
+from cgpo.tracking.progress import StageProgress
 
 PAIRS_NAME = "pairs.jsonl"
 

@@ -32,10 +32,10 @@ from cgpo.stages.heldout import CONFIDENCE, as_report, in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.pair_set import WHERE, PairSet, load_pairs, pair_micro_batches
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, share_of_rank
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.reference_file import ReferenceFile
 from cgpo.stages.running import announce_rows, input_model, run_policy_stage
 from cgpo.tracking.metrics import Metrics
+from cgpo.tracking.progress import StageProgress
 
 
 def run_dpo_stage(settings: RunSettings, *, fresh: bool = False) -> int:

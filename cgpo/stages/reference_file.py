@@ -23,9 +23,9 @@ from cgpo.config import ModelSettings
 from cgpo.errors import RunError
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.policy import ScoringModel
-from cgpo.stages.progress import StageProgress
 from cgpo.tracking.disk import append_line, write_atomically
 from cgpo.tracking.jsonl import SCHEMA, read_jsonl
+from cgpo.tracking.progress import StageProgress
 
 NAME = "reference.jsonl"
 AT_ONCE = 256

@@ -14,8 +14,8 @@ from cgpo.errors import ConfigError
 from cgpo.run import claim
 from cgpo.stages.configuration import stage_configuration
 from cgpo.stages.folder import StageFolder
-from cgpo.stages.progress import StageProgress
 from cgpo.tracking.environment import write_environment
+from cgpo.tracking.progress import StageProgress
 
 
 class Stage(Protocol):

@@ -33,9 +33,9 @@ from cgpo.stages.folder import StageFolder
 from cgpo.stages.heldout import as_report, heldout_loss, in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, share_of_rank
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.running import announce_rows, input_model, run_policy_stage
 from cgpo.tracking.metrics import Metrics, read_metrics
+from cgpo.tracking.progress import StageProgress
 
 
 def run_sft_stage(settings: RunSettings, *, fresh: bool = False) -> int:

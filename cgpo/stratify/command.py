@@ -190,7 +190,7 @@ def _count(args: argparse.Namespace) -> tuple[int, list[str]]:
 def _assign(
     args: argparse.Namespace, assigner: Assigner, names: Mapping[str, str], output: OutputFolder, total: int
 ) -> Tally:
-    from cgpo.stages.progress import StageProgress
+    from cgpo.tracking.progress import StageProgress
 
     tally = Tally()
     truth = partial(_truth, column=args.truth, names=names) if args.truth else None

@@ -30,8 +30,8 @@ from cgpo.feedback.preparation.split import split
 from cgpo.feedback.preparation.table import Ints, Mask, Table
 from cgpo.feedback.preparation.upsampling import upsample
 from cgpo.feedback.prepared import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, TRAIN
-from cgpo.stages.progress import StageProgress, Update
 from cgpo.tracking.disk import write_atomically, writing
+from cgpo.tracking.progress import StageProgress, Update
 from cgpo.tracking.whole_folder import WholeFolder
 
 WHAT = "the prepared feedback"

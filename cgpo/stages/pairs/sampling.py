@@ -13,8 +13,8 @@ from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.rollout.engine import create_engine
 from cgpo.session import engine_context, open_judges
 from cgpo.stages.pairs.made import Sample
-from cgpo.stages.progress import StageProgress
 from cgpo.stratum import Stratum, build_strata
+from cgpo.tracking.progress import StageProgress
 from cgpo.types import GenerationRequest, Rollout
 from judges import Judgement, Outcome
 

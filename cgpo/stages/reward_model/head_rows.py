@@ -16,10 +16,10 @@ from cgpo.stages.pairs.made import Sample, counts_by_kind, make_pairs
 from cgpo.stages.pairs.pair import PreferencePair, read_pairs, write_pairs
 from cgpo.stages.pairs.rows import read_preference_rows
 from cgpo.stages.pairs.sampling import collect_samples
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward_model.rows import HeadRows, read_text_rows, row_of_pair
 from cgpo.stages.running import announce_rows
 from cgpo.tracking.disk import write_atomically
+from cgpo.tracking.progress import StageProgress
 
 
 class HeadSources:

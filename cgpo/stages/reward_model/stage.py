@@ -28,7 +28,6 @@ from cgpo.run import claim
 from cgpo.stages.configuration import stage_configuration
 from cgpo.stages.folder import StageFolder
 from cgpo.stages.loop import StageLoop
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward_model.classifier_weights import full_state_dict
 from cgpo.stages.reward_model.data import EncodedRows, describe_head, encode_rows
 from cgpo.stages.reward_model.early_stopping import METRIC, EarlyStopping
@@ -39,6 +38,7 @@ from cgpo.stages.reward_model.rows import HeadRows, positives
 from cgpo.stages.reward_model.split import Split, split_rows
 from cgpo.stages.reward_model.trainer import RewardTrainer
 from cgpo.tracking.metrics import Metrics
+from cgpo.tracking.progress import StageProgress
 
 PAGE_NAME = "report.html"
 

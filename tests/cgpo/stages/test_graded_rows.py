@@ -18,8 +18,8 @@ from cgpo.stages.pairs.cleaning import clean_pairs
 from cgpo.stages.pairs.found import FoundPairs
 from cgpo.stages.pairs.pair import PreferencePair
 from cgpo.stages.pairs.rows import read_preference_rows
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward_model.head_rows import HeadSources
+from cgpo.tracking.progress import StageProgress
 
 ASKED = ({"role": "user", "content": "q"},)
 

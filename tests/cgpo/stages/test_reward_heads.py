@@ -18,10 +18,10 @@ from cgpo.feedback.prepared import FeedbackRow
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.heads import read_heads
 from cgpo.rewards.model import create_reward
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward_model import stage as stage_module
 from cgpo.stages.reward_model.head_rows import HeadSources
 from cgpo.stages.reward_model.stage import run_reward_stage
+from cgpo.tracking.progress import StageProgress
 from cgpo.types import Prompt
 
 THINGS = ("apple", "river", "lamp", "cloud", "book", "train", "shoe", "bird", "stone", "song", "door", "map")

@@ -15,8 +15,8 @@ from cgpo.config import RunSettings
 from cgpo.errors import DataError
 from cgpo.rewards.loading import load_base
 from cgpo.stages.pairs.pair import read_pairs
-from cgpo.stages.progress import StageProgress
 from cgpo.stages.reward_model.stage import run_reward_stage
+from cgpo.tracking.progress import StageProgress
 
 
 def settings(run_dir: Path, model: str, base: str, *more: str) -> RunSettings:

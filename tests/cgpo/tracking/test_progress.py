@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from cgpo.stages import progress as module
-from cgpo.stages.progress import StageProgress
+from cgpo.tracking import progress as module
+from cgpo.tracking.progress import StageProgress
 
 
 @pytest.mark.parametrize(("before", "at", "left"), [(0, 20, "1 min 20 s"), (80, 90, "10 s")])
