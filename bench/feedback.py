@@ -9,9 +9,9 @@
 3. `attack`: logs with 5 % adversarial users; the same AUROC on texts of its own, trained on the whole log, on what the
    filters leave, and on the honest rows alone (the best a filter can do), with a t interval over the seeds.
 
-The model is a small BERT with MiniLM's tokenizer and its word embeddings, projected on their first principal
-components: MiniLM itself trains 9 texts/s on a CPU. What filters are worth is a question about rows, not about the
-model: there `--attack-model linear` (hashed words and pairs of words, logistic regression) allows more seeds.
+The model is `minilm_small`: MiniLM itself trains 9 texts/s on a CPU. What filters are worth is a question about rows,
+not about the model: there `--attack-model linear` (hashed words and pairs of words, logistic regression) allows more
+seeds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ FIXED_PROMPTS = 200
 TEST_TEXTS = 8000
 VARIANTS = ("all rows", "filtered", "honest rows")
 LINEAR_STRENGTH = 0.01
-EMBEDDING_SPREAD = 0.5
 
 Score = Callable[[Sequence[str], Sequence[str]], Array]
 """Prompts and responses → log-odds."""
@@ -64,9 +63,7 @@ Learner = Callable[[Path], Score]
 class Training:
     """How P[love] is trained."""
 
-    base: Path
-    hidden: int
-    layers: int
+    base: str
     epochs: int
     batch_size: int
     learning_rate: float
@@ -83,12 +80,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=6, help="attacked logs")
     parser.add_argument("--attack-model", choices=("linear", "reward"), default="linear", help="linear, or cgpo reward")
     parser.add_argument("--base-rate", type=float, default=0.03)
-    parser.add_argument("--hidden", type=int, default=64)
-    parser.add_argument("--layers", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--base", default="minilm_small", help="the encoder to start from")
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
-    parser.add_argument("--upsampling", choices=("copies", "dropping-negatives"), default="copies")
+    parser.add_argument("--upsampling", choices=("copies", "dropping-negatives"), default="dropping-negatives")
     parser.add_argument("--write", action="store_true", help=f"put these parts into bench/results/{RESULTS.name}")
     args = parser.parse_args()
     around = {
@@ -98,10 +94,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        base = small_encoder(work / "base", args.hidden, args.layers)
-        training = Training(
-            base, args.hidden, args.layers, args.epochs, args.batch_size, args.learning_rate, args.upsampling
-        )
+        training = Training(args.base, args.epochs, args.batch_size, args.learning_rate, args.upsampling)
         parts = args.parts.split(",")
         if "clean" in parts:
             found["clean"], reward = clean(work, args.rows, args.base_rate, training)
@@ -117,33 +110,6 @@ def main() -> None:
         before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
         measured = {part: {**around, **result} for part, result in found.items()}
         RESULTS.write_text(json.dumps({**before, **measured}, indent=2) + "\n", encoding="utf-8")
-
-
-def small_encoder(folder: Path, hidden: int, layers: int) -> Path:
-    """A random BERT with MiniLM's tokenizer and the first principal components of its word embeddings."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
-
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=max(1, hidden // 32),
-        intermediate_size=4 * hidden,
-        initializer_range=hidden**-0.5,  # BERT's 0.02 is for its width; here nothing would pass from word to word
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    model = BertModel(config)
-    known = AutoModel.from_pretrained(resolve_model("minilm")).embeddings.word_embeddings.weight.detach()
-    centred = known - known.mean(dim=0)
-    components = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -hidden:]
-    model.embeddings.word_embeddings.weight.data = components / components.std() * EMBEDDING_SPREAD
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def clean(work: Path, rows: int, base_rate: float, training: Training) -> tuple[dict[str, Any], Reward]:
