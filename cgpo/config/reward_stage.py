@@ -117,7 +117,7 @@ class RewardStageSettings(Settings):
 
     base: str = "minilm"
     """Hub name or folder of the model to start from, an encoder or a causal language model; `minilm` is the small
-    encoder of the quickstart."""
+    encoder of the quickstart, `minilm_small` a smaller one for thousands of rows without a GPU."""
     heads: dict[
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Annotated[HeadSettings, Field(discriminator="objective")]
     ] = Field(default={})
