@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -90,14 +91,31 @@ def _gib(process: psutil.Process) -> float:
 
 @pytest.fixture(scope="module", autouse=True)
 def _be_no_rank() -> Iterator[None]:
-    """Training in this process names it rank 0 in its environment; what the next file starts must not be that rank."""
+    """Training in this process names it rank 0 in its environment; what the next file starts must not be that rank.
+
+    Nor may it find a process group: DeepSpeed would take it for its own, and miss the rank in the environment.
+    """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     before = {name: os.environ.get(name) for name in names}
     yield
+    _leave_process_group()
     for name, value in before.items():
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+def _leave_process_group() -> None:
+    """Whoever started it, and only where that could be: importing torch takes seconds."""
+    if "deepspeed" in sys.modules:
+        from cgpo import distributed
+
+        distributed.close_distributed()
+    if "torch" in sys.modules:
+        import torch.distributed
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="session")
