@@ -285,7 +285,8 @@ def test_greed_ends_at_a_limit(sandbox: LocalSandbox, name: str) -> None:
 @pytest.mark.parametrize("name", ENDLESS)
 def test_endless_work_ends_at_the_cpu_limit(name: str) -> None:
     """With time enough on the wall: on a busy machine a second of CPU may take several."""
-    patient = LocalSandbox(SandboxOptions.parse({"wall_seconds": 25.0, "cpu_seconds": 1, "memory_mib": 256, "output_kib": 64}))
+    limits = {"wall_seconds": 25.0, "cpu_seconds": 1, "memory_mib": 256, "output_kib": 64}
+    patient = LocalSandbox(SandboxOptions.parse(limits))
     try:
         verdict = patient.run_tests(ENDLESS[name], [TESTS])
     finally:
