@@ -25,6 +25,7 @@ from cgpo.errors import ConfigError, DataError, LimitError
 from cgpo.evaluation.intervals import mean_interval
 from cgpo.feedback.correlation_words import correlation_page, print_correlation
 from cgpo.feedback.policy_rows import Observed, PolicyResponse, read_observed, read_responses
+from cgpo.feedback.results import read_result
 from cgpo.feedback.scoring import HeadScorer, folder_for
 from cgpo.measures.correlation import FEWEST
 from cgpo.measures.offline_online import OfflineOnline, offline_online
@@ -224,12 +225,5 @@ def read_correlation(file: Path, where: str = "--correlation") -> dict[str, Any]
     Raises:
         ConfigError: it is none, or of another version.
     """
-    try:
-        found = json.loads((file / JSON_NAME if file.is_dir() else file).read_text(encoding="utf-8"))
-        if found["schema"] != SCHEMA or "pearson" not in found or "leave_one_out" not in found:
-            raise ValueError(f"schema {found['schema']} with the keys {', '.join(found)}")
-    except OSError as error:
-        raise ConfigError(f"{where} {file}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{where} {file}: no correlation of `cgpo feedback correlate --output`: {error}") from error
-    return dict(found)
+    what = "correlation of `cgpo feedback correlate --output`"
+    return read_result(file, JSON_NAME, SCHEMA, ("pearson", "leave_one_out"), what, where)

@@ -18,10 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cgpo.errors import ConfigError, DataError
+from cgpo.errors import DataError
 from cgpo.evaluation.intervals import mean_interval, responses_rate
 from cgpo.feedback.evaluation_words import evaluation_page, moment, print_evaluation
 from cgpo.feedback.prepared import TRAIN, FeedbackRow, read_feedback, read_prepared
+from cgpo.feedback.results import read_result
 from cgpo.feedback.scoring import HeadScorer, Scores, folder_for
 from cgpo.measures.page import write_page
 from cgpo.measures.ranking import auroc
@@ -184,12 +185,5 @@ def read_evaluation(file: Path, where: str = "--evaluation") -> dict[str, Any]:
     Raises:
         ConfigError: it is none, or of another version.
     """
-    try:
-        found = json.loads((file / JSON_NAME if file.is_dir() else file).read_text(encoding="utf-8"))
-        if found["schema"] != SCHEMA or "report" not in found or "time" not in found:
-            raise ValueError(f"schema {found['schema']} with the keys {', '.join(found)}")
-    except OSError as error:
-        raise ConfigError(f"{where} {file}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{where} {file}: no evaluation of `cgpo feedback evaluate --output`: {error}") from error
-    return dict(found)
+    what = "evaluation of `cgpo feedback evaluate --output`"
+    return read_result(file, JSON_NAME, SCHEMA, ("report", "time"), what, where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,15 +165,17 @@ def count_rows(path: str) -> int | None:
 
 
 def _count(file: Path) -> int | None:
+    """Rows of a file, for the progress alone: None where that is not known. Reading says what is wrong with it."""
+    import pyarrow
+    import pyarrow.parquet
+
     name = file.name.lower()
     try:
         if name.endswith(".parquet"):
-            import pyarrow.parquet
-
             return int(pyarrow.parquet.read_metadata(file).num_rows)
         if name.removesuffix(".gz").endswith((".jsonl", ".ndjson", ".csv", ".tsv")):
             with gzip.open(file) if name.endswith(".gz") else file.open("rb") as lines:
                 return sum(chunk.count(b"\n") for chunk in iter(lambda: lines.read(1 << 20), b""))
-    except Exception:  # noqa: BLE001 - a damaged file of whatever kind: reading it says what is wrong
+    except (OSError, EOFError, zlib.error, pyarrow.ArrowException):
         return None
     return None
