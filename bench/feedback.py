@@ -35,11 +35,11 @@ import numpy as np
 from scipy import stats
 from surroundings import surroundings
 
-from cgpo.assets import resolve_model
-from cgpo.feedback.prepared import read_prepared
+from cgpo.data.prepared_feedback import read_prepared
 from cgpo.feedback.simulation.population import Array, logistic
 from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
+from cgpo.models.assets import resolve_model
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rewards.prior import prior_shift

@@ -32,12 +32,12 @@ from sklearn.linear_model import LogisticRegressionCV
 from surroundings import surroundings
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-from cgpo.assets import resolve_model
 from cgpo.config import PairDataSettings
-from cgpo.evaluation.intervals import rate_interval
+from cgpo.models.assets import resolve_model
+from cgpo.pairs.pair import PreferencePair
+from cgpo.pairs.rows import read_preference_rows
 from cgpo.rewards.encoding import Encoded, ResponseEncoder, batches_by_length, collate
-from cgpo.stages.pairs.pair import PreferencePair
-from cgpo.stages.pairs.rows import read_preference_rows
+from cgpo.statistics.intervals import rate_interval
 from cgpo.types import Prompt
 
 PACKAGES = ("torch", "transformers", "deepspeed", "scikit-learn", "cgpo")

@@ -33,7 +33,7 @@ from judges.llm.endpoint import Endpoint
 from judges.llm.false_refusal import FalseRefusalJudge
 from judges.llm.settings import LLMSettings
 from judges.mixture import Mixture
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 
 RULES = ("math", "instruction_following", "refusal", "length", "repetition")
@@ -165,8 +165,8 @@ def rollout(options: argparse.Namespace) -> dict[str, Any]:
     """Generation alone, with a judge that waits, with rule judges; the three take turns."""
     from rollout_throughput import make_requests
 
-    from cgpo.assets import resolve_model
     from cgpo.config import RolloutSettings, VllmSettings
+    from cgpo.models.assets import resolve_model
     from cgpo.rollout.engine import EngineContext, create_engine
 
     settings = RolloutSettings(vllm=VllmSettings(enforce_eager=True))

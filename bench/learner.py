@@ -34,7 +34,7 @@ from surroundings import surroundings
 from cgpo import distributed
 from cgpo.compose import validate
 from cgpo.config import RunSettings
-from cgpo.memory import memory_needs, model_shape
+from cgpo.models.memory import memory_needs, model_shape
 from cgpo.policy.layout import MicroBatch, TokenSequence
 from cgpo.policy.policy import Policy, ScoringModel
 from cgpo.policy.reference import make_reference

@@ -18,8 +18,8 @@ from typing import Any
 
 from surroundings import surroundings
 
-from cgpo.assets import resolve_model
 from cgpo.config import RolloutSettings, SamplingSettings, VllmSettings
+from cgpo.models.assets import resolve_model
 from cgpo.rollout.engine import EngineContext, create_engine, request_seed
 from cgpo.types import GenerationRequest, Prompt
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import psutil
 
 from judges.judge import Row
+from judges.running.workers import JudgeWorkers
 from judges.sandbox.isolation import bubblewrap
 from judges.spec import JudgeSpec
-from judges.workers import JudgeWorkers
 
 WARM_UP = 50
 TESTS = "assert add({n}, 1) == {n} + 1\nassert add(0, 0) == 0\nassert add(-{n}, {n}) == 0"

@@ -43,9 +43,9 @@ def ours(steps: int, folder: str) -> dict[str, Any]:
     """Steps of the real trainer; times and tokens from its own metrics."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from cgpo.assets import resolve_model
+    from cgpo.commands.train import run_training
     from cgpo.compose import compose
-    from cgpo.run import run_training
+    from cgpo.models.assets import resolve_model
 
     base = resolve_model("minilm")
     AutoModelForSequenceClassification.from_pretrained(base, num_labels=1).save_pretrained(f"{folder}/reward")
@@ -83,7 +83,7 @@ def trl(steps: int, folder: str) -> dict[str, Any]:
     from transformers import TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     ends: list[float] = []
     tokens: list[int] = []

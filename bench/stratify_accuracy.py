@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cgpo.assets import resolve_model
 from cgpo.compose import compose
 from cgpo.data.generators import generate
+from cgpo.models.assets import resolve_model
 from cgpo.stratify.assignment import Assigner, Item
 from cgpo.stratify.definitions import Definition
 from cgpo.stratify.embeddings import ByEmbeddings, Encoder

@@ -127,9 +127,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Checks versions, GPUs, compiler, bubblewrap and disk, and says what to type for each finding.",
         epilog="example: cgpo doctor",
     )
-    import cgpo.doctor
+    import cgpo.commands.doctor
 
-    cgpo.doctor.add_arguments(doctor)
+    cgpo.commands.doctor.add_arguments(doctor)
     return parser
 
 
@@ -163,7 +163,7 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_pipeline(commands: argparse._SubParsersAction[_Parser]) -> None:
-    from cgpo.pipeline import STAGES
+    from cgpo.commands.pipeline import STAGES
 
     pipeline = commands.add_parser(
         "pipeline",
@@ -293,9 +293,9 @@ def _dispatch(args: argparse.Namespace) -> int:
 
         return judges.cli.run(args)
     if args.command == "doctor":
-        import cgpo.doctor
+        import cgpo.commands.doctor
 
-        return cgpo.doctor.run(args)
+        return cgpo.commands.doctor.run(args)
     if args.command == "stratify":
         import cgpo.stratify.command
 
@@ -308,7 +308,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         import cgpo.tradeoff.command
 
         return cgpo.tradeoff.command.run(args)
-    from cgpo import commands
+    from cgpo.commands import stages as commands
 
     run = {
         "train": commands.train,

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from cgpo import plugins
 from cgpo.config import OptimizerSettings, RewardSettings, RunSettings
-from cgpo.config_errors import explain
+from cgpo.config.explain import explain
+from cgpo.config.optimizer_choice import refuse_outvoted, replace_whole
 from cgpo.errors import ConfigError, unknown_name
-from cgpo.optimizer_choice import refuse_outvoted, replace_whole
 from cgpo.rewards.model import reward_class
 from judges.spec import JudgeSpec
 
@@ -116,8 +116,8 @@ def check_names(settings: RunSettings) -> None:
     Raises:
         ConfigError: an unknown name or option, with the allowed ones and the nearest match.
     """
+    from cgpo.config.evaluation_metrics import evaluation_metric_names
     from cgpo.data.generators import generator_names
-    from cgpo.evaluation.metrics import evaluation_metric_names
 
     if (best := settings.train.keep_best) is not None and best.metric not in evaluation_metric_names(settings):
         allowed = evaluation_metric_names(settings)

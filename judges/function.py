@@ -64,7 +64,7 @@ class FunctionJudge(Judge):
         answer = type(self).function(row, **self.options)
         if isinstance(answer, bool):
             return Verdict.of(answer)
-        return answer  # what is no verdict is refused where every verdict is checked (judges/boundary.py)
+        return answer  # what is no verdict is refused where every verdict is checked (judges/running/boundary.py)
 
 
 @lru_cache(maxsize=512)

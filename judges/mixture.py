@@ -17,7 +17,7 @@ from judges.verdict import Judgement, Outcome, Verdict
 
 
 class Judging(Protocol):
-    """What runs single judges: `judges.runtime.JudgeRuntime`, or `judges.workers.JudgeWorkers` for rules alone."""
+    """What runs single judges: a `JudgeRuntime`, or `JudgeWorkers` for rules alone."""
 
     def submit(self, spec: JudgeSpec, row: Row) -> Future[Verdict]:
         """Judges one row; the future never holds an exception."""

@@ -17,7 +17,7 @@ import hypothesis
 import psutil
 import pytest
 
-from cgpo.assets import resolve_model
+from cgpo.models.assets import resolve_model
 
 # Set on import of this file, before any test module can import torch or vLLM. Test processes' children inherit it.
 _ENVIRONMENT = {

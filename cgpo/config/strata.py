@@ -214,7 +214,7 @@ class StratumSettings(Settings):
 
 
 class WeightingSettings(Settings):
-    """Automatic weights: raises ρ of the stratum that lags (formulas: `cgpo/weighting.py`)."""
+    """Automatic weights: raises ρ of the stratum that lags (formulas: `cgpo/training/weighting.py`)."""
 
     method: Literal["none", "satisfied_rate", "improvement"] = "none"
     """`none`: ρ stays as set. `satisfied_rate`: the stratum with the lower satisfied rate counts more. `improvement`:

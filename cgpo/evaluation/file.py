@@ -16,7 +16,7 @@ from typing import Any
 
 from cgpo.errors import RunError
 from cgpo.evaluation.summary import SCHEMA
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 
 FILE_NAME = "evaluation.jsonl"

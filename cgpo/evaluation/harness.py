@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cgpo import __version__
-from cgpo.assets import resolve_model
 from cgpo.errors import ConfigError, DataError
-from cgpo.tracking.disk import write_atomically
+from cgpo.models.assets import resolve_model
+from cgpo.storage.disk import write_atomically
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.collection import Progress
 from cgpo.config import RunSettings
-from cgpo.evaluation.probes import SAME_TEXT
 from cgpo.evaluation.quantities import Yardstick
 from cgpo.evaluation.responses import Evaluated, Key, heldout_requests, request_key, respond, row_key
 from cgpo.evaluation.sides import sides_of
 from cgpo.evaluation.summary import by_stratum, evaluation_line
-from cgpo.stratum import Stratum
-from cgpo.tracking.disk import write_atomically
+from cgpo.responses.collection import Progress
+from cgpo.responses.probes import SAME_TEXT
+from cgpo.responses.stratum import Stratum
+from cgpo.storage.disk import write_atomically
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 
 REFERENCE_FOLDER = "reference"

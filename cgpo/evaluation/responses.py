@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from cgpo import distributed
-from cgpo.collection import (
+from cgpo.config import RunSettings
+from cgpo.errors import LimitError
+from cgpo.evaluation.file import EvaluationFile
+from cgpo.policy.layout import TokenSequence
+from cgpo.policy.policy import ScoringModel
+from cgpo.responses.collection import (
     Progress,
     ask_judges,
     generate_and_judge,
@@ -16,16 +21,11 @@ from cgpo.collection import (
     open_scoring,
     wait_for_verdicts,
 )
-from cgpo.config import RunSettings
-from cgpo.errors import LimitError
-from cgpo.evaluation.file import EvaluationFile
-from cgpo.evaluation.probes import PREFERENCE, Probes
-from cgpo.policy.layout import TokenSequence
-from cgpo.policy.policy import ScoringModel
+from cgpo.responses.probes import PREFERENCE, Probes
+from cgpo.responses.stratum import EVALUATION_STEP, Stratum, share_of_rank
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward
 from cgpo.rollout.engine import RolloutEngine
-from cgpo.stratum import EVALUATION_STEP, Stratum, share_of_rank
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.types import GenerationRequest, JudgedRollout
 from judges import Outcome

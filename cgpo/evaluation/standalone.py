@@ -15,25 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.collection import Progress, add_baselines
 from cgpo.config import RunSettings
 from cgpo.data.tokenize import encode_response
 from cgpo.evaluation.file import EvaluationFile
-from cgpo.evaluation.probes import Probes
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import ScoringModel
 from cgpo.policy.reference import Reference
 from cgpo.policy.weights import ModuleWeights
+from cgpo.responses.collection import Progress, add_baselines
+from cgpo.responses.probes import Probes
+from cgpo.responses.stratum import BASELINE_STEP, Stratum, build_strata, share_of_rank
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import RolloutEngine, check_engine, create_engine
 from cgpo.rollout.parity import check_gap, measure_gap
-from cgpo.session import engine_context, open_judges, probe_sequences
-from cgpo.stratum import BASELINE_STEP, Stratum, build_strata, share_of_rank
 from cgpo.tracking.display import Display
+from cgpo.training.session import engine_context, open_judges, probe_sequences
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What an evaluation on held-out prompts says of each stratum: rates, means, win rates and changes with intervals.
 
 Rates are over known verdicts only; unknown ones are counted beside. Nothing is ever averaged over strata. Where a
-prompt has several responses, prompts are what intervals resample (`cgpo.evaluation.intervals`).
+prompt has several responses, prompts are what intervals resample (`cgpo.statistics.intervals`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cgpo.evaluation.intervals import (
+from cgpo.evaluation.quantities import Quantity, Yardstick, quantities, satisfied, violated_by
+from cgpo.evaluation.wins import TIE
+from cgpo.statistics.intervals import (
     Interval,
     mean_change,
     mean_interval,
@@ -17,8 +19,6 @@ from cgpo.evaluation.intervals import (
     rate_interval,
     responses_rate,
 )
-from cgpo.evaluation.quantities import Quantity, Yardstick, quantities, satisfied, violated_by
-from cgpo.evaluation.wins import TIE
 from cgpo.tracking.rollouts import RolloutRow
 
 SIDES = ("safety", "refusal")

@@ -22,17 +22,17 @@ from typing import Any
 import numpy as np
 
 from cgpo.errors import ConfigError, DataError, LimitError
-from cgpo.evaluation.intervals import mean_interval
 from cgpo.feedback.correlation_words import correlation_page, print_correlation
 from cgpo.feedback.policy_rows import Observed, PolicyResponse, read_observed, read_responses
 from cgpo.feedback.results import read_result
 from cgpo.feedback.scoring import HeadScorer, folder_for
-from cgpo.measures.correlation import FEWEST
-from cgpo.measures.offline_online import OfflineOnline, offline_online
-from cgpo.measures.page import write_page
-from cgpo.measures.reports import probability
-from cgpo.measures.resampling import RESAMPLES, Floats, cluster_index, cluster_sums, resampled_sums
-from cgpo.tracking.disk import write_atomically
+from cgpo.report.page import write_page
+from cgpo.statistics.correlation import FEWEST
+from cgpo.statistics.head_metrics import probability
+from cgpo.statistics.intervals import mean_interval
+from cgpo.statistics.offline_online import OfflineOnline, offline_online
+from cgpo.statistics.resampling import RESAMPLES, Floats, cluster_index, cluster_sums, resampled_sums
+from cgpo.storage.disk import write_atomically
 
 SCHEMA = 1
 JSON_NAME, PAGE_NAME = "correlation.json", "correlation.html"

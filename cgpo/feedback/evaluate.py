@@ -5,7 +5,7 @@
                         "by_policy": {policy: {"n", "positives", "rate", "mean_probability", "auroc"}}}
     evaluation.html    the same for people
 
-`report` is what `cgpo.measures.reports.pointwise_report` returns, or `ranking_report` for a head that gives no
+`report` is what `cgpo.statistics.head_metrics.pointwise_report` returns, or `ranking_report` for a head that gives no
 probability.
 """
 
@@ -18,17 +18,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cgpo.data.prepared_feedback import TRAIN, FeedbackRow, read_feedback, read_prepared
 from cgpo.errors import DataError
-from cgpo.evaluation.intervals import mean_interval, responses_rate
 from cgpo.feedback.evaluation_words import evaluation_page, moment, print_evaluation
-from cgpo.feedback.prepared import TRAIN, FeedbackRow, read_feedback, read_prepared
 from cgpo.feedback.results import read_result
 from cgpo.feedback.scoring import HeadScorer, Scores, folder_for
-from cgpo.measures.page import write_page
-from cgpo.measures.ranking import auroc
-from cgpo.measures.reports import pointwise_report, probability, ranking_report
-from cgpo.measures.resampling import cluster_index
-from cgpo.tracking.disk import write_atomically
+from cgpo.report.page import write_page
+from cgpo.statistics.head_metrics import pointwise_report, probability, ranking_report
+from cgpo.statistics.intervals import mean_interval, responses_rate
+from cgpo.statistics.ranking import auroc
+from cgpo.statistics.resampling import cluster_index
+from cgpo.storage.disk import write_atomically
 
 SCHEMA = 1
 JSON_NAME, PAGE_NAME = "evaluation.json", "evaluation.html"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cgpo.data.prepared_feedback import FeedbackRow
 from cgpo.feedback.preparation.terminal import print_table
-from cgpo.feedback.prepared import FeedbackRow
-from cgpo.measures.page import Page, Section, Table
-from cgpo.measures.words import figures, interval_words, rate_words, report_section, warnings
+from cgpo.report.head_report import figures, interval_words, rate_words, report_section, warnings
+from cgpo.report.page import Page, Section, Table
 
 
 def moment(seconds: float | None) -> str:

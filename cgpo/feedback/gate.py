@@ -25,8 +25,8 @@ from cgpo.feedback.evaluate import read_evaluation
 from cgpo.feedback.gate_rules import AT_LEAST, Rule, read_rules, rule_of
 from cgpo.feedback.gate_values import Value, from_correlation, from_evaluation, from_run, unknown
 from cgpo.feedback.preparation.terminal import print_table
-from cgpo.measures.page import Table
-from cgpo.tracking.text import showable
+from cgpo.report.page import Table
+from cgpo.storage.text import showable
 
 SCHEMA = 1
 

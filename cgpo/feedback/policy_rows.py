@@ -14,8 +14,8 @@ from cgpo.config import PromptSettings
 from cgpo.data.messages import content, messages_of
 from cgpo.data.rows import RawRow, read_rows
 from cgpo.errors import ConfigError, DataError, unknown_name
-from cgpo.evaluation.intervals import Interval, rate_interval
-from cgpo.measures.resampling import Floats
+from cgpo.statistics.intervals import Interval, rate_interval
+from cgpo.statistics.resampling import Floats
 from judges import Message
 
 LARGEST = 1e100

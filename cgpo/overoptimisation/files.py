@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cgpo.tracking.disk import append_line, write_atomically
-from cgpo.tracking.jsonl import SCHEMA, end_of_whole_lines, read_jsonl
+from cgpo.storage.disk import append_line, write_atomically
+from cgpo.storage.jsonl import SCHEMA, end_of_whole_lines, read_jsonl
 
 
 class StepLines:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 from cgpo.config.watch import WatchSettings
-from cgpo.stratum import Stratum
+from cgpo.responses.stratum import Stratum
 from cgpo.types import JudgedRollout
 from judges import Judgement, Row, Verdict
 from judges.mixture import Mixture
 from judges.reasoning import without_reasoning
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 
 Key = tuple[str, str, int]
 """Stratum, prompt id and index of a response."""

@@ -16,8 +16,8 @@ from cgpo.config.watch import PhraseSettings
 from cgpo.overoptimisation.counts import Counts, Document
 from cgpo.overoptimisation.spread import Spread, spreading
 from cgpo.overoptimisation.tokens import Hashes, asked_for, phrase_set, tokenise
+from cgpo.storage.text import storable
 from cgpo.tracking.rollouts import RolloutRow
-from cgpo.tracking.text import storable
 from cgpo.types import Prompt
 
 

@@ -16,7 +16,7 @@ from cgpo.overoptimisation.files import StepLines
 from cgpo.overoptimisation.length import LengthTrend
 from cgpo.overoptimisation.phrases import StratumPhrases
 from cgpo.overoptimisation.trend import Divergence, Trend
-from cgpo.tracking.overoptimisation import PHRASES, WARNINGS
+from cgpo.report.overoptimisation import PHRASES, WARNINGS
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
 

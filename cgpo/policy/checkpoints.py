@@ -25,7 +25,7 @@ from cgpo.policy import manifest
 from cgpo.policy.manifest import DamagedError
 from cgpo.policy.random_states import FOLDER as RANDOM_FOLDER
 from cgpo.policy.random_states import restore_random_states, save_random_states
-from cgpo.tracking.disk import is_write_failure, write_atomically
+from cgpo.storage.disk import is_write_failure, write_atomically
 
 SCHEMA = 2
 STATE_NAME = "state.json"

@@ -16,7 +16,7 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.errors import RunError
-from cgpo.tracking.disk import human_bytes, write_atomically
+from cgpo.storage.disk import human_bytes, write_atomically
 
 SCHEMA = 1
 NAME = "manifest.json"

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from cgpo.assets import resolve_model
 from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
+from cgpo.models.assets import resolve_model
 
 DEFAULT_CONTEXT_LENGTH = 4096
 """Upper bound of the context when the user sets none: caches and masks grow with it."""

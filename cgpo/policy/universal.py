@@ -26,7 +26,7 @@ from torch import Tensor
 
 from cgpo import distributed
 from cgpo.errors import RunError
-from cgpo.tracking.disk import writing
+from cgpo.storage.disk import writing
 
 FP32, MOMENTS, STEP = "fp32", ("exp_avg", "exp_avg_sq"), "step"
 _PLAIN = "mp_rank_00_model_states.pt"

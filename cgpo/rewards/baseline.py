@@ -26,7 +26,7 @@ from typing import Any
 
 from cgpo.errors import RunError
 from cgpo.rewards.calibration import finite
-from cgpo.tracking.disk import append_line
+from cgpo.storage.disk import append_line
 from cgpo.types import Prompt
 from judges import Judgement, Outcome, Verdict
 

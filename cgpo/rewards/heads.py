@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from cgpo.errors import ConfigError
 from cgpo.rewards.calibration import sigmoid
 from cgpo.rewards.prior import prior_shift
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
 
 SCHEMA = 1
 FILE_NAME = "reward.json"

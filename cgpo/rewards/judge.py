@@ -25,7 +25,7 @@ from cgpo.types import Prompt
 from judges import Outcome, Row, Verdict
 from judges.constraint import Constraint
 from judges.mixture import Judging, Mixture
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 
 _PLAIN = {Outcome.SATISFIED: 1.0, Outcome.VIOLATED: -1.0, Outcome.NOT_APPLICABLE: 0.0}
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from cgpo.assets import resolve_model
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
+from cgpo.models.assets import resolve_model
 from cgpo.rewards.encoding import clean
 from cgpo.types import Prompt
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cgpo.assets import resolve_model
 from cgpo.errors import ConfigError
+from cgpo.models.assets import resolve_model
 from cgpo.rewards.heads import FILE_NAME as HEADS_NAME
 from cgpo.rewards.heads import Head, read_heads
 
@@ -46,7 +46,7 @@ def load_base(name: str, where: str, seed: int, outputs: Sequence[str] = ("rewar
     """A pretrained model with a new head, and its tokenizer, float32. A head that it has with as many outputs is kept.
 
     Args:
-        name: an alias of `cgpo.assets`, folder or hub name.
+        name: an alias of `cgpo.models.assets`, folder or hub name.
         where: the setting it comes from, for messages.
         seed: of the new head's weights.
         outputs: names of its outputs.

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from cgpo.assets import resolve_model
 from cgpo.errors import ConfigError
+from cgpo.models.assets import resolve_model
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.encoding import Encoded, ResponseEncoder, batches_by_length, collate
 from cgpo.rewards.outputs import Outputs, describe_outputs

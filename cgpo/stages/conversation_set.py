@@ -10,7 +10,7 @@ from cgpo.config import SftStageSettings
 from cgpo.data.conversations import Conversation, parse_rows, read_conversations
 from cgpo.data.turns import TurnEncoder
 from cgpo.errors import DataError
-from cgpo.stages.pairs.pair import choose_heldout, prompt_key
+from cgpo.pairs.pair import choose_heldout, prompt_key
 from cgpo.types import LearnedTokens
 
 WHERE = "sft_stage.data"

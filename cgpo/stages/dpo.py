@@ -18,7 +18,6 @@ from torch import Tensor
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.data.contamination import strata_heldout
-from cgpo.evaluation.intervals import mean_interval, rate_interval
 from cgpo.policy.folder import full_weights, write_model
 from cgpo.policy.layout import MicroBatch
 from cgpo.policy.logprobs import sequence_sums
@@ -34,6 +33,7 @@ from cgpo.stages.pair_set import WHERE, PairSet, load_pairs, pair_micro_batches
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, share_of_rank
 from cgpo.stages.reference_file import ReferenceFile
 from cgpo.stages.running import announce_rows, input_model, run_policy_stage
+from cgpo.statistics.intervals import mean_interval, rate_interval
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.progress import StageProgress
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.errors import RunError
-from cgpo.stages.outcome import MODEL_NAME, REPORT_NAME, is_done
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
+from cgpo.storage.outcome import MODEL_NAME, REPORT_NAME, is_done
 
 SCHEMA = 1
 

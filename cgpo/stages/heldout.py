@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from cgpo import distributed
-from cgpo.evaluation.intervals import RESAMPLES, Interval
 from cgpo.policy.layout import MicroBatch
 from cgpo.policy.logprobs import sequence_sums
 from cgpo.policy.packing import pack
 from cgpo.policy.policy import Policy, pad_to_all_ranks
+from cgpo.statistics.intervals import RESAMPLES, Interval
 from cgpo.types import LearnedTokens
 
 CONFIDENCE = 0.95

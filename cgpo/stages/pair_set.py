@@ -13,9 +13,9 @@ from cgpo.data.contamination import HeldoutPrompt
 from cgpo.data.conversations import Conversation, parse_rows
 from cgpo.data.turns import TurnEncoder
 from cgpo.errors import DataError
+from cgpo.pairs.pair import PreferencePair
+from cgpo.pairs.rows import read_preference_rows
 from cgpo.policy.layout import MicroBatch, TokenSequence, micro_batches
-from cgpo.stages.pairs.pair import PreferencePair
-from cgpo.stages.pairs.rows import read_preference_rows
 
 WHERE = "dpo_stage.data"
 
@@ -31,7 +31,7 @@ class PairSet:
         pairs: those to train on, then those held out.
         train: how many of them are to train on.
         bad: a sentence for each row that was left out because it cannot be used.
-        left_out: pairs left out, by reason (`cgpo.stages.pairs.found`).
+        left_out: pairs left out, by reason (`cgpo.pairs.found`).
         said: what to say of them.
         too_long: pairs left out as too long.
     """

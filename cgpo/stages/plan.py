@@ -12,10 +12,10 @@ from cgpo.compose import Composed, compose
 from cgpo.config import ConversationDataSettings, PolicyStageSettings, RunSettings, StageDataSettings
 from cgpo.data.generators.golden import GOLDEN
 from cgpo.errors import CgpoError, ConfigError, unknown_name
-from cgpo.run_directory import would_go_on
 from cgpo.stages.configuration import made_pairs, stage_configuration
-from cgpo.stages.outcome import is_done
 from cgpo.stages.reward_model.plan import head_line, missing
+from cgpo.storage.outcome import is_done
+from cgpo.storage.run_directory import would_go_on
 
 POLICY_STAGES = ("sft", "dpo")
 

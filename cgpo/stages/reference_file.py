@@ -23,8 +23,8 @@ from cgpo.config import ModelSettings
 from cgpo.errors import RunError
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.policy import ScoringModel
-from cgpo.tracking.disk import append_line, write_atomically
-from cgpo.tracking.jsonl import SCHEMA, read_jsonl
+from cgpo.storage.disk import append_line, write_atomically
+from cgpo.storage.jsonl import SCHEMA, read_jsonl
 from cgpo.tracking.progress import StageProgress
 
 NAME = "reference.jsonl"

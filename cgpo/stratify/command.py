@@ -9,12 +9,12 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from cgpo.assets import resolve_model
 from cgpo.config import PromptSettings
 from cgpo.data.filter import as_text
 from cgpo.data.messages import messages_of
 from cgpo.data.rows import Bad, RawRow, read_rows
 from cgpo.errors import ConfigError, DataError, unknown_name
+from cgpo.models.assets import resolve_model
 from cgpo.stratify.assignment import Assigner, Assignment, Item
 from cgpo.stratify.definitions import UNASSIGNED, Definition, experiment_definitions, read_definitions, read_map
 from cgpo.stratify.output import OutputFolder

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cgpo.assets import resolve_model
 from cgpo.errors import ConfigError
+from cgpo.models.assets import resolve_model
 from cgpo.stratify.assignment import Assignment, Item, best
 from cgpo.stratify.definitions import Definition
 from judges.llm.template import transcript

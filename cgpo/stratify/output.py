@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from cgpo.errors import DataError
-from cgpo.tracking.disk import writing
-from cgpo.tracking.whole_folder import WholeFolder
+from cgpo.storage.disk import writing
+from cgpo.storage.whole_folder import WholeFolder
 
 SUMMARY = "summary.json"
 WHAT = "the assigned rows"

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cgpo.storage.text import showable
 from cgpo.stratify.assignment import Assignment
 from cgpo.stratify.definitions import UNASSIGNED
-from cgpo.tracking.text import showable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from cgpo.config import TrackingSettings
 from cgpo.errors import ConfigError
-from cgpo.tracking.disk import write_atomically, writing
+from cgpo.storage.disk import write_atomically, writing
 from cgpo.tracking.metrics import Metrics
 
 

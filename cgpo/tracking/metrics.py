@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import SupportsFloat
 
 from cgpo.errors import DataError
-from cgpo.tracking.disk import append_line, write_atomically
-from cgpo.tracking.jsonl import SCHEMA, end_of_whole_lines, read_jsonl
+from cgpo.storage.disk import append_line, write_atomically
+from cgpo.storage.jsonl import SCHEMA, end_of_whole_lines, read_jsonl
 
 Metrics = Mapping[str, float | None]
 

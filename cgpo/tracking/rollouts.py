@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.errors import DataError
-from cgpo.tracking.disk import remove_temporaries, write_atomically
-from cgpo.tracking.text import storable
+from cgpo.storage.disk import remove_temporaries, write_atomically
+from cgpo.storage.text import storable
 from cgpo.types import JudgedRollout
 from judges import Message, Outcome, Verdict
 

@@ -41,8 +41,8 @@ def write(found: Tradeoff, folder: Path) -> None:
     Raises:
         RunError: a file cannot be written.
     """
-    from cgpo.measures.page import write_page
-    from cgpo.tracking.disk import write_atomically
+    from cgpo.report.page import write_page
+    from cgpo.storage.disk import write_atomically
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cgpo.errors import ConfigError
-from cgpo.tracking.changes import Change, Measure
-from cgpo.tracking.run_files import dig
+from cgpo.report.changes import Change, Measure
+from cgpo.report.run_files import dig
 from cgpo.tradeoff.differences import Differences, differences
 from cgpo.tradeoff.quantities import after, before, change, choose_stratum, choose_x, choose_ys, is_rate
 from cgpo.tradeoff.runs import LeftOut, Run, check_same_prompts, find_runs, read_run

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cgpo.measures.charts import Axis, Point, PointSeries, points_chart
-from cgpo.measures.page import Page, Section, Table
-from cgpo.tracking.changes import ChangeRow, change_text
-from cgpo.tracking.charts import Chart
+from cgpo.report.changes import ChangeRow, change_text
+from cgpo.report.charts import Chart
+from cgpo.report.page import Page, Section, Table
+from cgpo.report.points_chart import Axis, Point, PointSeries, points_chart
 from cgpo.tradeoff.differences import value_text
 from cgpo.tradeoff.outcome import Tradeoff
 

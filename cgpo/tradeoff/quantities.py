@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cgpo.errors import ConfigError, unknown_name
-from cgpo.tracking.changes import Change, Measure, read_measure
-from cgpo.tracking.run_files import dig
+from cgpo.report.changes import Change, Measure, read_measure
+from cgpo.report.run_files import dig
 from cgpo.tradeoff.runs import Run
 
 _ENDING = ("satisfied", "preference_win_rate", "response_tokens")

@@ -9,10 +9,10 @@ from typing import Any
 
 from cgpo.errors import ConfigError, DataError
 from cgpo.evaluation.file import FOLDER_NAME
-from cgpo.tracking.changes import first_and_last
-from cgpo.tracking.jsonl import read_jsonl
+from cgpo.report.changes import first_and_last
+from cgpo.report.run_files import EVALUATIONS, dig, read_mapping
+from cgpo.storage.jsonl import read_jsonl
 from cgpo.tracking.rollouts import read_rollouts
-from cgpo.tracking.run_files import EVALUATIONS, dig, read_mapping
 
 CONFIG = "config.yaml"
 

@@ -110,7 +110,7 @@ def open_mixture(args: argparse.Namespace, specs: Sequence[JudgeSpec]) -> Iterat
     from judges import registry
     from judges.files.rows import in_flight
     from judges.mixture import Mixture
-    from judges.runtime import JudgeRuntime
+    from judges.running.runtime import JudgeRuntime
 
     with JudgeRuntime(args.workers, cache=args.cache) as runtime:
         mixture = Mixture(specs, runtime, early_stop=args.early_stop)
@@ -214,7 +214,7 @@ def _progress(row: InputRow, summary: Summary) -> Progress:
 def _job(args: argparse.Namespace, specs: Sequence[JudgeSpec], mixture: Mixture) -> dict[str, Any]:
     """What determines the output: the input file, and the judges with their options and versions."""
     from judges import registry
-    from judges.cache import judge_identity
+    from judges.running.cache import judge_identity
 
     stat = args.input.stat() if args.input.is_file() else None
     identities = [judge_identity(member, registry.load(member.name)) for member in _members(mixture)]

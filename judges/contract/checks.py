@@ -21,7 +21,7 @@ from judges.contract.probe import Leftovers, Observation, Problem
 from judges.contract.texts import HOSTILE_TEXTS
 from judges.errors import JudgesError
 from judges.judge import Judge, Row
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 from judges.verdict import Outcome, Verdict
 

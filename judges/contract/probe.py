@@ -18,9 +18,9 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from judges.boundary import normalised, readable
 from judges.judge import Judge, Row
 from judges.registry import create
+from judges.running.boundary import normalised, readable
 from judges.spec import JudgeSpec
 from judges.verdict import Outcome, Verdict
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from judges.boundary import readable
 from judges.llm.question import Answer, LLMError, Question, answer_of, spellings
 from judges.llm.settings import LLMSettings
 from judges.llm.transport import JsonServer, bearer
+from judges.running.boundary import readable
 
 _SHOWN_CHARS = 300
 _MOST_BYTES = {"logprobs": 2**20, "prompt_logprobs": 2**24}

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from judges.asynchronous import AsyncJudge, Shared
 from judges.errors import JudgesError
 from judges.judge import Row
 from judges.llm.question import Answer, LLMError, Question
 from judges.llm.settings import CONNECTION, LLMSettings
 from judges.llm.template import neutralise
+from judges.running.asynchronous import AsyncJudge, Shared
 from judges.verdict import Cost, Outcome, Verdict, combine
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from judges.boundary import readable
 from judges.errors import JudgesError
 from judges.llm.question import Answer, LLMError, Question, answer_of, side_of
 from judges.llm.settings import LLMSettings
 from judges.llm.template import neutralise
+from judges.running.boundary import readable
 
 
 class BatchModel(Protocol):

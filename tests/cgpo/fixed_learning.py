@@ -17,16 +17,16 @@ from typing import Any, cast
 import torch
 
 from cgpo import distributed, plugins
+from cgpo.commands.train import claim
 from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
-from cgpo.learning import learn
 from cgpo.optimizers.base import Need
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
-from cgpo.preparation import RANKS, Prepared, prepare
-from cgpo.run import claim
-from cgpo.stratum import Stratum
+from cgpo.responses.stratum import Stratum
+from cgpo.training.learning import learn
+from cgpo.training.preparation import RANKS, Prepared, prepare
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict
 from judges.mixture import Mixture

@@ -15,14 +15,14 @@ from typing import Any
 
 # phase: module, class or None, function, kill before or after it
 PHASES = {
-    "rollout": ("cgpo.journal", "Journal", "submit", "after"),  # when the first response is there
-    "judging": ("cgpo.journal", "Journal", "flush", "after"),
+    "rollout": ("cgpo.responses.journal", "Journal", "submit", "after"),  # when the first response is there
+    "judging": ("cgpo.responses.journal", "Journal", "flush", "after"),
     "rewards": ("cgpo.rewards.scoring", "Scoring", "finish", "before"),
-    "log-probs": ("cgpo.trainer", None, "prepare", "after"),
+    "log-probs": ("cgpo.training.trainer", None, "prepare", "after"),
     "backward": ("cgpo.policy.policy", "Policy", "accumulate", "after"),
     "optimiser step": ("cgpo.policy.policy", "Policy", "step", "after"),
-    "sync": ("cgpo.trainer", "Trainer", "_push_weights", "after"),
-    "records": ("cgpo.session", "Session", "write_rollouts", "after"),
+    "sync": ("cgpo.training.trainer", "Trainer", "_push_weights", "after"),
+    "records": ("cgpo.training.session", "Session", "write_rollouts", "after"),
     "checkpoint begun": ("cgpo.policy.policy", "Policy", "save", "after"),
     "checkpoint without manifest": ("cgpo.policy.manifest", None, "write_manifest", "before"),
     "checkpoint not in place": ("cgpo.policy.manifest", None, "write_manifest", "after"),
@@ -36,7 +36,7 @@ def die() -> None:
 
 def patch(phase: str, at_step: int) -> None:
     """Replaces the phase's function by one that ends the process in that step."""
-    from cgpo.trainer import Trainer
+    from cgpo.training.trainer import Trainer
 
     now = {"step": -1}
     run_step = Trainer._step

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with the files the README's commands name."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     found = tmp_path_factory.mktemp("readme")
     (found / "rows.jsonl").write_text(json.dumps(ROW) + "\n")

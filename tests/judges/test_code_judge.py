@@ -14,9 +14,9 @@ from judges import registry
 from judges.contract import check_judge
 from judges.judge import Judge, Row
 from judges.rules.blocks import fenced_blocks
+from judges.running.workers import JudgeWorkers
 from judges.spec import JudgeSpec
 from judges.verdict import Outcome, Verdict
-from judges.workers import JudgeWorkers
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 RIGHT, WRONG = "def f(x): return x + 1", "def f(x): return x"

@@ -12,7 +12,7 @@ from judges import Cost, Outcome, Row, Verdict
 from judges.constraint import Constraint
 from judges.errors import JudgesError
 from judges.mixture import Mixture
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 
 S, V, U, NA = Outcome.SATISFIED, Outcome.VIOLATED, Outcome.UNKNOWN, Outcome.NOT_APPLICABLE

@@ -388,7 +388,7 @@ def test_rows_are_read_as_they_are_needed(tmp_path: Path) -> None:
     from judges.files.jsonl import read_rows
     from judges.files.rows import in_flight, judge_rows
     from judges.mixture import Mixture
-    from judges.workers import JudgeWorkers
+    from judges.running.workers import JudgeWorkers
 
     reader, writer = os.pipe()
     written = []

@@ -240,7 +240,7 @@ def test_a_judge_in_a_file_is_checked_without_installing_it(tmp_path: Path, capf
 MODEL_JUDGES = """
     import itertools
     from judges import Outcome, Row, Verdict
-    from judges.asynchronous import AsyncJudge
+    from judges.running.asynchronous import AsyncJudge
 
     class Answers(AsyncJudge):
         requires = frozenset({"n"})

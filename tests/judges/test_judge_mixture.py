@@ -9,7 +9,7 @@ import pytest
 from judges import Judgement, Outcome, Row, Verdict, combine
 from judges.errors import JudgesError
 from judges.mixture import Mixture
-from judges.workers import JudgeWorkers
+from judges.running.workers import JudgeWorkers
 
 S, V, U, NA, NJ = (
     Outcome.SATISFIED,

@@ -155,7 +155,8 @@ def test_another_package_named_judges_is_found(tmp_path: Path, monkeypatch: pyte
 
 def test_judges_import_neither_cgpo_nor_heavy_libraries() -> None:
     program = (
-        "import sys, judges.cli, judges.contract, judges.mixture, judges.files.rows, judges.worker, judges.runtime\n"
+        "import sys, judges.cli, judges.contract, judges.mixture, judges.files.rows\n"
+        "import judges.running.worker, judges.running.runtime\n"
         "import judges.registry as r\n"
         "r.describe(); [r.create(n) for n in ('math', 'instruction_following', 'refusal')]\n"
         "print([m for m in ('cgpo', 'torch', 'vllm', 'deepspeed', 'transformers', 'datasets', 'math_verify', 'sympy',"

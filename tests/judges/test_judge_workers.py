@@ -14,8 +14,8 @@ import pytest
 
 from judges import Row, Verdict
 from judges.errors import JudgesError
+from judges.running.workers import JudgeWorkers
 from judges.spec import JudgeSpec
-from judges.workers import JudgeWorkers
 
 CODE = """
     import os, sys, time
@@ -185,7 +185,7 @@ def test_a_cancelled_row_is_not_judged(acts: JudgeSpec) -> None:
 def test_no_worker_outlives_a_killed_parent(acts: JudgeSpec, text: str) -> None:
     program = (
         "import sys, time\nfrom judges import Row\nfrom judges.spec import JudgeSpec\n"
-        "from judges.workers import JudgeWorkers\n"
+        "from judges.running.workers import JudgeWorkers\n"
         f"sys.path[:] = {sys.path!r}\n"
         "workers = JudgeWorkers(1); spec = JudgeSpec('acts')\n"
         "print(workers.submit(spec, Row('p', 'pid')).result().reason, flush=True)\n"

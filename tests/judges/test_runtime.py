@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from judges import Outcome, Row
-from judges.cache import VerdictCache, judge_identity, verdict_key
 from judges.errors import JudgesError
 from judges.mixture import Mixture
 from judges.registry import load
-from judges.runtime import JudgeRuntime
+from judges.running.cache import VerdictCache, judge_identity, verdict_key
+from judges.running.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 from judges.verdict import Verdict
 
@@ -39,7 +39,7 @@ class Counting(Judge):
 ASYNC = """
 import asyncio
 from judges import Outcome, Row, Verdict
-from judges.asynchronous import AsyncJudge
+from judges.running.asynchronous import AsyncJudge
 
 class Slow(AsyncJudge):
     timeout_seconds = 5.0
@@ -187,7 +187,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from judges.cache import VerdictCache
+from judges.running.cache import VerdictCache
 from judges.verdict import Verdict
 with VerdictCache(Path(sys.argv[1])) as cache:
     for i in range(300):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cgpo.data.prepared_feedback import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, TRAIN
 from cgpo.errors import DataError
 from cgpo.feedback.filters.filters import FilterResult, filter_heldout, run_filters
 from cgpo.feedback.preparation.caps import caps
@@ -29,10 +30,9 @@ from cgpo.feedback.preparation.spill import Spill
 from cgpo.feedback.preparation.split import split
 from cgpo.feedback.preparation.table import Ints, Mask, Table
 from cgpo.feedback.preparation.upsampling import upsample
-from cgpo.feedback.prepared import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, TRAIN
-from cgpo.tracking.disk import write_atomically, writing
+from cgpo.storage.disk import write_atomically, writing
+from cgpo.storage.whole_folder import WholeFolder
 from cgpo.tracking.progress import StageProgress, Update
-from cgpo.tracking.whole_folder import WholeFolder
 
 WHAT = "the prepared feedback"
 WRITE_UPDATE = 2000

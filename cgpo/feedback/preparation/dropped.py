@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Self
 
-from cgpo.feedback.prepared import SCHEMA
-from cgpo.tracking.text import storable
+from cgpo.data.prepared_feedback import SCHEMA
+from cgpo.storage.text import storable
 
 SHOWN = 3
 """Examples of each reason that messages show."""

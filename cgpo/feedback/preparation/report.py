@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from cgpo.data.prepared_feedback import SCHEMA
 from cgpo.feedback.filters.filters import FilterResult
 from cgpo.feedback.preparation.logs import Log
 from cgpo.feedback.preparation.settings import PrepareSettings
 from cgpo.feedback.preparation.table import Table
 from cgpo.feedback.preparation.upsampling import Upsampling
-from cgpo.feedback.prepared import SCHEMA
 
 LISTED_FINDINGS = 1000
 """Findings of a filter in report.json; dropped.jsonl has every row of all of them."""

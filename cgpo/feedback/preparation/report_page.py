@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgpo.evaluation.intervals import rate_interval
 from cgpo.feedback.filters.filters import FilterResult
 from cgpo.feedback.preparation.report import Outcome, Step
 from cgpo.feedback.preparation.split import time_text
 from cgpo.feedback.preparation.table import Ints, Table
 from cgpo.feedback.preparation.terminal import print_table
-from cgpo.measures.page import Page, Section, render_page
-from cgpo.measures.page import Table as PageTable
-from cgpo.tracking.charts import Series, line_chart
-from cgpo.tracking.text import showable
+from cgpo.report.charts import Series, line_chart
+from cgpo.report.page import Page, Section, render_page
+from cgpo.report.page import Table as PageTable
+from cgpo.statistics.intervals import rate_interval
+from cgpo.storage.text import showable
 
 if TYPE_CHECKING:
     from rich.console import Console

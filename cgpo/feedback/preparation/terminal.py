@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cgpo.measures.page import Table
-from cgpo.tracking.text import showable
+from cgpo.report.page import Table
+from cgpo.storage.text import showable
 
 
 def print_table(console: Any, title: str, table: Table) -> None:
-    """A table of `cgpo.measures.page` in a terminal."""
+    """A table of `cgpo.report.page` in a terminal."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from cgpo.errors import DataError
 from cgpo.feedback.simulation.style import FEATURES, style
 from cgpo.rewards.prior import logit
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
 
 SCHEMA = 1
 TURNS = 8

@@ -10,15 +10,15 @@ from cgpo import distributed
 from cgpo.config import HeadSettings, PairwiseHeadSettings, PreferenceSettings, RunSettings
 from cgpo.data.contamination import strata_heldout
 from cgpo.errors import RunError
+from cgpo.pairs.found import FoundPairs
+from cgpo.pairs.made import Sample, counts_by_kind, make_pairs
+from cgpo.pairs.pair import PreferencePair, read_pairs, write_pairs
+from cgpo.pairs.rows import read_preference_rows
+from cgpo.pairs.sampling import collect_samples
 from cgpo.stages.configuration import started_from
-from cgpo.stages.pairs.found import FoundPairs
-from cgpo.stages.pairs.made import Sample, counts_by_kind, make_pairs
-from cgpo.stages.pairs.pair import PreferencePair, read_pairs, write_pairs
-from cgpo.stages.pairs.rows import read_preference_rows
-from cgpo.stages.pairs.sampling import collect_samples
 from cgpo.stages.reward_model.rows import HeadRows, read_text_rows, row_of_pair
 from cgpo.stages.running import announce_rows
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
 from cgpo.tracking.progress import StageProgress
 
 

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cgpo.evaluation.intervals import responses_rate
-from cgpo.measures.correlation import pearson
-from cgpo.measures.length import pair_order
-from cgpo.measures.page import Section
-from cgpo.measures.reports import pairwise_report, pointwise_report, regression_report
-from cgpo.measures.resampling import CONFIDENCE
-from cgpo.measures.words import rate_words, report_lines, report_section
+from cgpo.pairs.made import JUDGED
+from cgpo.pairs.pair import GIVEN
+from cgpo.report.head_report import rate_words, report_lines, report_section
+from cgpo.report.page import Section
 from cgpo.rewards.heads import Head
 from cgpo.rewards.model import Reward
 from cgpo.rewards.prior import prior_shift
-from cgpo.stages.pairs.made import JUDGED
-from cgpo.stages.pairs.pair import GIVEN
 from cgpo.stages.reward_model.rows import RewardRow
+from cgpo.statistics.correlation import pearson
+from cgpo.statistics.head_metrics import pairwise_report, pointwise_report, regression_report
+from cgpo.statistics.intervals import responses_rate
+from cgpo.statistics.length import pair_order
+from cgpo.statistics.resampling import CONFIDENCE
 from cgpo.types import Prompt
 
 Score = float | None

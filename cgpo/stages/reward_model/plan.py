@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cgpo.assets import check_model_name
 from cgpo.config import (
     HeadSettings,
     PairwiseHeadSettings,
@@ -12,6 +11,7 @@ from cgpo.config import (
     RunSettings,
 )
 from cgpo.errors import ConfigError
+from cgpo.models.assets import check_model_name
 
 
 def head_line(name: str, head: HeadSettings, settings: RunSettings) -> str:

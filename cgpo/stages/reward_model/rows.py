@@ -11,10 +11,10 @@ from typing import Any
 from cgpo.config import PointwiseHeadSettings, RegressionHeadSettings, RowSourceSettings
 from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, messages_of
+from cgpo.data.prepared_feedback import FeedbackRow, read_prepared
 from cgpo.data.rows import RawRow
 from cgpo.errors import DataError
-from cgpo.feedback.prepared import FeedbackRow, read_prepared
-from cgpo.stages.pairs.pair import PreferencePair, prompt_key
+from cgpo.pairs.pair import PreferencePair, prompt_key
 from judges import Message
 
 Text = tuple[str, str]

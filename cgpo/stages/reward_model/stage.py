@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
+from cgpo.commands.train import claim
 from cgpo.config import RunSettings
-from cgpo.measures.page import Page, write_page
+from cgpo.report.page import Page, write_page
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder
 from cgpo.rewards.heads import Head, write_heads
 from cgpo.rewards.loading import check_max_length, load_base, quiet_transformers
 from cgpo.rewards.model import create_reward
-from cgpo.run import claim
 from cgpo.stages.configuration import stage_configuration
 from cgpo.stages.folder import StageFolder
 from cgpo.stages.loop import StageLoop

@@ -15,16 +15,16 @@ from typing import Any, ClassVar
 import pytest
 
 from cgpo.cli import main
+from cgpo.commands.evaluate import Target, claim_for_evaluation, run_evaluation
+from cgpo.commands.train import run_training
 from cgpo.compose import Composed, compose
 from cgpo.config import EvalSettings
+from cgpo.config.evaluation_metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.errors import ConfigError, LimitError
-from cgpo.evaluation.command import Target, claim_for_evaluation, run_evaluation
-from cgpo.evaluation.metrics import evaluation_metric_names, evaluation_metrics
-from cgpo.plan import print_plan
-from cgpo.run import run_training
-from cgpo.run_directory import claim_run_directory
 from cgpo.stages.configuration import stage_configuration
+from cgpo.storage.run_directory import claim_run_directory
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
+from cgpo.training.plan import print_plan
 
 PAGE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
 COMMANDS = re.findall(r"^\$ (cgpo evaluate .*)$", PAGE, re.MULTILINE)
@@ -69,7 +69,7 @@ def folder(tiny_model: str, endpoint: str, tmp_path_factory: pytest.TempPathFact
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     found = tmp_path_factory.mktemp("evaluate")
     kwargs = [{"letter": "e", "let_frequency": 4, "let_relation": "at least"}]
@@ -127,7 +127,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def exported(folder: Path, lines: list[dict[str, Any]]) -> Path:
     """The trained model as a Hugging Face folder."""
-    from cgpo.export import export_run
+    from cgpo.policy.export import export_run
 
     return export_run(folder / "run", folder / "exported")
 

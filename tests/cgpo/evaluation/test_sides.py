@@ -10,7 +10,7 @@ from cgpo.evaluation.sides import sides_of
 from judges import Row
 from judges.function import judge_class, rule_judge
 from judges.mixture import Mixture
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 
 LLM = {"model": "any"}
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.errors import RunError
 from cgpo.evaluation.file import EvaluationFile
-from cgpo.evaluation.metrics import evaluation_metrics
 from cgpo.evaluation.quantities import Yardstick
 from cgpo.evaluation.summary import by_stratum, compare, evaluation_line, summarise
-from cgpo.tracking.changes import compare_evaluations
+from cgpo.report.changes import compare_evaluations
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Judgement, Outcome, Verdict
 

@@ -12,7 +12,7 @@ import torch
 
 from cgpo.cli import main
 from cgpo.compose import compose
-from cgpo.feedback.prepared import read_prepared
+from cgpo.data.prepared_feedback import read_prepared
 from cgpo.feedback.simulation.population import logistic, read_population
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.model import create_reward
@@ -27,7 +27,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A random BERT of one layer with MiniLM's tokenizer, small enough to learn from scratch within seconds."""
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     folder = tmp_path_factory.mktemp("models") / "small-bert"
     tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))

@@ -22,11 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cgpo.cli import build_parser, main
+from cgpo.data.prepared_feedback import Prepared, read_prepared
 from cgpo.errors import ConfigError, DataError
 from cgpo.feedback.preparation.command import prepare
 from cgpo.feedback.preparation.given import settings_of
 from cgpo.feedback.preparation.report import Outcome
-from cgpo.feedback.prepared import Prepared, read_prepared
 
 NOW = 1_750_000_000
 START = NOW - 1_000_000

@@ -21,14 +21,14 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM
 
 from cgpo import distributed
-from cgpo.learning import learn
 from cgpo.optimizers.base import Need, Ranks, StratumBatch, differentiate
 from cgpo.policy.layout import MicroBatch, TokenSequence, micro_batches
 from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
-from cgpo.preparation import Prepared
-from cgpo.stratum import Stratum
+from cgpo.responses.stratum import Stratum
+from cgpo.training.learning import learn
+from cgpo.training.preparation import Prepared
 
 OPTIMIZERS = sorted(p.name for p in entry_points(group="cgpo.optimizers") if p.value.startswith("cgpo."))
 VALUE_OUTPUT = 0

@@ -17,7 +17,7 @@ from cgpo.optimizers.crpg import Crpg, CrpgSettings
 from cgpo.optimizers.crraft import Crraft, CrraftSettings
 from cgpo.policy.layout import TokenSequence, micro_batches
 from cgpo.policy.logprobs import LogProbModel
-from cgpo.preparation import stratum_batch
+from cgpo.training.preparation import stratum_batch
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict
 

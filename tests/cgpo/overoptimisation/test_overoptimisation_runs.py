@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from cgpo.commands.train import run_training
 from cgpo.compose import Composed, validate
 from cgpo.errors import CgpoError
 from cgpo.rewards.calibration import sigmoid
-from cgpo.run import run_training
 from cgpo.tracking.rollouts import read_rollouts
 
 Tree = dict[str, Any]
@@ -24,7 +24,7 @@ def tree(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     folder = tmp_path_factory.mktemp("watched")
     rows = [{"prompt": f"Write number {i} with e."} for i in range(12)]

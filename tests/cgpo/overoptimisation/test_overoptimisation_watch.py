@@ -14,11 +14,11 @@ from rich.console import Console
 
 from cgpo.config import PhraseSettings, WatchSettings
 from cgpo.overoptimisation.watch import OverOptimisationWatch
+from cgpo.report.overoptimisation import print_phrases, read_overoptimisation
+from cgpo.report.report import write_report
+from cgpo.report.summary import print_changes
 from cgpo.tracking.metrics import MetricsFile
-from cgpo.tracking.overoptimisation import print_phrases, read_overoptimisation
-from cgpo.tracking.report import write_report
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
-from cgpo.tracking.summary import print_changes
 from judges import Outcome, Verdict
 
 QUIET = PhraseSettings(every=0)

@@ -13,12 +13,12 @@ import torch
 from policies import SEQUENCES, logprobs, settings_for, weight_of
 
 from cgpo import distributed
-from cgpo.balance import Sample, balanced
-from cgpo.learning import _micro_batches as micro_batches_of
-from cgpo.learning import _optimiser_step as optimiser_step
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import make_reference
+from cgpo.training.balance import Sample, balanced
+from cgpo.training.learning import _micro_batches as micro_batches_of
+from cgpo.training.learning import _optimiser_step as optimiser_step
 
 STAGES = (0, 1, 2, 3)
 MORE = [TokenSequence((33, 44), (55, 66, 77, 88)), TokenSequence((99, 10, 21), (32,))]

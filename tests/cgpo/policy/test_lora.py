@@ -16,15 +16,15 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from cgpo.config import LoraSettings, RolloutSettings
 from cgpo.errors import CgpoError, ConfigError, RunError
-from cgpo.export import export_adapter, export_run
 from cgpo.policy.checkpoints import Checkpoints
+from cgpo.policy.export import export_adapter, export_run
 from cgpo.policy.lora import adapter_off, add_adapter
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference, make_reference
 from cgpo.policy.weights import ModuleWeights
 from cgpo.rollout.engine import EngineContext
 from cgpo.rollout.hf_engine import HfEngine
-from cgpo.run_directory import claim_run_directory
+from cgpo.storage.run_directory import claim_run_directory
 
 LORA = {"model": {"lora": {"rank": 4}, "reference_mode": "adapter_off"}}
 

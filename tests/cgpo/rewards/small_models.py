@@ -18,7 +18,7 @@ def small_model(folder: Path, labels: Sequence[str], seed: int = 0, **settings: 
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     torch.manual_seed(seed)
     config = BertConfig(

@@ -143,7 +143,7 @@ def test_a_hub_name_that_cannot_be_had() -> None:
 def test_an_untrained_head_is_refused(tmp_path: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     folder = resolve_model("minilm")
     model = AutoModel.from_pretrained(folder, num_labels=1)

@@ -11,7 +11,7 @@ from cgpo.errors import ConfigError
 from cgpo.rewards.judge import JudgeReward, JudgeRewardSettings, verdict_score
 from cgpo.rewards.length import LengthReward, LengthSettings, penalty
 from judges import Outcome, Verdict
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 
 
 def test_the_score_of_a_verdict() -> None:

@@ -37,7 +37,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    from cgpo.assets import resolve_model
+    from cgpo.models.assets import resolve_model
 
     folder = tmp_path_factory.mktemp("models") / "tiny-bert"
     tokenizer = AutoTokenizer.from_pretrained(resolve_model("minilm"))

@@ -14,12 +14,12 @@ from stage_data import metrics, overrides, pairs, run_script, settings, weights,
 
 from cgpo.config import PairDataSettings, RunSettings
 from cgpo.errors import ConfigError, DataError, RunError
+from cgpo.pairs.rows import read_preference_rows
 from cgpo.policy.layout import TokenSequence
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.dpo import run_dpo_stage
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.pair_set import TokenPair, load_pairs, pair_micro_batches
-from cgpo.stages.pairs.rows import read_preference_rows
 from cgpo.stages.sft import run_sft_stage
 
 OPTIONS = ("dpo_stage.label_smoothing=0.1", "dpo_stage.sft_weight=0.05", "dpo_stage.beta=0.3")

@@ -13,8 +13,8 @@ from stage_data import write_rows
 
 from cgpo.compose import compose
 from cgpo.config import RunSettings
+from cgpo.data.prepared_feedback import FeedbackRow
 from cgpo.errors import DataError
-from cgpo.feedback.prepared import FeedbackRow
 from cgpo.rewards.classifier_settings import ClassifierSettings
 from cgpo.rewards.heads import read_heads
 from cgpo.rewards.model import create_reward

@@ -12,7 +12,7 @@ import pytest
 from tracking_runs import HOSTILE, judged
 
 from cgpo.errors import DataError, RunError
-from cgpo.tracking.disk import write_atomically
+from cgpo.storage.disk import write_atomically
 from cgpo.tracking.metrics import MetricsFile, read_metrics
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 from judges import Outcome, Verdict

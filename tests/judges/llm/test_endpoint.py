@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from judges import Outcome, Row, Verdict
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 
 from .conftest import HANG_UP, ScriptedServer, likeliest

@@ -10,7 +10,7 @@ import pytest
 from judges import Outcome, Row
 from judges.errors import JudgesError
 from judges.mixture import Mixture
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 
 from .conftest import ScriptedServer, likeliest
 

@@ -15,7 +15,7 @@ from judges.llm.factuality import FactualityJudge
 from judges.llm.question import spellings
 from judges.llm.settings import LLMSettings
 from judges.mixture import Mixture
-from judges.runtime import JudgeRuntime
+from judges.running.runtime import JudgeRuntime
 from judges.spec import JudgeSpec
 
 from .conftest import ServedModel

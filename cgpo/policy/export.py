@@ -1,0 +1,131 @@
+"""Writes the policy of a checkpoint as a Hugging Face folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cgpo.compose import validate
+from cgpo.config import RunSettings
+from cgpo.errors import ConfigError, RunError
+from cgpo.policy.checkpoints import Checkpoint, Checkpoints
+from cgpo.policy.lora import add_adapter, is_adapter, merge_for_good
+from cgpo.policy.model import load_causal_lm, load_tokenizer
+from cgpo.policy.policy import language_model_part
+from cgpo.storage.run_directory import read_config
+
+
+def export_run(run_dir: Path, output: Path, checkpoint: str | None = None) -> Path:
+    """Exports the policy of a run's checkpoint, a LoRA adapter merged into it.
+
+    Args:
+        run_dir: the run directory.
+        output: a folder that does not exist yet; it appears whole or not at all.
+        checkpoint: `best` or the number of a step; None for the newest.
+
+    Returns:
+        `output`, which transformers and vLLM load.
+
+    Raises:
+        ConfigError: `output` exists, there is no such checkpoint, or the run's model cannot be loaded.
+        RunError: the run has no checkpoint, it is damaged or does not fit the model, or the disk is full.
+    """
+    settings, found = _find(run_dir, output, checkpoint)
+    model = checkpoint_model(found, settings)
+    tokenizer = load_tokenizer(settings.model.name, settings.model)
+    return _write(output, [model.save_pretrained, tokenizer.save_pretrained])
+
+
+def export_adapter(run_dir: Path, output: Path, checkpoint: str | None = None) -> Path:
+    """Exports the LoRA adapter of a run's checkpoint alone, in peft's form.
+
+    Raises:
+        ConfigError: as `export_run`, or the run has no adapter.
+        RunError: as `export_run`.
+    """
+    settings, found = _find(run_dir, output, checkpoint)
+    if settings.model.lora is None:
+        raise ConfigError(f"--adapter: {run_dir} trained all weights, not an adapter (model.lora is not set)")
+    return _write(output, [_adapted_model(found, settings).save_pretrained])
+
+
+def _find(run_dir: Path, output: Path, wanted: str | None) -> tuple[RunSettings, Checkpoint]:
+    if output.exists():
+        raise ConfigError(f"--output {output}: exists already")
+    settings = validate(read_config(run_dir))
+    found = Checkpoints(run_dir / "checkpoints", keep=1).find(wanted)
+    found.verify()
+    return settings, found
+
+
+def _write(output: Path, savers: Sequence[Callable[[Path], Any]]) -> Path:
+    """Lets each write into a folder that becomes `output` when all are done."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
+            whole = Path(temporary) / "whole"
+            for save in savers:
+                save(whole)
+            whole.rename(output)
+    except OSError as error:
+        raise RunError(f"--output {output} could not be written: {error}") from error
+    return output
+
+
+def checkpoint_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
+    """The policy of a checkpoint as a transformers model, without DeepSpeed and its optimiser.
+
+    Args:
+        checkpoint: a whole checkpoint.
+        settings: those of the run that wrote it.
+
+    Raises:
+        ConfigError: the run's model cannot be loaded.
+        RunError: the checkpoint does not fit the model.
+    """
+    if settings.model.lora is not None:
+        return merge_for_good(_adapted_model(checkpoint, settings))
+    model = load_causal_lm(settings.model.name, settings.model)
+    _load(model, checkpoint, settings, set(getattr(model, "all_tied_weights_keys", None) or ()))
+    model.tie_weights()
+    return model
+
+
+def _adapted_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
+    """peft's wrapper around the model the run started from, with the checkpoint's adapter."""
+    if settings.model.lora is None:
+        raise ValueError("the run has no adapter")
+    model = load_causal_lm(settings.model.name, settings.model)
+    adapted = add_adapter(model, settings.model.lora, settings.seed)
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    _load(model, checkpoint, settings, {name for name in names if not is_adapter(name)})
+    return adapted
+
+
+def _load(model: Any, checkpoint: Checkpoint, settings: RunSettings, may_miss: set[str]) -> None:
+    try:
+        found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
+    except RuntimeError as error:  # torch's for shapes, a line for each weight
+        shapes = str(error).strip().splitlines()[-1].strip()
+        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {shapes}") from error
+    if found.unexpected_keys or set(found.missing_keys) - may_miss:
+        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {found}")
+
+
+def _weights(checkpoint: Checkpoint, settings: RunSettings) -> dict[str, Any]:
+    """What was trained, in float32, or in the policy's type where there is no float32; a value head left out."""
+    import torch
+
+    if checkpoint.read_state()["zero_stage"] > 0:  # the run may have another stage by now
+        from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
+
+        frozen = settings.model.lora is not None
+        state = get_fp32_state_dict_from_zero_checkpoint(
+            str(checkpoint.folder), tag="state", exclude_frozen_parameters=frozen
+        )
+    else:
+        file = checkpoint.folder / "state" / "mp_rank_00_model_states.pt"
+        state = torch.load(file, map_location="cpu", weights_only=False)["module"]
+    return language_model_part(state)

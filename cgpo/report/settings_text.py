@@ -1,0 +1,104 @@
+"""A run's settings as its report shows them: facts of the whole run, a line for each stratum, and what was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cgpo.report.run_files import dig, read_mapping
+from cgpo.storage.jsonl import read_jsonl
+
+HISTORY = "config-history.jsonl"
+MOST_CHANGES = 4
+"""Changed settings that are written out; of more, the rest are counted."""
+
+
+def settings_facts(run_dir: Path, config: Any, problems: list[str]) -> dict[str, Any]:
+    """Label → value; None or empty where there is nothing to say.
+
+    Args:
+        run_dir: the run directory.
+        config: its configuration.
+        problems: what cannot be read is added here.
+    """
+    return {
+        "model": _model(config),
+        "reference": dig(config, "model", "reference"),
+        "learning rate": _learning_rate(dig(config, "train") or {}),
+        "automatic weights": _weighting(dig(config, "weighting")),
+        "best checkpoint": _best(run_dir, problems),
+    }
+
+
+def history_notes(run_dir: Path) -> list[str]:
+    """A sentence for each time that the run went on with other settings: its curves are of more than one setting."""
+    found = read_jsonl(run_dir / HISTORY)
+    return [*found.problems, *(_change(run_dir, line) for line in found.records)]
+
+
+def describe_stratum(stratum: Any) -> str:
+    """One line on a stratum's settings: judges, rewards, optimiser, responses per step, when it takes part."""
+    if not isinstance(stratum, Mapping):
+        return ""
+    judges = [dig(entry, "name") or str(entry) for entry in stratum.get("judges") or []]
+    optimizer = {key: value for key, value in (stratum.get("optimizer") or {}).items() if value not in (None, {})}
+    settings = ", ".join(f"{key} {value}" for key, value in optimizer.items() if key != "name")
+    parts = [
+        f"judges: {', '.join(judges)}" if judges else "no judges",
+        f"rewards: {', '.join(f'{name} × {weight}' for name, weight in (stratum.get('rewards') or {}).items())}",
+        f"optimiser: {optimizer.get('name', '?')}" + (f" ({settings})" if settings else ""),
+        f"{dig(stratum, 'prompts_per_step')} prompts × {dig(stratum, 'generations_per_prompt')} responses a step",
+        f"weight {stratum.get('weight', 1)}",
+        *_takes_part(stratum.get("schedule")),
+    ]
+    return " · ".join(part for part in parts if part != "rewards: ")
+
+
+def _takes_part(schedule: Any) -> list[str]:
+    start, end, every = (dig(schedule, key) for key in ("start", "end", "every"))
+    if not start and end is None and every in (None, 1):
+        return []
+    first = f"from step {(start or 0) + 1}"  # as steps are shown, counted from 1
+    last = f" to {end}" if end is not None else ""
+    return [first + last + (f", every {every} steps" if every not in (None, 1) else "")]
+
+
+def _model(config: Any) -> str | None:
+    name, dtype, rank = (dig(config, "model", *keys) for keys in (("name",), ("dtype",), ("lora", "rank")))
+    details = ", ".join(part for part in (dtype, f"LoRA of rank {rank}" if rank else None) if part)
+    return f"{name} ({details})" if name and details else name
+
+
+def _learning_rate(train: Any) -> str | None:
+    rate, schedule, warmup = (dig(train, key) for key in ("learning_rate", "schedule", "warmup_steps"))
+    if rate is None:
+        return None
+    parts = [str(rate)]
+    if schedule not in (None, "constant"):
+        parts.append(f"{schedule} to {dig(train, 'final_learning_rate_ratio') or 0} of it")
+    if warmup:
+        parts.append(f"{warmup} warm-up steps")
+    return ", ".join(parts)
+
+
+def _weighting(found: Any) -> str | None:
+    method = dig(found, "method")
+    if method in (None, "none"):
+        return None
+    return f"by {method}, each ρ × {dig(found, 'min_factor')} to {dig(found, 'max_factor')}"
+
+
+def _best(run_dir: Path, problems: list[str]) -> str | None:
+    best = read_mapping(run_dir / "checkpoints" / "best.json", problems)
+    return f"step {best['step']}: {best.get('metric')} {best.get('value')}" if "step" in best else None
+
+
+def _change(run_dir: Path, line: Mapping[str, Any]) -> str:
+    changes = line.get("changes")
+    changes = changes if isinstance(changes, Mapping) else {}
+    # What a choice is called says more than what follows from it.
+    keys = sorted(changes, key=lambda key: (not key.endswith(".name"), key))
+    told = [f"{key} {dig(changes[key], 'old')} → {dig(changes[key], 'new')}" for key in keys[:MOST_CHANGES]]
+    more = f", and {len(keys) - MOST_CHANGES} more ({run_dir / HISTORY})" if len(keys) > MOST_CHANGES else ""
+    return f"After step {line.get('step', '?')} the run went on with other settings: {', '.join(told)}{more}."

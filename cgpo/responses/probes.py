@@ -1,0 +1,70 @@
+"""Judges that measure held-out responses but constrain nothing: probes, and the comparison with the reference."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from cgpo.config import EvalSettings
+from cgpo.responses.stratum import Stratum
+from cgpo.types import Rollout
+from judges import Judgement, Row, Verdict
+from judges.mixture import Mixture
+from judges.reasoning import without_reasoning
+from judges.running.runtime import JudgeRuntime
+
+PREFERENCE = "preference"
+"""The name under which a comparison's verdict is returned."""
+
+SAME_TEXT = Verdict.of(True, "the same text as the reference's response", 0.0)
+"""The verdict on two equal responses, for which no model is asked."""
+
+
+class Probes:
+    """What `eval.probes` and `eval.preference` ask for.
+
+    Args:
+        settings: the settings.
+        runtime: what judges run on.
+    """
+
+    def __init__(self, settings: EvalSettings, runtime: JudgeRuntime) -> None:
+        self._probes = Mixture(settings.probes, runtime)
+        self._preference = None if settings.preference is None else Mixture([settings.preference], runtime)
+
+    @property
+    def compares(self) -> bool:
+        """Whether a preference judge is asked."""
+        return self._preference is not None
+
+    def submit(self, stratum: Stratum, rollout: Rollout) -> Future[Judgement]:
+        """Gives a response to the probes."""
+        prompt = rollout.request.prompt
+        return self._probes.submit(Row(prompt.messages, _seen(stratum, rollout.response), prompt.metadata))
+
+    def submit_comparison(self, stratum: Stratum, rollout: Rollout, other: str) -> Future[Judgement]:
+        """Asks whether a response is better than another one to the same prompt; the verdict is `PREFERENCE`'s."""
+        assert self._preference is not None
+        ours, theirs = _seen(stratum, rollout.response), _seen(stratum, other)
+        if ours == theirs:
+            return _done(SAME_TEXT)
+        prompt = rollout.request.prompt
+        asked: Future[Judgement] = Future()
+        self._preference.submit(
+            Row(prompt.messages, ours, {**prompt.metadata, "other_response": theirs})
+        ).add_done_callback(lambda done: asked.set_result(_named(done.result())))
+        return asked
+
+
+def _seen(stratum: Stratum, response: str) -> str:
+    return without_reasoning(response) if stratum.settings.hide_reasoning else response
+
+
+def _named(judgement: Judgement) -> Judgement:
+    (verdict,) = judgement.verdicts.values()
+    return Judgement({PREFERENCE: verdict})
+
+
+def _done(verdict: Verdict) -> Future[Judgement]:
+    future: Future[Judgement] = Future()
+    future.set_result(Judgement({PREFERENCE: verdict}))
+    return future

@@ -1,1 +1,0 @@
-"""Preference pairs: read from data sets, made from responses, cleaned."""

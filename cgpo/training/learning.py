@@ -1,0 +1,163 @@
+"""The learning half of a step: every stratum's gradient, and the optimiser step.
+
+    w ← w + α Σ_l ρ_l g_l          CGPO's Algorithm 2; g_l is what stratum l's optimiser makes of its samples
+
+An optimiser's loss is a small function of its samples' token log-probs (and values); its derivative by those gives one
+constant per token, c_t, and the gradient is Σ_t c_t · ∇ log π_w(a_t) (`cgpo.optimizers.base`). All strata's
+micro-batches are then back-propagated one after the other into one accumulated gradient. Where no stratum has a signal
+the optimiser step is skipped: Adam's momentum and weight decay would move the weights even so.
+
+With `train.epochs_per_step` > 1 the same samples are learnt from several times: log-probs are computed anew with the
+weights as they then are, and so are the constants; each epoch is one optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from cgpo import distributed
+from cgpo.optimizers.base import Surrogate
+from cgpo.policy.layout import MicroBatch, idle_micro_batch
+from cgpo.policy.policy import Policy
+from cgpo.responses.stratum import Stratum
+from cgpo.training.balance import Sample, balanced
+from cgpo.training.preparation import Prepared, prepared_again
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step did.
+
+    Attributes:
+        surrogates: each epoch's, by stratum; the first epoch's are those of `Prepared`.
+        grad_norms: of each epoch's accumulated gradient, before clipping; None where its optimiser step was skipped.
+        tokens: padded tokens computed forward and backward on this rank.
+        overflows: optimiser steps that were skipped because a float16 gradient overflowed.
+    """
+
+    surrogates: list[dict[str, Surrogate]]
+    grad_norms: list[float | None]
+    tokens: int
+    overflows: int = 0
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Each stratum's loss at the start of the step, before it is weighted by ρ."""
+        return {name: surrogate.loss for name, surrogate in self.surrogates[0].items()}
+
+    @property
+    def grad_norm(self) -> float | None:
+        """The mean over the epochs that moved the weights, or None when none did."""
+        taken = [norm for norm in self.grad_norms if norm is not None]
+        return sum(taken) / len(taken) if taken else None
+
+    def rank_metrics(self) -> dict[str, float]:
+        """How evenly the ranks were loaded: the largest one's tokens over their mean. Every rank must call it."""
+        total, most = distributed.all_sum([float(self.tokens)])[0], distributed.all_max(float(self.tokens))
+        size = distributed.world_size()
+        return {"train/rank_imbalance": most * size / total} if size > 1 and total else {}
+
+    @property
+    def skipped(self) -> bool:
+        """True when the weights did not move: no stratum had a signal, or every gradient overflowed."""
+        return self.grad_norm is None
+
+    def metrics(self, stratum: str) -> dict[str, float]:
+        """A stratum's metrics, means over the epochs."""
+        each = [surrogates[stratum].metrics for surrogates in self.surrogates]
+        names = dict.fromkeys(name for metrics in each for name in metrics)
+        found = {name: [metrics[name] for metrics in each if name in metrics] for name in names}
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def learn(
+    policy: Policy,
+    strata: Mapping[str, Stratum],
+    prepared: Mapping[str, Prepared],
+    learning_rate: float,
+    progress: Callable[[int, int], None],
+) -> StepResult:
+    """Takes one optimiser step on every stratum's gradient for each epoch of the step. Every rank must call it."""
+    surrogates: list[dict[str, Surrogate]] = [{name: p.surrogate for name, p in prepared.items()}]
+    norms: list[float | None] = []
+    tokens, overflows_before = 0, policy.overflows
+    for epoch in range(policy.settings.train.epochs_per_step):
+        if epoch:
+            surrogates.append({name: prepared_again(policy, strata[name], p) for name, p in prepared.items()})
+        samples = [
+            sample
+            for name, surrogate in surrogates[-1].items()
+            for sample in _samples(policy, strata[name], prepared[name], surrogate)
+        ]
+        if policy.settings.train.balance_ranks and distributed.world_size() > 1:
+            samples = balanced(samples)
+        work = _micro_batches(policy, samples)
+        norms.append(_optimiser_step(policy, work, learning_rate, progress))
+        tokens += sum(item.batch.tokens for item in work)
+    return StepResult(surrogates, norms, tokens, policy.overflows - overflows_before)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One micro-batch with what stands before its gradients (`Policy.accumulate`)."""
+
+    batch: MicroBatch
+    coefficient: Tensor
+    value_coefficient: Tensor
+    temperature: float
+
+
+def _optimiser_step(
+    policy: Policy, work: Sequence[_Work], learning_rate: float, progress: Callable[[int, int], None]
+) -> float | None:
+    """The gradient's norm, or None where no rank has anything to learn and the step is skipped."""
+    count = int(distributed.all_max(float(len(work))))
+    if count == 0:
+        return None
+    batch = idle_micro_batch(policy.settings.train.share_prompts)
+    idle = _Work(batch, torch.zeros(1), torch.zeros(1, policy.value_outputs), 1.0)
+    for i, item in enumerate([*work, *[idle] * (count - len(work))]):
+        policy.accumulate(item.batch, item.coefficient, item.value_coefficient, item.temperature, last=i == count - 1)
+        progress(i + 1, count)
+    return policy.step(learning_rate)
+
+
+def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Surrogate) -> list[Sample]:
+    """The responses that carry gradient, their coefficients weighted by ρ."""
+    coefficient = surrogate.coefficient * stratum.weight
+    by_value = torch.zeros(*coefficient.shape, policy.value_outputs, dtype=coefficient.dtype)
+    if surrogate.value_coefficient is not None and prepared.value_output is not None:
+        by_value[..., prepared.value_output] = surrogate.value_coefficient * stratum.weight
+    carries = coefficient.any(1) | by_value.flatten(1).any(1)
+    found = []
+    for i in carries.nonzero().flatten().tolist():
+        sequence = prepared.sequences[i]
+        length = len(sequence.response_ids)
+        found.append(
+            Sample(
+                sequence,
+                coefficient[i, :length].float().clone(),
+                by_value[i, :length].float().clone(),
+                stratum.settings.sampling.temperature,
+            )
+        )
+    return found
+
+
+def _micro_batches(policy: Policy, samples: Sequence[Sample]) -> list[_Work]:
+    """The samples laid out in passes; each pass is at one temperature."""
+    sequences = [sample.sequence for sample in samples]
+    coefficient = pad_sequence([s.coefficient for s in samples], batch_first=True) if samples else torch.zeros(0, 0)
+    by_value = pad_sequence([s.value_coefficient for s in samples], batch_first=True) if samples else coefficient
+    work = []
+    for temperature in dict.fromkeys(sample.temperature for sample in samples):
+        chosen = [i for i, sample in enumerate(samples) if sample.temperature == temperature]
+        for batch in policy.lay_out(sequences, chosen):
+            at = batch.sample, batch.place
+            work.append(_Work(batch, coefficient[at], by_value[at], temperature))
+    return work

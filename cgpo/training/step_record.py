@@ -1,0 +1,54 @@
+"""What is recorded of a step's learning: a row for each response, and the numbers that only the learning knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cgpo import distributed
+from cgpo.overoptimisation.independent import Asked, verdicts
+from cgpo.rollout.parity import Gap
+from cgpo.tracking.rollouts import RolloutRow
+from cgpo.training.learning import StepResult
+from cgpo.training.preparation import Prepared
+
+
+def gather_rows(prepared: Mapping[str, Prepared], asked: Asked) -> list[RolloutRow]:
+    """The recorded form of every rank's responses, on every rank; waits for what independent judges were asked."""
+    rows = [
+        RolloutRow.of(
+            judged,
+            log_ratio=float(p.batch.log_ratio[i]),
+            weight=p.weight(i),
+            logprob_gap=p.gaps[i],
+            probes=probes,
+        )
+        for p in prepared.values()
+        for i, (judged, probes) in enumerate(zip(p.judged, verdicts(asked, p.judged), strict=True))
+    ]
+    return [row for part in distributed.gather_objects(rows) for row in part]
+
+
+def learning_metrics(
+    prepared: Mapping[str, Prepared], result: StepResult, learning_rate: float
+) -> dict[str, float | None]:
+    """Metrics of the optimisers and of the optimiser step, over all ranks. Every rank must call it.
+
+    A stratum has `no_signal` where no rank's responses carry any gradient.
+    """
+    metrics: dict[str, float | None] = {}
+    for name, p in prepared.items():
+        metrics |= {f"{name}/{key}": value for key, value in result.metrics(name).items()}
+        metrics[f"{name}/loss"] = result.losses[name]
+        metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
+        metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
+    metrics["train/grad_norm"] = result.grad_norm
+    metrics["train/learning_rate"] = learning_rate
+    metrics["train/skipped_step"] = float(result.skipped)
+    metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
+    return metrics | result.rank_metrics()
+
+
+def over_ranks(gap: Gap) -> Gap:
+    """The gap over every rank's tokens."""
+    total, tokens = distributed.all_sum([gap.mean * gap.tokens if gap.tokens else 0.0, float(gap.tokens)])
+    return Gap(total / tokens if tokens else 0.0, distributed.all_max(gap.max), int(tokens))

@@ -1,0 +1,1 @@
+"""Running judges: worker processes, the event loop, the cache of verdicts."""
