@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.commands.train import claim
 from cgpo.compose import Composed, to_plain, validate
 from cgpo.config import ModelSettings, RunSettings
 from cgpo.config.evaluation_metrics import evaluation_metrics
@@ -26,6 +25,7 @@ from cgpo.policy.export import checkpoint_model
 from cgpo.policy.model import load_causal_lm, load_tokenizer
 from cgpo.report.run_files import changes_of
 from cgpo.report.summary import print_comparison
+from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.run_directory import read_config
 from cgpo.tracking.display import Display, make_display

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.commands.train import claim
 from cgpo.config import RunSettings
 from cgpo.data.contamination import in_words
 from cgpo.errors import DataError, RunError
@@ -22,6 +21,7 @@ from cgpo.pairs.making import make_preferences, no_pairs
 from cgpo.pairs.pair import write_pairs
 from cgpo.pairs.report import preferences_report, report_lines
 from cgpo.pairs.samples import NAME as RESPONSES_NAME
+from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
 from cgpo.storage.outcome import REPORT_NAME

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cgpo import distributed
-from cgpo.commands.train import claim
 from cgpo.config import ModelSettings, RunSettings
 from cgpo.data.conversations import named
 from cgpo.errors import ConfigError
 from cgpo.models.assets import check_model_name
 from cgpo.stages.configuration import stage_configuration
 from cgpo.stages.folder import StageFolder
+from cgpo.storage.claim import claim
 from cgpo.storage.environment import write_environment
 from cgpo.tracking.progress import StageProgress
 

@@ -17,7 +17,6 @@ from typing import Any, cast
 import torch
 
 from cgpo import distributed, plugins
-from cgpo.commands.train import claim
 from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
@@ -25,6 +24,7 @@ from cgpo.optimizers.base import Need
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
 from cgpo.responses.stratum import Stratum
+from cgpo.storage.claim import claim
 from cgpo.training.learning import learn
 from cgpo.training.preparation import RANKS, Prepared, prepare
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout

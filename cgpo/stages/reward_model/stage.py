@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
-from cgpo.commands.train import claim
 from cgpo.config import RunSettings
 from cgpo.report.page import Page, write_page
 from cgpo.rewards.classifier_settings import ClassifierSettings
@@ -37,6 +36,7 @@ from cgpo.stages.reward_model.measure import head_lines, measure_head
 from cgpo.stages.reward_model.rows import HeadRows, positives
 from cgpo.stages.reward_model.split import Split, split_rows
 from cgpo.stages.reward_model.trainer import RewardTrainer
+from cgpo.storage.claim import claim
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.progress import StageProgress
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cgpo.commands.train import claim
 from cgpo.errors import ConfigError, RunError
+from cgpo.storage.claim import claim
 from cgpo.storage.run_directory import (
     adopt_configuration,
     claim_run_directory,
