@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cgpo.models.quiet import quiet_transformers
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -35,8 +37,6 @@ def build_small_encoder(minilm: str, folder: Path) -> None:
     """
     import torch
     from transformers import AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
-
-    from cgpo.rewards.loading import quiet_transformers
 
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -71,5 +71,5 @@ def principal_components(rows: Tensor, count: int) -> Tensor:
     import torch
 
     centred = rows - rows.mean(dim=0)
-    found: Tensor = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:]
-    return found.div(found.std())
+    components: Tensor = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -count:]
+    return components.div(components.std())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from cgpo.errors import ConfigError
 from cgpo.models.assets import resolve_model
+from cgpo.models.quiet import quiet_transformers
 from cgpo.rewards.heads import FILE_NAME as HEADS_NAME
 from cgpo.rewards.heads import Head, read_heads
 
@@ -201,19 +200,3 @@ def check_folder(name: str, where: str) -> None:
         f"{where}: {name!r} is no model: {problem}. If `cgpo reward` is to make it, run that first with the same "
         f"experiment, e.g. `cgpo reward experiment=quickstart`"
     )
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keeps transformers' progress bars and its report on a missing head (checked here) off the terminal."""
-    from transformers.utils import logging as hf_logging
-
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity(logging.ERROR)
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
