@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cgpo.config.base import Settings
-from cgpo.config.stages import PreferenceSettings, RowSourceSettings
+from cgpo.config.stages import RewardPairSettings, RowSourceSettings
 
 DEFAULT_HEAD = "reward"
 """Name of the head where the settings name none."""
@@ -25,7 +25,7 @@ class PairwiseHeadSettings(_HeadSettings):
 
     objective: Literal["pairwise"]
     """`pairwise`."""
-    pairs: PreferenceSettings | None = None
+    pairs: RewardPairSettings | None = None
     """Where its preference pairs come from. Unset: as `reward_stage.pairs` says."""
     margin_column: str | None = None
     """Column of `pairs.path` with the margin of each pair: by how much the better response is better, 0 or more."""
@@ -122,7 +122,7 @@ class RewardStageSettings(Settings):
         Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Annotated[HeadSettings, Field(discriminator="objective")]
     ] = Field(default={})
     """Name → output of the model and what it learns. Unset: one pairwise head `reward` that learns from `pairs`."""
-    pairs: PreferenceSettings = PreferenceSettings()
+    pairs: RewardPairSettings = RewardPairSettings()
     """Where the preference pairs of pairwise heads come from that have no `pairs` of their own."""
     epochs: int = Field(default=2, ge=1)
     """Passes over the rows."""
@@ -161,6 +161,6 @@ class RewardStageSettings(Settings):
         """The heads in the order of the model's outputs; where none is named, the one that learns from `pairs`."""
         return dict(self.heads) or {DEFAULT_HEAD: PairwiseHeadSettings(objective="pairwise")}
 
-    def pairs_of(self, head: PairwiseHeadSettings) -> PreferenceSettings:
+    def pairs_of(self, head: PairwiseHeadSettings) -> RewardPairSettings:
         """Where a head's pairs come from."""
         return self.pairs if head.pairs is None else head.pairs

@@ -57,7 +57,7 @@ class PairFormSettings(Settings):
         return self
 
 
-class PreferenceSettings(PairFormSettings):
+class RewardPairSettings(PairFormSettings):
     """How `cgpo reward` gets its preference pairs when it makes them itself."""
 
     path: str | None = None
@@ -85,7 +85,7 @@ class PreferenceSettings(PairFormSettings):
     """Share of the prompts whose pairs measure accuracy and are not trained on."""
 
     @model_validator(mode="after")
-    def _known_kinds(self) -> PreferenceSettings:
+    def _known_kinds(self) -> RewardPairSettings:
         for kind in self.kinds if self.path is None else ():
             if kind not in MADE_KINDS:
                 raise ValueError(unknown_name("kind of pair", kind, MADE_KINDS, "kinds"))

@@ -18,15 +18,12 @@ from cgpo.pairs.ranking import REWARD
 from cgpo.pairs.samples import Key, SampledResponse, append_samples, read_samples, sampled
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.responses.collection import Judging, ask_judges, generate_and_judge, score_responses
-from cgpo.responses.stratum import Stratum, build_strata
+from cgpo.responses.stratum import PREFERENCES_STEP, Stratum, build_strata
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import RolloutEngine, create_engine
 from cgpo.tracking.progress import StageProgress, Update
 from cgpo.training.session import engine_context, open_judges
 from cgpo.types import GenerationRequest, Prompt
-
-PREFERENCES_STEP = -4
-"""In place of a step's number in the seeds of these responses (`cgpo.pairs.sampling` has −3)."""
 
 
 @dataclass(frozen=True)

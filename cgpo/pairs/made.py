@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from cgpo.config import PreferenceSettings
+from cgpo.config import RewardPairSettings
 from cgpo.pairs.corruption import CORRUPTIONS
 from cgpo.pairs.hostile import hostile_contrast
 from cgpo.pairs.pair import PreferencePair, choose_heldout, prompt_key, without_duplicates
@@ -49,7 +49,7 @@ class Sample:
     outcome: Outcome
 
 
-def make_pairs(samples: Sequence[Sample], settings: PreferenceSettings, seed: int) -> list[PreferencePair]:
+def make_pairs(samples: Sequence[Sample], settings: RewardPairSettings, seed: int) -> list[PreferencePair]:
     """Pairs from sampled responses, with provenance and split; the same for the same samples in any order.
 
     Raises:
@@ -68,7 +68,7 @@ def make_pairs(samples: Sequence[Sample], settings: PreferenceSettings, seed: in
 
 
 def _pairs_of_part(
-    samples: Sequence[Sample], settings: PreferenceSettings, seed: int, *, heldout: bool
+    samples: Sequence[Sample], settings: RewardPairSettings, seed: int, *, heldout: bool
 ) -> list[PreferencePair]:
     """Pairs of one stratum's training prompts, or of its held-out ones."""
     asked = settings.kinds or [JUDGED, *CORRUPTIONS]

@@ -7,22 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cgpo import distributed
-from cgpo.config import PreferenceSettings, RunSettings
+from cgpo.config import RewardPairSettings, RunSettings
 from cgpo.pairs.made import Sample
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.responses.collection import ask_judges, generate_and_judge
-from cgpo.responses.stratum import Stratum, build_strata
+from cgpo.responses.stratum import REWARD_PAIRS_STEP, Stratum, build_strata
 from cgpo.rollout.engine import create_engine
 from cgpo.tracking.progress import StageProgress
 from cgpo.training.session import engine_context, open_judges
 from cgpo.types import GenerationRequest, Rollout
 from judges import Judgement, Outcome
 
-PREFERENCE_STEP = -3
-"""In place of a step's number in the seeds of these responses (`cgpo.responses.stratum` has −1 and −2)."""
 
-
-def collect_samples(settings: RunSettings, pairs: PreferenceSettings, progress: StageProgress) -> list[Sample]:
+def collect_samples(settings: RunSettings, pairs: RewardPairSettings, progress: StageProgress) -> list[Sample]:
     """The judged responses of every rank, on every rank; each rank generates its share.
 
     Args:
@@ -52,7 +49,7 @@ def collect_samples(settings: RunSettings, pairs: PreferenceSettings, progress: 
 
 
 def preference_requests(
-    settings: RunSettings, pairs: PreferenceSettings, strata: Mapping[str, Stratum]
+    settings: RunSettings, pairs: RewardPairSettings, strata: Mapping[str, Stratum]
 ) -> list[GenerationRequest]:
     """The requests of all ranks: some training prompts of each stratum, several responses each."""
     requests = []
@@ -62,7 +59,7 @@ def preference_requests(
         count = min(pairs.prompts_per_stratum, len(prompts))
         for prompt in random.Random(f"preferences:{settings.seed}:{name}").sample(prompts, count):
             for index in range(pairs.responses_per_prompt):
-                requests.append(stratum.request(prompt, PREFERENCE_STEP, index, settings.seed, pairs.temperature))
+                requests.append(stratum.request(prompt, REWARD_PAIRS_STEP, index, settings.seed, pairs.temperature))
     return requests
 
 

@@ -27,8 +27,11 @@ from judges.running.runtime import JudgeRuntime
 
 BASELINE_STEP = -1
 EVALUATION_STEP = -2
-"""In place of a step's number in the seeds of baseline and held-out responses: evaluations before and after training
-draw with the same seeds."""
+REWARD_PAIRS_STEP = -3
+PREFERENCES_STEP = -4
+"""In place of a step's number in the seeds of responses that belong to no step: baselines, held-out responses
+(evaluations before and after training draw with the same seeds), and the responses that `cgpo reward` and
+`cgpo preferences` make pairs of. Runs are reproducible only as long as these numbers stay."""
 
 
 @dataclass

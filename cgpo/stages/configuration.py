@@ -8,7 +8,7 @@ from cgpo.compose import to_plain
 from cgpo.config import (
     PairwiseHeadSettings,
     PolicyStageSettings,
-    PreferenceSettings,
+    RewardPairSettings,
     RewardStageSettings,
     RunSettings,
 )
@@ -53,7 +53,7 @@ def _reward(settings: RunSettings, tree: dict[str, Any]) -> dict[str, Any]:
     return used | {"reward_stage": tree["reward_stage"]}
 
 
-def made_pairs(stage: RewardStageSettings) -> list[PreferenceSettings]:
+def made_pairs(stage: RewardStageSettings) -> list[RewardPairSettings]:
     """The settings of those pairs that are made from the strata's prompts, head by head."""
     heads = [head for head in stage.all_heads().values() if isinstance(head, PairwiseHeadSettings)]
     return [pairs for pairs in map(stage.pairs_of, heads) if pairs.path is None]

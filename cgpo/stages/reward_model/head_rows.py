@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cgpo import distributed
-from cgpo.config import HeadSettings, PairwiseHeadSettings, PreferenceSettings, RunSettings
+from cgpo.config import HeadSettings, PairwiseHeadSettings, RewardPairSettings, RunSettings
 from cgpo.data.contamination import strata_heldout
 from cgpo.errors import RunError
 from cgpo.pairs.found import FoundPairs
@@ -83,7 +83,7 @@ class HeadSources:
         distributed.barrier()
         return read_pairs(file), _left_out(_counts_file(file))
 
-    def _sampled(self, asked: PreferenceSettings) -> list[Sample]:
+    def _sampled(self, asked: RewardPairSettings) -> list[Sample]:
         """Judged responses; heads that ask for the same ones share them."""
         key = (asked.model, asked.prompts_per_stratum, asked.responses_per_prompt, asked.temperature)
         if key not in self._samples:
@@ -91,7 +91,7 @@ class HeadSources:
             self._samples[key] = collect_samples(sampled_from, asked, self._progress)
         return self._samples[key]
 
-    def _given(self, asked: PreferenceSettings, margin_column: str | None, where: str) -> FoundPairs:
+    def _given(self, asked: RewardPairSettings, margin_column: str | None, where: str) -> FoundPairs:
         """The pairs of a user's data set, without those of the strata's held-out prompts; its own split is kept."""
         heldout = strata_heldout(self._settings) if asked.contamination.action != "off" else []
         found = read_preference_rows(

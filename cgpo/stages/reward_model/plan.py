@@ -6,8 +6,8 @@ from cgpo.config import (
     HeadSettings,
     PairwiseHeadSettings,
     PointwiseHeadSettings,
-    PreferenceSettings,
     RegressionHeadSettings,
+    RewardPairSettings,
     RunSettings,
 )
 from cgpo.errors import ConfigError
@@ -37,7 +37,7 @@ def _rate(head: HeadSettings) -> str:
     return f", probabilities at the rate {rate:g}" if rate is not None else ""
 
 
-def _pairs(pairs: PreferenceSettings, settings: RunSettings) -> str:
+def _pairs(pairs: RewardPairSettings, settings: RunSettings) -> str:
     if pairs.path is not None:
         return f"on the pairs of {pairs.path}"
     name = pairs.model or settings.model.name

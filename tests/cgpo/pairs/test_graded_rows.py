@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from cgpo.compose import compose
-from cgpo.config import ContaminationSettings, PairDataSettings, PreferenceSettings
+from cgpo.config import ContaminationSettings, PairDataSettings, RewardPairSettings
 from cgpo.data.contamination import HeldoutPrompt
 from cgpo.errors import DataError
 from cgpo.pairs.cleaning import clean_pairs
@@ -121,7 +121,7 @@ def test_pairs_of_one_prompt_cannot_be_split(tmp_path: Path) -> None:
 def test_options_of_another_form_are_refused_and_both_stages_have_the_same() -> None:
     with pytest.raises(ValidationError, match="`form` is pairs"):
         PairDataSettings(pairs_per_prompt=2)
-    asked = PreferenceSettings(path="x.jsonl", form="ratings", rating_column="stars", min_rating_difference=1.0)
+    asked = RewardPairSettings(path="x.jsonl", form="ratings", rating_column="stars", min_rating_difference=1.0)
     data = asked.as_data()
     assert (data.path, data.form, data.rating_column, data.min_rating_difference) == ("x.jsonl", "ratings", "stars", 1)
 

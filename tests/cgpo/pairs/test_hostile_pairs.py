@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from test_pairs import TEXT, prompt, samples
 
-from cgpo.config import PreferenceSettings
+from cgpo.config import RewardPairSettings
 from cgpo.pairs.hostile import hostile_contrast
 from cgpo.pairs.hostile_sentences import HARMLESS, HOSTILE, sentences
 from cgpo.pairs.made import Sample, counts_by_kind, make_pairs
@@ -66,27 +66,27 @@ def test_no_text_gives_no_pair_and_one_sentence_is_enough() -> None:
 
 
 def test_kinds_are_chosen_and_hostile_ones_are_only_made_if_asked_for() -> None:
-    default = counts_by_kind(make_pairs(samples(), PreferenceSettings(), seed=0))
+    default = counts_by_kind(make_pairs(samples(), RewardPairSettings(), seed=0))
     assert "hostile" not in default
-    only = PreferenceSettings(kinds=["hostile"], corruptions_per_prompt=3)
+    only = RewardPairSettings(kinds=["hostile"], corruptions_per_prompt=3)
     pairs = make_pairs(samples(), only, seed=0)
     assert counts_by_kind(pairs) == {"hostile": 120}  # 2 strata x 20 prompts x 3
     for pair in pairs:
         (said,) = held(HOSTILE, pair.rejected)
         assert (said in sentences(HOSTILE, heldout=True)) is pair.heldout
-    mixed = PreferenceSettings(kinds=["shuffle", "hostile"], corruptions_per_prompt=2)
+    mixed = RewardPairSettings(kinds=["shuffle", "hostile"], corruptions_per_prompt=2)
     assert counts_by_kind(make_pairs(samples(), mixed, seed=0)) == {"hostile": 40, "shuffle": 40}
-    judged = PreferenceSettings(kinds=["judged"])
+    judged = RewardPairSettings(kinds=["judged"])
     assert counts_by_kind(make_pairs(samples(), judged, seed=0)) == {"judged": 40}
 
 
 def test_violated_responses_still_show_what_is_hostile() -> None:
     bad = [Sample("math", prompt(n, "math"), 0, f"{TEXT} {n}", complete=True, outcome=Outcome.VIOLATED) for n in (1, 2)]
-    pairs = make_pairs(bad, PreferenceSettings(kinds=["hostile"], heldout_share=0.5), seed=0)
+    pairs = make_pairs(bad, RewardPairSettings(kinds=["hostile"], heldout_share=0.5), seed=0)
     assert counts_by_kind(pairs) == {"hostile": 4}
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValidationError, match=r"kind of pair 'hostil' at kinds. Did you mean 'hostile'"):
-        PreferenceSettings(kinds=["hostil"])
-    assert PreferenceSettings(path="mine.jsonl", kinds=["my_own"]).kinds == ["my_own"]
+        RewardPairSettings(kinds=["hostil"])
+    assert RewardPairSettings(path="mine.jsonl", kinds=["my_own"]).kinds == ["my_own"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cgpo.config import PreferenceSettings
+from cgpo.config import RewardPairSettings
 from cgpo.errors import DataError
 from cgpo.pairs.corruption import CORRUPTIONS, EMPTY_ANSWERS
 from cgpo.pairs.made import Sample, counts_by_kind, make_pairs
@@ -35,7 +35,7 @@ def samples(prompts: int = 20) -> list[Sample]:
 
 
 def test_pairs_follow_from_the_seed_whatever_the_order_of_samples() -> None:
-    settings = PreferenceSettings()
+    settings = RewardPairSettings()
     first = make_pairs(samples(), settings, seed=3)
     shuffled = random.Random(0).sample(samples(), len(samples()))
     assert make_pairs(shuffled, settings, seed=3) == first
@@ -43,7 +43,7 @@ def test_pairs_follow_from_the_seed_whatever_the_order_of_samples() -> None:
 
 
 def test_every_kind_gets_its_share_with_provenance() -> None:
-    pairs = make_pairs(samples(), PreferenceSettings(corruptions_per_prompt=2), seed=0)
+    pairs = make_pairs(samples(), RewardPairSettings(corruptions_per_prompt=2), seed=0)
     counts = dict(counts_by_kind(pairs))
     assert counts.pop("judged") == 40
     assert sorted(counts) == ["empty", "loop", "shuffle", "swap", "truncate"]
@@ -59,7 +59,7 @@ def test_every_kind_gets_its_share_with_provenance() -> None:
 
 
 def test_the_split_is_by_prompt_and_swaps_do_not_cross_it() -> None:
-    pairs = make_pairs(samples(), PreferenceSettings(heldout_share=0.25), seed=0)
+    pairs = make_pairs(samples(), RewardPairSettings(heldout_share=0.25), seed=0)
     heldout = {prompt_key(p.prompt) for p in pairs if p.heldout}
     trained = {prompt_key(p.prompt) for p in pairs if not p.heldout}
     assert not heldout & trained
@@ -83,7 +83,7 @@ def test_violated_and_cut_off_responses_make_no_misleading_pairs() -> None:
     bad = [
         Sample("math", prompt(n, "math"), 0, f"{TEXT} {n}", complete=False, outcome=Outcome.VIOLATED) for n in range(10)
     ]
-    kinds = counts_by_kind(make_pairs(bad, PreferenceSettings(corruptions_per_prompt=5), seed=0))
+    kinds = counts_by_kind(make_pairs(bad, RewardPairSettings(corruptions_per_prompt=5), seed=0))
     assert "swap" not in kinds  # the other prompt's response might be the better one
     assert "truncate" not in kinds  # it would only say that longer is better
     assert kinds["shuffle"] == 10
@@ -95,7 +95,7 @@ def test_empty_and_identical_responses_make_no_pairs() -> None:
         for n in range(3)
         for k, o in enumerate((Outcome.SATISFIED, Outcome.VIOLATED))
     ]
-    pairs = make_pairs(same, PreferenceSettings(corruptions_per_prompt=5), seed=0)
+    pairs = make_pairs(same, RewardPairSettings(corruptions_per_prompt=5), seed=0)
     assert {p.kind for p in pairs} == {"empty"}
     assert without_duplicates(pairs * 2) == pairs
 
@@ -128,7 +128,7 @@ def test_what_is_too_short_is_not_corrupted() -> None:
 
 
 def test_pairs_survive_the_disk(tmp_path: Path) -> None:
-    pairs = [*make_pairs(samples(4), PreferenceSettings(), seed=0)]
+    pairs = [*make_pairs(samples(4), RewardPairSettings(), seed=0)]
     pairs.append(PreferencePair(({"role": "user", "content": "x"},), "lone \udc80", "\x00"))
     write_pairs(tmp_path / "pairs.jsonl", pairs)
     assert read_pairs(tmp_path / "pairs.jsonl") == pairs
