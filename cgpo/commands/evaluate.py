@@ -1,87 +1,98 @@
 """`cgpo evaluate`: a run's checkpoint, or any other model, on the run's held-out prompts against its reference.
 
-A checkpoint evaluated under the run's own settings of evaluation and judging joins the run's `evaluation.jsonl`. Under
-other ones, and for another model, the result is only shown and written to `--output`: it would not pair with the rest.
+Or, with `--lm-eval`, an exported model on the tasks of lm-evaluation-harness.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from cgpo import distributed
-from cgpo.compose import Composed, to_plain, validate
-from cgpo.config import ModelSettings, RunSettings
-from cgpo.config.evaluation_metrics import evaluation_metrics
+from cgpo.commands.shared_options import add_settings
 from cgpo.errors import ConfigError
-from cgpo.evaluation.heldout import Evaluator, has_heldout
-from cgpo.evaluation.standalone import EvaluationSession, open_evaluation
-from cgpo.interrupt import StopSignal
-from cgpo.policy.checkpoints import Checkpoint, Checkpoints
-from cgpo.policy.export import checkpoint_model
-from cgpo.policy.model import load_causal_lm, load_tokenizer
-from cgpo.report.run_files import changes_of
-from cgpo.report.summary import print_comparison
-from cgpo.storage.claim import claim
-from cgpo.storage.disk import write_atomically
-from cgpo.storage.run_directory import read_config
-from cgpo.tracking.display import Display, make_display
-from cgpo.tracking.rollouts import RolloutRow
 
-SCHEMA = 1
-"""Version of the form of `--output`."""
-
-REFERENCE_STEP = -1
-"""In place of a step in the line that holds the reference's own numbers."""
+if TYPE_CHECKING:
+    from cgpo.compose import Composed
+    from cgpo.config import RunSettings
+    from cgpo.evaluation.target import Measured, Target
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is evaluated.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo evaluate`."""
+    parser.description = (
+        "Evaluates a checkpoint (the newest) of the run these settings describe, or another model, on the run's "
+        "held-out prompts, against the run's reference; or an exported model on tasks of lm-evaluation-harness."
+    )
+    parser.epilog = "example: cgpo evaluate experiment=quickstart --output result.json"
+    add_settings(parser)
+    parser.add_argument("--checkpoint", metavar="STEP", help="that of this step, or `best` (default: the newest)")
+    parser.add_argument("--model", metavar="NAME", help="a hub name or folder to evaluate instead of a checkpoint")
+    parser.add_argument("--output", metavar="FILE", help="write the numbers to a JSON file")
+    parser.add_argument("--lm-eval", metavar="TASKS", help="tasks of lm-evaluation-harness, or YAML files of tasks")
+    parser.add_argument("--lm-eval-limit", metavar="N", type=int, help="only so many examples of each task")
+    parser.add_argument("--lm-eval-chat", action="store_true", help="put the model's chat template around examples")
 
-    Attributes:
-        checkpoint: a step, `best`, or None: the newest, or the model the run starts from when there is none.
-        model: hub name or folder of a model to evaluate instead.
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates and prints the result."""
+    output = None if args.output is None else Path(args.output)
+    if args.lm_eval is not None:
+        from cgpo.evaluation.harness import run_harness
+
+        _refuse_beside_harness(args)
+        run_harness(args.model, args.lm_eval, output, chat=args.lm_eval_chat, limit=args.lm_eval_limit)
+        return 0
+    if args.model is not None and args.checkpoint is not None:
+        raise ConfigError("--model and --checkpoint exclude each other: one names another model, one a checkpoint")
+    from cgpo.compose import compose
+
+    composed = compose(args.overrides, config_dir=args.config_dir)
+    from cgpo.evaluation.target import Target
+
+    run_evaluation(composed, Target(args.checkpoint, args.model), output)
+    return 0
+
+
+def _refuse_beside_harness(args: argparse.Namespace) -> None:
+    if args.model is None:
+        raise ConfigError("--lm-eval needs --model FOLDER, an exported checkpoint: cgpo export RUN --output FOLDER")
+    if args.overrides or args.checkpoint is not None:
+        raise ConfigError(
+            "--lm-eval evaluates --model on the harness's own tasks: it takes no settings, no --checkpoint"
+        )
+
+
+def run_evaluation(composed: Composed, target: Target, output: Path | None = None) -> None:
+    """Evaluates and prints the result; every rank calls it.
+
+    Args:
+        composed: the configuration.
+        target: what to evaluate.
         output: JSON file for the result.
-    """
-
-    checkpoint: str | None = None
-    model: str | None = None
-    output: Path | None = None
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """A finished evaluation: the model's name for people, its line, and the reference's."""
-
-    what: str
-    line: dict[str, Any]
-    reference: dict[str, Any]
-
-
-def run_evaluation(composed: Composed, target: Target) -> None:
-    """Evaluates and prints the result.
 
     Raises:
         CgpoError: whatever a person can mend, in words.
     """
-    if target.output is not None and not target.output.absolute().parent.is_dir():
-        raise ConfigError(f"--output {target.output}: there is no folder {target.output.absolute().parent}")
+    from cgpo import distributed
+    from cgpo.evaluation.target import evaluate_target
+    from cgpo.interrupt import StopSignal
+    from cgpo.tracking.display import make_display
+
+    if output is not None and not output.absolute().parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.absolute().parent}")
     distributed.init_distributed()
     try:
-        own = claim_for_evaluation(composed)
+        stored = claim_for_evaluation(composed)
         display = make_display(composed.settings.tracking.display, rank=distributed.rank())
         try:
             with StopSignal(display.message) as stop:
                 check = stop.check if distributed.world_size() == 1 else lambda: None
-                measured = evaluate_target(composed.settings, own, target, display, check)
+                measured = evaluate_target(composed.settings, stored, target, display, check)
         finally:
             display.stop()
         if distributed.rank() == 0:
-            _finish(composed.settings, target, measured)
+            _finish(composed.settings, measured, output)
     finally:
         distributed.close_distributed()
 
@@ -95,6 +106,10 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
     Raises:
         ConfigError: the directory belongs to a run of another configuration, or to a stage.
     """
+    from cgpo.compose import validate
+    from cgpo.storage.claim import claim
+    from cgpo.storage.run_directory import read_config
+
     config = composed.as_dict()
     folder = Path(config["run_dir"])
     stored = read_config(folder) if (folder / "config.yaml").is_file() else config
@@ -108,141 +123,23 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
     return validate(stored)
 
 
-def evaluate_target(
-    settings: RunSettings, own: RunSettings, target: Target, display: Display, check_stop: Callable[[], None]
-) -> _Measured:
-    """Evaluates what the target names; every rank must call it.
-
-    Args:
-        settings: what to evaluate with.
-        own: settings of the run that wrote the checkpoints.
-        target: what to evaluate.
-        display: shows progress.
-        check_stop: may raise to break off.
-
-    Raises:
-        ConfigError: nothing is held out, or there is no such model or checkpoint.
-        RunError: the checkpoint cannot be read.
-    """
-    if target.model is not None:
-        return _evaluate_model(settings, target.model, display, check_stop)
-    checkpoint = _checkpoint(settings, target.checkpoint, display)
-    with open_evaluation(settings, display) as session:
-        evaluator = _prepared(session, display, check_stop)
-        step = 0
-        if checkpoint is not None:
-            step = checkpoint.step
-            session.push(checkpoint_model(checkpoint, own))
-        elif settings.model.reference is not None:  # the engine may hold the reference by now
-            session.push(load_causal_lm(settings.model.name, settings.model))
-        rows = evaluator.rows(step, _progress(display, "evaluation"), check_stop)
-        if (settings.eval, settings.judging) == (own.eval, own.judging):
-            evaluator.record(step, rows)
-        what = f"checkpoint of step {step}" if checkpoint else settings.model.name
-        return _measured(what, step, rows, evaluator, settings)
-
-
-def _evaluate_model(settings: RunSettings, name: str, display: Display, check_stop: Callable[[], None]) -> _Measured:
-    """Another model against the run's reference, which speaks first, on an engine of its own."""
-    model = settings.model
-    same = _same_tokens(settings, name)
-    reference = model if model.reference is None else _model(model.reference, model.reference_revision, model)
-    with open_evaluation(settings.model_copy(update={"model": reference}), display) as session:
-        _prepared(session, display, check_stop)
-    other = _model(name, None, model, reference=reference.name, reference_revision=reference.revision)
-    with open_evaluation(settings.model_copy(update={"model": other}), display, own_kl=same) as session:
-        evaluator = Evaluator(session)
-        if left_out := evaluator.prepare_from_disk():
-            display.message(f"{left_out} responses left out: their prompts are too long for the reference")
-        rows = evaluator.rows(0, _progress(display, "evaluation"), check_stop)
-        return _measured(name, 0, rows, evaluator, settings)
-
-
-def _measured(what: str, step: int, rows: list[RolloutRow], evaluator: Evaluator, settings: RunSettings) -> _Measured:
-    reference = evaluator.reference_rows()
-    name = settings.model.reference or settings.model.name
-    own = evaluator.line(REFERENCE_STEP, reference, None)
-    return _Measured(what, evaluator.line(step, rows, reference), {"model": name, **own})
-
-
-def _prepared(session: EvaluationSession, display: Display, check_stop: Callable[[], None]) -> Evaluator:
-    """An evaluator that knows what the reference says.
-
-    Raises:
-        ConfigError: nothing is held out.
-    """
-    if not has_heldout(session.strata):
-        raise ConfigError("nothing to evaluate: no stratum has `heldout` prompts")
-    session.make_baselines(_progress(display, "baseline responses"), check_stop)
-    evaluator = Evaluator(session)
-    evaluator.prepare(_progress(display, "reference responses"), check_stop)
-    return evaluator
-
-
-def _checkpoint(settings: RunSettings, wanted: str | None, display: Display) -> Checkpoint | None:
-    """The checkpoint of that name; None when none is named and there is none.
-
-    Raises:
-        ConfigError: there is none of that name.
-        RunError: it is damaged.
-    """
-    checkpoints = Checkpoints(Path(settings.run_dir) / "checkpoints", settings.train.keep_checkpoints)
-    if wanted is None and not checkpoints.all():
-        name = settings.model.name
-        display.message(f"no checkpoint in {settings.run_dir}: evaluating {name}, the model the run starts from")
-        return None
-    found = checkpoints.find(wanted)
-    found.verify()
-    return found
-
-
-def _model(name: str, revision: str | None, like: ModelSettings, **fields: Any) -> ModelSettings:
-    """A model to be generated with, whole and in the given one's types."""
-    plain = {"reference": None, "reference_revision": None, "reference_mode": "copy", "lora": None}
-    return like.model_copy(update={**plain, "name": name, "revision": revision, **fields})
-
-
-def _same_tokens(settings: RunSettings, name: str) -> bool:
-    """Whether both models read text in the same tokens; only then can log-probs of a response be compared."""
-    ours, theirs = (load_tokenizer(each, settings.model) for each in (settings.model.name, name))
-    return bool(ours.get_vocab() == theirs.get_vocab())
-
-
-def _progress(display: Display, phase: str) -> Callable[[int, int], None]:
-    return lambda done, total: display.phase(phase, done, total)
-
-
-def _finish(settings: RunSettings, target: Target, measured: _Measured) -> None:
+def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> None:
     """Prints the table, writes `--output` and renews the report."""
     from rich.console import Console
 
+    from cgpo.evaluation.target import result_json
     from cgpo.report.report import write_report
+    from cgpo.report.run_files import changes_of
+    from cgpo.report.summary import print_comparison
+    from cgpo.storage.disk import write_atomically
 
     lines = [measured.reference, measured.line]
-    if measured.what == measured.reference["model"]:
+    if measured.name == measured.reference["model"]:
         lines = [measured.line]  # the reference itself: nothing to compare with
-    title = f"{measured.what} on held-out prompts"
+    title = f"{measured.name} on held-out prompts"
     if len(lines) > 1:
         title += f", after the reference {measured.reference['model']}"
     print_comparison(Console(), changes_of(lines, settings.eval.confidence), title)
-    if target.output is not None:
-        write_atomically(target.output, result_json(settings, measured).encode(), "the result")
+    if output is not None:
+        write_atomically(output, result_json(settings, measured).encode(), "the result")
     write_report(Path(settings.run_dir))
-
-
-def result_json(settings: RunSettings, measured: _Measured) -> str:
-    """What `--output` holds: `{"schema", "model", "step", "eval", "strata", "sides", "changes", "reference",
-    "metrics"}`; changes are against the reference, and metrics are the flat names of `evaluation_metrics`."""
-    line = measured.line
-    result = {
-        "schema": SCHEMA,
-        "model": measured.what,
-        "step": line["step"],
-        "eval": to_plain(settings)["eval"],
-        "strata": line["strata"],
-        "sides": line["sides"],
-        "changes": line["changes"],
-        "reference": {key: measured.reference[key] for key in ("model", "strata", "sides")},
-        "metrics": evaluation_metrics(line),
-    }
-    return json.dumps(result, indent=1, allow_nan=False) + "\n"

@@ -6,6 +6,7 @@ from another model than is there now, and is refused. No torch here: the stages'
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -14,18 +15,45 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cgpo.compose import Composed, compose
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 from cgpo.errors import ConfigError
 from cgpo.storage.outcome import REPORT_NAME, is_done
 from cgpo.storage.run_directory import CONFIG_NAME, move_aside, would_go_on
+
+if TYPE_CHECKING:
+    from cgpo.compose import Composed
 
 STAGES = ("sft", "reward", "dpo", "train")
 """In the order in which they run."""
 
 Start = Callable[[Sequence[str], Mapping[str, str]], int]
 """(arguments of `cgpo`, environment) → exit status."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo pipeline`."""
+    parser.description = (
+        "Runs the four stages of an experiment, each starting from the model of the one before. The same command "
+        "started again skips stages that are done and goes on in the one that is not."
+    )
+    parser.epilog = "example: cgpo pipeline experiment=pipeline --dry-run"
+    add_settings(parser)
+    add_fresh(parser)
+    add_dry_run(parser)
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="leave out what comes before STAGE")
+    part.add_argument("--only", choices=STAGES, metavar="STAGE", help=f"one stage alone: {', '.join(STAGES)}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the stages, or prints their plans."""
+    pipeline = Pipeline(args.overrides, args.config_dir, first=args.first, only=args.only, fresh=args.fresh)
+    if args.dry_run:
+        pipeline.print_plan()
+        return 0
+    return pipeline.run()
 
 
 @dataclass(frozen=True)
@@ -165,6 +193,7 @@ class Pipeline:
 
 
 def _planned(name: str, overrides: Sequence[str], config_dir: str | None) -> Planned:
+    from cgpo.compose import compose
     from cgpo.stages.configuration import stage_configuration
     from cgpo.stages.plan import compose_stage
 
@@ -190,12 +219,12 @@ def _trained(run_dir: Path, composed: Composed) -> bool:
 
 def _environment(stage: str) -> dict[str, str]:
     """This process's environment. Under torchrun the stages share one store, and each needs names of its own in it."""
-    found = dict(os.environ)
-    if "TORCHELASTIC_RESTART_COUNT" in found:
-        found["TORCHELASTIC_RESTART_COUNT"] = str(
-            int(found["TORCHELASTIC_RESTART_COUNT"]) * len(STAGES) + STAGES.index(stage)
+    environment = dict(os.environ)
+    if "TORCHELASTIC_RESTART_COUNT" in environment:
+        environment["TORCHELASTIC_RESTART_COUNT"] = str(
+            int(environment["TORCHELASTIC_RESTART_COUNT"]) * len(STAGES) + STAGES.index(stage)
         )
-    return found
+    return environment
 
 
 def start_process(words: Sequence[str], environment: Mapping[str, str]) -> int:

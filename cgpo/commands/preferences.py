@@ -1,83 +1,40 @@
-"""`cgpo preferences`: preference pairs from a model's own responses.
-
-<run_dir>/responses.jsonl    every response with its verdicts and rewards; from which a killed command goes on
-<run_dir>/pairs.jsonl        the pairs, each with its provenance; `cgpo dpo` and `cgpo reward` read them
-<run_dir>/report.json        counts; written last, so it marks the command as done
-"""
+"""`cgpo preferences`: preference pairs from a model's own responses, in `<run_base>-preferences` by default."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+import argparse
 
-from cgpo import distributed
-from cgpo.config import RunSettings
-from cgpo.data.contamination import in_words
-from cgpo.errors import DataError, RunError
-from cgpo.pairs.collect import collect
-from cgpo.pairs.configuration import preferences_configuration
-from cgpo.pairs.making import make_preferences, no_pairs
-from cgpo.pairs.pair import write_pairs
-from cgpo.pairs.report import preferences_report, report_lines
-from cgpo.pairs.samples import NAME as RESPONSES_NAME
-from cgpo.storage.claim import claim
-from cgpo.storage.disk import write_atomically
-from cgpo.storage.environment import write_environment
-from cgpo.storage.outcome import REPORT_NAME
-from cgpo.tracking.progress import StageProgress
-
-PAIRS_NAME = "pairs.jsonl"
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 
 
-def run_preferences(settings: RunSettings, *, fresh: bool = False) -> int:
-    """Makes the pairs in `settings.run_dir`; every rank calls it. Returns the exit status, 0.
-
-    Started again with the same configuration it goes on where it stopped, or says again what came out.
-
-    Args:
-        settings: as `compose_preferences` gives them.
-        fresh: start anew; the old directory is moved aside.
-
-    Raises:
-        RunError: the directory belongs to another configuration; the disk is full.
-        ConfigError, DataError: a model, file or data set cannot be used, or no prompt gave a pair.
-        LimitError: too many verdicts or scores are missing.
-        Interrupted: a signal came; what was sampled is kept.
-    """
-    distributed.init_distributed()
-    try:
-        claim(settings.run_dir, preferences_configuration(settings), fresh=fresh)
-        run_dir = Path(settings.run_dir)
-        progress = StageProgress(settings.tracking.display, distributed.rank())
-        first = distributed.rank() == 0
-        if any(distributed.gather_objects((run_dir / REPORT_NAME).is_file())):
-            progress.message(f"{run_dir}: the pairs are made already")
-        else:
-            if first:
-                write_environment(run_dir, distributed.world_size())
-            collected = collect(settings, run_dir / RESPONSES_NAME, progress)
-            if collected.contaminated:
-                progress.message(f"left out: {in_words(collected.contaminated)}")
-            made = make_preferences(collected.responses, settings)
-            if not made.pairs:
-                raise DataError(no_pairs(settings.preferences, made.counts))
-            if first:
-                write_pairs(run_dir / PAIRS_NAME, made.pairs)
-                report = preferences_report(settings, made, collected.contaminated)
-                text = json.dumps(report, indent=1, allow_nan=False)
-                write_atomically(run_dir / REPORT_NAME, text.encode(), "the report")
-        distributed.barrier()
-        if first:
-            print("\n".join([*report_lines(_read_report(run_dir)), f"pairs: {run_dir / PAIRS_NAME}"]))
-    finally:
-        distributed.close_distributed()
-    return 0
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo preferences`."""
+    parser.description = (
+        "Samples responses to the strata's training prompts, ranks them by judges and rewards, and writes pairs with "
+        "their provenance for `cgpo dpo` and `cgpo reward`."
+    )
+    parser.epilog = "example: cgpo preferences experiment=quickstart preferences.responses_per_prompt=8 --dry-run"
+    add_settings(parser)
+    add_fresh(parser)
+    add_dry_run(parser)
+    parser.add_argument(
+        "--heldout",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="prompts to measure with, none of which is to be among the pairs; may be given several times",
+    )
 
 
-def _read_report(run_dir: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((run_dir / REPORT_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run_dir / REPORT_NAME} cannot be read: {error}. Start anew with --fresh") from error
-    return found
+def run(args: argparse.Namespace) -> int:
+    """Makes the pairs, or prints the plan."""
+    from cgpo.pairs.configuration import compose_preferences
+    from cgpo.pairs.plan import print_preferences_plan
+
+    composed = compose_preferences(args.overrides, args.config_dir, args.heldout)
+    if args.dry_run:
+        print_preferences_plan(composed, fresh=args.fresh)
+        return 0
+    from cgpo.pairs.running import run_preferences
+
+    return run_preferences(composed.settings, fresh=args.fresh)

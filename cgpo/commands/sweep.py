@@ -42,9 +42,9 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[s
     folders: list[Path] = []
 
     def job(_: DictConfig) -> int:
-        found = HydraConfig.get()
-        task = [o.removeprefix("++") for o in found.overrides.task]
-        folder = Path(found.sweep.dir) / job_name(task)
+        hydra_config = HydraConfig.get()
+        task = [o.removeprefix("++") for o in hydra_config.overrides.task]
+        folder = Path(hydra_config.sweep.dir) / job_name(task)
         command = [sys.executable, "-m", "cgpo", "train", *task]
         if not any(o.startswith("run_dir=") for o in task):
             command.append(f"run_dir={folder}")
@@ -90,8 +90,8 @@ def run_job(command: Sequence[str]) -> int:
 
 def job_name(overrides: Sequence[str]) -> str:
     """A folder's name for a job: its overrides but for the experiment, without what shells and Hydra would read."""
-    told = [o for o in overrides if not o.startswith("experiment=")]
-    return "+".join(re.sub(r"[^\w.-]+", "-", o) for o in told) or "only"
+    distinctive = [o for o in overrides if not o.startswith("experiment=")]
+    return "+".join(re.sub(r"[^\w.-]+", "-", o) for o in distinctive) or "only"
 
 
 def _multirun(job: Callable[[DictConfig], int], overrides: list[str]) -> None:

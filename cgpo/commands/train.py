@@ -1,59 +1,94 @@
-"""Starts and ends a training run: run directory, display, signals, report."""
+"""`cgpo train`: a CGPO run from its settings to its report, or its plan, or a sweep of runs."""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cgpo import distributed
-from cgpo.compose import Composed
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 from cgpo.errors import CgpoError, RunError
-from cgpo.interrupt import StopSignal
-from cgpo.storage.claim import claim
-from cgpo.storage.environment import write_environment
-from cgpo.tracking.display import make_display
 
 if TYPE_CHECKING:
-    from cgpo.training.trainer import Trainer
+    from cgpo.compose import Composed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo train`."""
+    parser.description = "Trains a policy with CGPO. The same command started again goes on where it stopped."
+    parser.epilog = "example: cgpo train experiment=quickstart strata.math.optimizer.kl_max=12 --dry-run"
+    add_settings(parser)
+    add_fresh(parser)
+    parser.add_argument(
+        "--allow-changes",
+        metavar="KEY[,KEY]",
+        type=lambda text: text.split(","),
+        default=[],
+        help="settings, or groups of them, that may differ from those the run was started with; recorded",
+    )
+    add_dry_run(parser)
+    parser.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains, prints the plan, or starts the runs of a sweep."""
+    if args.multirun:
+        from cgpo.commands.sweep import sweep
+
+        flags = [flag for flag, given in {"--dry-run": args.dry_run, "--fresh": args.fresh}.items() if given]
+        flags += ["--allow-changes", ",".join(args.allow_changes)] if args.allow_changes else []
+        return sweep(args.overrides, args.config_dir, flags=flags)
+    from cgpo.compose import compose
+    from cgpo.training.plan import print_plan
+
+    composed = compose(args.overrides, config_dir=args.config_dir)
+    if args.dry_run:
+        print_plan(composed, fresh=args.fresh, allow=args.allow_changes)
+    else:
+        run_training(composed, fresh=args.fresh, allow=args.allow_changes)
+    return 0
 
 
 def run_training(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
-    """Trains; the run directory holds everything afterwards.
+    """Trains; the run directory holds everything afterwards, and the report however the run ends.
+
+    Args:
+        composed: the configuration.
+        fresh: start anew; an existing run directory is moved aside.
+        allow: settings, or groups of them, that may differ from the run's so far.
 
     Raises:
         CgpoError: whatever a person can mend, in words.
     """
-    with _trainer(composed, fresh=fresh, allow=allow) as trainer:
-        trainer.run()
-
-
-@contextmanager
-def _trainer(composed: Composed, *, fresh: bool, allow: Sequence[str] = ()) -> Iterator[Trainer]:
-    """The trainer of a run in its claimed directory; at the end, however it ends, the report and what changed."""
+    from cgpo import distributed
+    from cgpo.interrupt import StopSignal
+    from cgpo.storage.claim import claim
+    from cgpo.storage.environment import write_environment
+    from cgpo.tracking.display import make_display
     from cgpo.training.session import open_session
     from cgpo.training.trainer import Trainer
 
     settings = composed.settings
+    run_dir = Path(settings.run_dir)
     distributed.init_distributed()
     claim(settings.run_dir, composed.as_dict(), fresh=fresh, allow=allow, adopt=False)  # `Session.rewind_records` does
-    if distributed.rank() == 0:
-        write_environment(Path(settings.run_dir), distributed.world_size())
-    display = make_display(settings.tracking.display, rank=distributed.rank())
     first = distributed.rank() == 0
+    if first:
+        write_environment(run_dir, distributed.world_size())
+    display = make_display(settings.tracking.display, rank=distributed.rank())
     try:
         with StopSignal(display.message) as stop, open_session(settings, display) as session:
-            yield Trainer(session, stop)
+            Trainer(session, stop).run()
     except BaseException:
         display.stop()
         if first:
-            _finish_after_failure(Path(settings.run_dir))
+            _finish_after_failure(run_dir)
         raise
     display.stop()
     if first:
-        finish(Path(settings.run_dir))
+        finish(run_dir)
 
 
 def _finish_after_failure(run_dir: Path) -> None:
@@ -65,7 +100,11 @@ def _finish_after_failure(run_dir: Path) -> None:
 
 
 def finish(run_dir: Path) -> None:
-    """Writes the report and prints what changed."""
+    """Writes the report and prints what changed.
+
+    Raises:
+        RunError: the report cannot be written.
+    """
     from rich.console import Console
 
     from cgpo.report.report import write_report

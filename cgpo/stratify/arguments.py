@@ -83,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def run(args: argparse.Namespace) -> int:
+    """Assigns the rows (`cgpo.stratify.command`)."""
+    from cgpo.stratify import command
+
+    return command.run(args)
+
+
 METHODS = ("column", "embeddings", "judge")
 
 

@@ -40,3 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where tradeoff.html and tradeoff.json go (default: the sweep's folder, or here)",
     )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draws the trade-off (`cgpo.tradeoff.command`)."""
+    from cgpo.tradeoff import command
+
+    return command.run(args)

@@ -8,19 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = [
-    "train",
-    "pipeline",
-    "sft",
-    "reward",
-    "dpo",
-    "preferences",
-    "evaluate",
-    "report",
-    "export",
-    "judge",
-    "doctor",
-]
+from cgpo.cli import COMMANDS
 
 
 def cgpo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cgpo.commands import doctor, machine
-from cgpo.commands.machine import Status
+from cgpo.commands import doctor
+from cgpo.commands.doctor import Status
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_this_environment_has_what_it_needs(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_vllm_may_be_its_cpu_build() -> None:
-    finding = next(finding for finding in machine.check_packages() if finding.what == "vllm")
+    finding = next(finding for finding in doctor.check_packages() if finding.what == "vllm")
     assert finding.status is Status.OK
 
 
@@ -75,30 +75,30 @@ def test_package_of_another_version_fails(extra_packages: Path, capsys: pytest.C
 
 def test_cuda_torchvision_beside_cpu_torch_fails(extra_packages: Path) -> None:
     _add_package(extra_packages, "torch", "2.13.0+cpu")
-    assert [f.status for f in machine.check_cuda_builds()] == [Status.OK]
+    assert [f.status for f in doctor.check_cuda_builds()] == [Status.OK]
     _add_package(extra_packages, "torchvision", "0.28.0")
-    (finding,) = machine.check_cuda_builds()
+    (finding,) = doctor.check_cuda_builds()
     assert finding.status is Status.FAIL
     assert finding.mend.endswith("-m pip uninstall -y torchvision")
 
 
 def test_another_package_named_judges_fails(extra_packages: Path) -> None:
     _add_package(extra_packages, "judges", "0.1.0", record="judges/__init__.py,,\n")
-    (finding,) = machine.check_judges_name()
+    (finding,) = doctor.check_judges_name()
     assert finding.status is Status.FAIL
     assert finding.found == "judges 0.1.0 is imported under the same name"
 
 
 def test_missing_compiler_fails_where_training_is_installed(programs: Path) -> None:
-    compiler = machine.check_compiler()[0]
+    compiler = doctor.check_compiler()[0]
     assert (compiler.status, compiler.mend) == (Status.FAIL, "apt-get install build-essential")
     _add_program(programs, "g++", "g++ 12.2.0")
-    compiler = machine.check_compiler()[0]
+    compiler = doctor.check_compiler()[0]
     assert (compiler.status, compiler.found) == (Status.OK, f"{programs}/g++: g++ 12.2.0")
 
 
 def test_programs_run_in_boxes_on_this_machine() -> None:
-    (finding,) = machine.check_sandbox()
+    (finding,) = doctor.check_sandbox()
     assert (finding.status, finding.mend) == (Status.OK, "")
     assert "bwrap" in finding.found
 
@@ -109,24 +109,24 @@ def test_programs_run_in_boxes_on_this_machine() -> None:
 def test_a_machine_without_boxes_warns(monkeypatch: pytest.MonkeyPatch, path: str | None, mend: str) -> None:
     monkeypatch.setattr("judges.sandbox.available", lambda: "no isolation on this machine")
     monkeypatch.setattr("judges.sandbox.isolation.bubblewrap", lambda: path)
-    (finding,) = machine.check_sandbox()
+    (finding,) = doctor.check_sandbox()
     assert finding.status is Status.WARN
     assert finding.mend.startswith(mend)
     assert "no isolation on this machine" in finding.found
 
 
 def test_gpu_with_cpu_torch_warns(programs: Path, extra_packages: Path) -> None:
-    (finding,) = machine.check_gpus()
+    (finding,) = doctor.check_gpus()
     assert finding.found == "none found: everything runs on the CPU"
     _add_program(programs, "nvidia-smi", "NVIDIA H100 80GB HBM3, 81559 MiB, 570.86")
     _add_package(extra_packages, "torch", "2.13.0+cpu")
-    (finding,) = machine.check_gpus()
+    (finding,) = doctor.check_gpus()
     assert (finding.status, finding.mend) == (Status.WARN, "bash launch/install.sh cuda")
     assert "H100" in finding.found
 
 
 def test_full_disk_warns(tmp_path: Path) -> None:
-    finding = machine._disk("disk", tmp_path / "not" / "yet", needed_gib=1e9, mend="free some space")
+    finding = doctor._disk("disk", tmp_path / "not" / "yet", needed_gib=1e9, mend="free some space")
     assert (finding.status, finding.mend) == (Status.WARN, "free some space")
 
 

@@ -15,12 +15,13 @@ from typing import Any, ClassVar
 import pytest
 
 from cgpo.cli import main
-from cgpo.commands.evaluate import Target, claim_for_evaluation, run_evaluation
+from cgpo.commands.evaluate import claim_for_evaluation, run_evaluation
 from cgpo.commands.train import run_training
 from cgpo.compose import Composed, compose
 from cgpo.config import EvalSettings
 from cgpo.config.evaluation_metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.errors import ConfigError, LimitError
+from cgpo.evaluation.target import Target
 from cgpo.stages.configuration import stage_configuration
 from cgpo.storage.run_directory import claim_run_directory
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
@@ -226,7 +227,7 @@ def test_against_a_reference_of_its_own(folder: Path, lines: list[dict[str, Any]
     # Policy and reference change places: what the trained model won, the model it started from now loses.
     output = folder / "mirrored.json"
     swapped = (f"model.reference={exported}", "eval.preference=null")
-    run_evaluation(experiment(folder, *swapped, run="mirrored"), Target(output=output))
+    run_evaluation(experiment(folder, *swapped, run="mirrored"), Target(), output)
     found = json.loads(output.read_text())["strata"]["one"]
     trained, start = lines[1]["strata"]["one"], lines[0]["strata"]["one"]
     assert (found["win_rate"]["wins"], found["win_rate"]["losses"]) == (
@@ -245,7 +246,7 @@ def test_metadata_that_was_corrected_judges_the_reference_anew(folder: Path) -> 
         rows = [{"prompt": f"Write number {i} with many letters e.", "metadata": metadata} for i in range(4, 6)]
         (folder / "corrected.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         words = (f"strata.one.heldout={folder / 'corrected.jsonl'}", "eval.preference=null")
-        run_evaluation(experiment(folder, *words, run="corrected"), Target(output=folder / "corrected.json"))
+        run_evaluation(experiment(folder, *words, run="corrected"), Target(), folder / "corrected.json")
         judged = json.loads((folder / "corrected.json").read_text())["strata"]["one"]["judges"]
         found.append(judged["instruction_following"]["count"])
     assert found == [2 * RESPONSES, 0]
@@ -290,7 +291,7 @@ def test_bad_names_are_said(folder: Path, lines: list[dict[str, Any]]) -> None:
     with pytest.raises(ConfigError, match="absent"):
         run_evaluation(experiment(folder), Target(model=str(folder / "absent")))
     with pytest.raises(ConfigError, match="there is no folder"):
-        run_evaluation(experiment(folder), Target(output=folder / "absent" / "result.json"))
+        run_evaluation(experiment(folder), Target(), folder / "absent" / "result.json")
     with pytest.raises(ConfigError, match=r"strata\.one\.sampling\.max_tokens"):
         run_evaluation(experiment(folder, "strata.one.sampling.max_tokens=5"), Target())
     nothing = ("strata.one.heldout=null", "eval.before=false", "eval.after=false")

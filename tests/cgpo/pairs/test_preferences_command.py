@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from cgpo import distributed
-from cgpo.commands.preferences import run_preferences
 from cgpo.config import PairDataSettings, RunSettings
 from cgpo.errors import ConfigError, DataError, LimitError
 from cgpo.pairs.collect import Sampler
 from cgpo.pairs.configuration import compose_preferences
 from cgpo.pairs.plan import plan_lines
 from cgpo.pairs.rows import read_preference_rows
+from cgpo.pairs.running import run_preferences
 from cgpo.rewards.loading import load_base
 
 STRATA = ("math", "chat")

@@ -1,0 +1,27 @@
+"""`cgpo report`: the page of a run, from what it has recorded so far."""
+
+from __future__ import annotations
+
+import argparse
+
+from cgpo.commands.shared_options import add_run, existing_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo report`."""
+    parser.description = "Writes report.html from what a run has recorded so far; works on a killed run too."
+    parser.epilog = "example: cgpo report runs/quickstart"
+    add_run(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the page and prints where, and the phrases that responses have come to share."""
+    run_dir = existing_run(args)
+    from rich.console import Console
+
+    from cgpo.report.overoptimisation import print_phrases, read_overoptimisation
+    from cgpo.report.report import write_report
+
+    print(write_report(run_dir))
+    print_phrases(Console(stderr=True), read_overoptimisation(run_dir, {}, [], []))
+    return 0
