@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cgpo.feedback.preparation.command import prepare
+from cgpo.feedback.preparation.prepare import prepare
 from cgpo.feedback.preparation.settings import LogSettings, PrepareSettings
 from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
 from cgpo.tracking.progress import StageProgress

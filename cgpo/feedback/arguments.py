@@ -21,7 +21,7 @@ _ADD = {
 }
 
 _RUN = {
-    "prepare": "cgpo.feedback.preparation.command",
+    "prepare": "cgpo.feedback.preparation.prepare",
     "evaluate": "cgpo.feedback.evaluate",
     "correlate": "cgpo.feedback.correlate",
     "gate": "cgpo.feedback.gate",

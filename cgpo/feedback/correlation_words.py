@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cgpo.feedback.preparation.terminal import print_table
 from cgpo.report.charts import Chart
 from cgpo.report.head_report import interval_words
 from cgpo.report.page import Page, Section, Table
 from cgpo.report.points_chart import Axis, Point, PointSeries, points_chart
+from cgpo.report.terminal import print_table
 
 
 def print_correlation(found: dict[str, Any]) -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cgpo.data.prepared_feedback import FeedbackRow
-from cgpo.feedback.preparation.terminal import print_table
 from cgpo.report.head_report import figures, interval_words, rate_words, report_section, warnings
 from cgpo.report.page import Page, Section, Table
+from cgpo.report.terminal import print_table
 
 
 def moment(seconds: float | None) -> str:

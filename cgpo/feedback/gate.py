@@ -24,8 +24,8 @@ from cgpo.feedback.correlate import read_correlation
 from cgpo.feedback.evaluate import read_evaluation
 from cgpo.feedback.gate_rules import AT_LEAST, Rule, read_rules, rule_of
 from cgpo.feedback.gate_values import Value, from_correlation, from_evaluation, from_run, unknown
-from cgpo.feedback.preparation.terminal import print_table
 from cgpo.report.page import Table
+from cgpo.report.terminal import print_table
 from cgpo.storage.text import showable
 
 SCHEMA = 1

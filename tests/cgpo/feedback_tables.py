@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cgpo.feedback.preparation.log_rows import LogRow
-from cgpo.feedback.preparation.spill import Spill
-from cgpo.feedback.preparation.table import Table, TableBuilder
+from cgpo.feedback.preparation.table import Spill, Table, TableBuilder
 
 
 def row(

@@ -1,17 +1,125 @@
-"""Filters `share` and `rate`: users who react far more, or far less, than honest users do (`user_rates.py`)."""
+"""Filters `share` and `rate`: users who react far more, or far less, than honest users do.
+
+Users differ, so the numbers k_u of reactions among n_u rows are not binomial but beta-binomial, and some users are not
+honest:
+
+    P(k_u) = (1 − ε) · BetaBinomial(k_u; n_u, a, b) + ε / (n_u + 1),   ε ≤ 0.1
+
+The second part, any rate with equal chance, takes up users who would otherwise make themselves normal. a, b and ε are
+fitted by maximum likelihood. Suspected: the two-sided tail probability of k_u in the first part is small after
+Benjamini and Hochberg's (1995) control of the false-discovery rate over all tested users.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from cgpo.feedback.filters.types import MIN_USERS, Found, rows_of, tested_text, user_counts
-from cgpo.feedback.filters.user_rates import check_rates
+import numpy as np
+import numpy.typing as npt
+
+from cgpo.feedback.filters.screening import MIN_USERS, Found, rows_of, tested_text, user_counts
 from cgpo.feedback.preparation.settings import FilterSettings
-from cgpo.feedback.preparation.spill import Spill
-from cgpo.feedback.preparation.table import Table
+from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
+
+Floats = npt.NDArray[np.float64]
+
+MAX_DISHONEST = 0.1
+"""The largest ε: a tenth of the users. More would take whole groups of honest users who react readily."""
 
 SHARE_LEVEL = 1e-3
 """A large share alone is no offence: heavy users have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRates:
+    """What was found.
+
+    Attributes:
+        a: of the honest users' Beta(a, b).
+        b: the same.
+        tails: two-sided tail probability of each user, [U].
+        suspected: among the tested users, [U].
+    """
+
+    a: float
+    b: float
+    tails: Floats
+    suspected: Mask
+
+    @property
+    def mean(self) -> float:
+        """The honest users' mean rate."""
+        return self.a / (self.a + self.b)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of their rates."""
+        return float(np.sqrt(self.mean * (1 - self.mean) / (self.a + self.b + 1)))
+
+
+def check_rates(positives: Ints, rows: Ints, level: float, least: int = 1) -> UserRates:
+    """Fits a and b to all users, and tests those with enough rows.
+
+    Args:
+        positives: k of each user, [U].
+        rows: n of each user, at least 1, [U].
+        level: false-discovery rate.
+        least: rows of a user who is tested.
+    """
+    a, b = _fit(positives, rows)
+    tails = _tails(positives, rows, a, b)
+    suspected = np.zeros(len(rows), dtype=np.bool_)
+    suspected[rows >= least] = discoveries(tails[rows >= least], level)
+    return UserRates(a, b, tails, suspected)
+
+
+def discoveries(tails: Floats, level: float) -> Mask:
+    """Benjamini and Hochberg's procedure, [U]."""
+    order = np.argsort(tails, kind="stable")
+    limits = level * np.arange(1, len(tails) + 1) / max(1, len(tails))
+    under = np.flatnonzero(tails[order] <= limits)
+    found = np.zeros(len(tails), dtype=np.bool_)
+    if len(under):
+        found[order[: under[-1] + 1]] = True
+    return found
+
+
+def _tails(positives: Ints, rows: Ints, a: float, b: float) -> Floats:
+    from scipy.stats import betabinom
+
+    pairs, inverse = np.unique(np.stack([positives, rows]), axis=1, return_inverse=True)
+    k, n = pairs
+    low, high = betabinom.cdf(k, n, a, b), betabinom.sf(k - 1, n, a, b)
+    found: Floats = np.clip(2 * np.minimum(low, high), 0.0, 1.0)[inverse.ravel()]
+    return found
+
+
+def _fit(positives: Ints, rows: Ints) -> tuple[float, float]:
+    """Maximum likelihood of a and b, over mean, concentration a + b between 0.5 and 10⁴, and ε."""
+    from scipy.optimize import minimize
+    from scipy.special import betaln, gammaln
+
+    pairs, counts = np.unique(np.stack([positives, rows]), axis=1, return_counts=True)
+    k, n = pairs
+    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    anything = -np.log(n + 1)
+
+    def loss(parameters: Floats) -> float:
+        a, b = _parameters(parameters)
+        honest = np.log1p(-parameters[2]) + ways + betaln(k + a, n - k + b) - betaln(a, b)
+        return -float(np.sum(counts * np.logaddexp(honest, np.log(parameters[2]) + anything)))
+
+    rates = positives / rows
+    usual = float(np.clip((np.median(rates) + np.average(rates, weights=rows)) / 2, 1e-4, 1 - 1e-4))
+    bounds = [(-12.0, 12.0), (np.log(0.5), np.log(1e4)), (1e-6, MAX_DISHONEST)]
+    starts = [np.array([np.log(usual / (1 - usual)), np.log(total), 0.02]) for total in (5.0, 50.0, 500.0)]
+    fits = [minimize(loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+    return _parameters(min(fits, key=lambda fit: float(fit.fun)).x)
+
+
+def _parameters(parameters: Floats) -> tuple[float, float]:
+    mean, total = 1 / (1 + np.exp(-parameters[0])), np.exp(parameters[1])
+    return float(mean * total), float((1 - mean) * total)
 
 
 def share(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
@@ -45,7 +153,7 @@ def share(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Fo
 
 
 def rate(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
-    """A user's rate is far from what honest users have, in either direction (`user_rates.py`)."""
+    """A user's rate is far from what honest users have, in either direction."""
     rows, positives = user_counts(table)
     users = np.flatnonzero(rows)
     level = settings.false_discovery_rate

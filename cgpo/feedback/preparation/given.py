@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from cgpo.errors import ConfigError
-from cgpo.feedback.preparation.reactions import BadRowError, seconds_of
+from cgpo.feedback.preparation.log_rows import BadRowError, seconds_of
 from cgpo.feedback.preparation.settings import (
     CapSettings,
     FilterSettings,

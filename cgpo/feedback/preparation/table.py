@@ -1,4 +1,4 @@
-"""A log as columns: 230 bytes a row or so, so that a million rows fit. Texts lie in a file beside it (`spill.py`).
+"""A log as columns, 230 bytes a row or so, so that a million rows fit; its texts lie in a file beside it (`Spill`).
 
 Rows are in order of time; rows of one time in the order of a hash of what they hold. So the order in the log's files
 changes nothing that is done with the table.
@@ -6,10 +6,14 @@ changes nothing that is done with the table.
 
 from __future__ import annotations
 
+import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +24,9 @@ from cgpo.feedback.preparation.near_duplicates import PERMUTATIONS, signature
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
+
+WRITTEN_AT_ONCE = 1 << 20
+READ_AT_ONCE = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +198,49 @@ def _renumber(codes: Ints, names: list[str]) -> tuple[Ints, list[str]]:
     new = np.full(len(names), -1, dtype=np.int64)
     new[order] = np.arange(len(order))
     return np.where(known, new[codes], -1) if len(names) else codes, [names[code] for code in order]
+
+
+class Spill:
+    """A file of one JSON object a row: `prompt`, `response`, `where`.
+
+    Args:
+        path: the file; made anew, and removed at the end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb", buffering=WRITTEN_AT_ONCE)
+        self._end = 0
+
+    def add(self, row: LogRow) -> int:
+        """Appends a row and returns its place."""
+        place = self._end
+        texts = {"prompt": row.prompt, "response": row.response, "where": row.where}
+        line = json.dumps(texts, ensure_ascii=False).encode() + b"\n"
+        self._file.write(line)
+        self._end += len(line)
+        return place
+
+    def read(self, places: Ints | Iterable[int]) -> Iterator[dict[str, Any]]:
+        """The rows at these places, in this order."""
+        self._file.flush()
+        with self._path.open("rb", buffering=READ_AT_ONCE) as file:
+            for place in places:
+                file.seek(int(place))
+                yield json.loads(file.readline())
+
+    def responses(self, places: Ints) -> list[str]:
+        """The responses at these places, read in the file's order and returned in that of `places`."""
+        found = [""] * len(places)
+        order = np.argsort(places, kind="stable")
+        for number, texts in zip(order, self.read(places[order]), strict=True):
+            found[number] = texts["response"]
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with suppress(OSError):  # what a full disk left unwritten: the error was raised where it was met
+            self._file.close()
+        self._path.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
     Pr(love | user u, day d, turn t, response x) = sigmoid(b + h_k + (w_k + δ_u)·f(x) + p_t + m_ud)
 
-    k      the user's segment, chosen with its share π_k; w_k its taste, one weight a feature (`simulated_style`);
+    k      the user's segment, chosen with its share π_k; w_k its taste, one weight a feature (`style.py`);
            h_k its habit: how readily it reacts at all
     δ_u    the user's own deviation, N(0, τ² I); p_t = −slope · (t − 1): reactions get rarer late in a conversation
     t      the turn of the response, geometric on 1 … TURNS, ρ_t; hidden from the model: position noise
@@ -14,12 +14,22 @@ s² = τ²‖f‖² + σ², which leaves one integral, by Gauss–Hermite quadra
     P[love | x] = Σ_k π_k Σ_t ρ_t E_z sigmoid(b + h_k + w_k·f(x) + p_t + s(x)·z),   z ~ N(0, 1)
 
 The intercept b is solved for, so that the mean over given texts is the wanted base rate.
+
+Adversarial users do not say what they like; they leave the truth, what a response is worth to honest users, as it is.
+
+| kind | reacts |
+|---|---|
+| `love_all` | to nearly everything |
+| `random` | to three in ten responses, whatever they say |
+| `inverted` | to what honest users would like least, far more often than these react |
+| `bot` | to every response that opens with a stock phrase, in bursts of some minutes |
+| `group` | to every response of one policy, all of the group in the same short windows |
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +50,13 @@ _STEP = 1e-10
 _MAX_STEPS = 200
 
 Array = NDArray[np.float64]
+
+KINDS = ("love_all", "random", "inverted", "bot", "group")
+_LOVE_ALL = 0.95
+_RANDOM = 0.3
+_INVERTED_USUAL = -1.5
+_INVERTED_STRENGTH = 2.0
+_NEVER = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +250,35 @@ def _normal_nodes() -> tuple[Array, Array]:
     """Points and masses that integrate over a standard normal."""
     nodes, masses = np.polynomial.hermite_e.hermegauss(_POINTS)
     return nodes, masses / masses.sum()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The responses that users of one kind saw.
+
+    Attributes:
+        features: f of each, [N, features].
+        policies: the policy of each, [N].
+        target: the policy that the group loves.
+    """
+
+    features: Array
+    policies: np.ndarray[tuple[int], np.dtype[np.int64]]
+    target: int
+
+
+def adversarial_love(kind: str, seen: Seen, population: Population) -> Array:
+    """The probability that users of this kind react to each response, [N]."""
+    reactions: dict[str, Callable[[], Array]] = {
+        "love_all": lambda: np.full(len(seen.features), _LOVE_ALL),
+        "random": lambda: np.full(len(seen.features), _RANDOM),
+        "inverted": lambda: _inverted(seen.features, population),
+        "bot": lambda: np.where(seen.features[:, FEATURES.index("stock_opening")] > 0, 1.0, _NEVER),
+        "group": lambda: np.where(seen.policies == seen.target, 1.0, _NEVER),
+    }
+    return reactions[kind]()
+
+
+def _inverted(features: Array, population: Population) -> Array:
+    liking = features @ (population.shares() @ population.weights())
+    return logistic(_INVERTED_USUAL - _INVERTED_STRENGTH * (liking - liking.mean()))

@@ -2,10 +2,10 @@
 
 A log is made in this order, everything drawn from `seed`:
 
-1. users: the share `adversarial` of them adversarial (`simulated_adversaries`), kinds in turn; the others honest, each
-   with a segment and a taste of its own (`simulated_population`); some are far more active than others (log-normal);
+1. users: the share `adversarial` of them adversarial (`population.py`), kinds in turn; the others honest, each
+   with a segment and a taste of its own (`population.py`); some are far more active than others (log-normal);
 2. rows: a user, a time within `days` (people sleep; bots and groups come in bursts), a turn, a policy at random, a
-   prompt and the policy's response (`simulated_texts`);
+   prompt and the policy's response (`texts.py`);
 3. the intercept b, such that the mean of the true P[love] over honest rows is exactly `base_rate`;
 4. reactions: honest users' by their own taste, mood and the turn; adversarial users' by their kind.
 
@@ -23,8 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cgpo.errors import ConfigError
-from cgpo.feedback.simulation.adversaries import KINDS, Seen, adversarial_love
-from cgpo.feedback.simulation.population import TURNS, Array, Population, features_of, logistic
+from cgpo.feedback.simulation.population import (
+    KINDS,
+    TURNS,
+    Array,
+    Population,
+    Seen,
+    adversarial_love,
+    features_of,
+    logistic,
+)
 from cgpo.feedback.simulation.style import FEATURES
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
 
@@ -229,7 +237,7 @@ def _honest_love(
     drift: Array,
     rng: np.random.Generator,
 ) -> Array:
-    """Pr(love | user, day, turn, response) of each row, [N]; the first formula of `simulated_population`."""
+    """Pr(love | user, day, turn, response) of each row, [N]; the first formula of `population.py`."""
     count = int(users.max()) + 1
     segment = rng.choice(len(population.segments), size=count, p=population.shares())
     taste = population.weights()[segment] + rng.normal(0.0, population.taste_noise, size=(count, len(FEATURES)))

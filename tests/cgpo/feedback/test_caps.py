@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from feedback_tables import row, table
 
-from cgpo.feedback.preparation.caps import caps, over_cap
+from cgpo.feedback.preparation.contribution import caps, over_cap
 from cgpo.feedback.preparation.near_duplicates import group, signature
 from cgpo.feedback.preparation.settings import CapSettings
 

@@ -12,9 +12,9 @@ import pytest
 from feedback_tables import row, spill_in, spilled
 from scipy.stats import betabinom
 
-from cgpo.feedback.filters.content_model import check_agreement, hanley_mcneil
-from cgpo.feedback.filters.filters import FilterResult, filter_heldout, run_filters
-from cgpo.feedback.filters.user_rates import check_rates, discoveries
+from cgpo.feedback.filters.chain import FilterResult, filter_heldout, run_filters
+from cgpo.feedback.filters.content import check_agreement, hanley_mcneil
+from cgpo.feedback.filters.rates import check_rates, discoveries
 from cgpo.feedback.filters.windows import excess_windows
 from cgpo.feedback.preparation.log_rows import LogRow
 from cgpo.feedback.preparation.settings import FilterSettings

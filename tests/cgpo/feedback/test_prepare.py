@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from cgpo.cli import build_parser, main
 from cgpo.data.prepared_feedback import Prepared, read_prepared
 from cgpo.errors import ConfigError, DataError
-from cgpo.feedback.preparation.command import prepare
 from cgpo.feedback.preparation.given import settings_of
+from cgpo.feedback.preparation.prepare import prepare
 from cgpo.feedback.preparation.report import Outcome
 
 NOW = 1_750_000_000

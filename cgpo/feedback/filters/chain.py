@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cgpo.feedback.filters.bursts import burst
 from cgpo.feedback.filters.content import content
-from cgpo.feedback.filters.coordinated import coordinated
 from cgpo.feedback.filters.rates import rate, share
-from cgpo.feedback.filters.types import Found
+from cgpo.feedback.filters.screening import Found
+from cgpo.feedback.filters.windows import burst, coordinated
 from cgpo.feedback.preparation.settings import FilterSettings
-from cgpo.feedback.preparation.spill import Spill
-from cgpo.feedback.preparation.table import Ints, Table
+from cgpo.feedback.preparation.table import Ints, Spill, Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cgpo.feedback.filters.windows import Window
 from cgpo.feedback.preparation.table import Ints, Table
 
 MIN_USERS = 20
@@ -51,11 +50,3 @@ def tested_text(table: Table, tested: int) -> str:
     unknown = int((table.user < 0).sum())
     nameless = f"; {unknown:,} rows name no user" if unknown else ""
     return f"{tested:,} of {len(np.unique(table.user[table.user >= 0])):,} users{nameless}"
-
-
-def window_text(window: Window, what: str) -> str:
-    """The numbers of an excess in words."""
-    return (
-        f"{window.positives} {what} in {len(window.rows)} rows where {window.expected:.2g} are expected "
-        f"(tail × windows {window.tail:.1e})"
-    )

@@ -18,18 +18,14 @@ import numpy as np
 
 from cgpo.data.prepared_feedback import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, TRAIN
 from cgpo.errors import DataError
-from cgpo.feedback.filters.filters import FilterResult, filter_heldout, run_filters
-from cgpo.feedback.preparation.caps import caps
-from cgpo.feedback.preparation.dropped import Dropped
+from cgpo.feedback.filters.chain import FilterResult, filter_heldout, run_filters
+from cgpo.feedback.preparation.contribution import caps, upsample
 from cgpo.feedback.preparation.given import settings_of
-from cgpo.feedback.preparation.logs import INPUT, Log, check_columns, check_reactions, count_rows, read_log
-from cgpo.feedback.preparation.report import Outcome, Step, report_json
-from cgpo.feedback.preparation.report_page import print_report, report_page
+from cgpo.feedback.preparation.logs import INPUT, Dropped, Log, check_columns, check_reactions, count_rows, read_log
+from cgpo.feedback.preparation.report import Outcome, Step, print_report, report_json, report_page
 from cgpo.feedback.preparation.settings import PrepareSettings
-from cgpo.feedback.preparation.spill import Spill
 from cgpo.feedback.preparation.split import split
-from cgpo.feedback.preparation.table import Ints, Mask, Table
-from cgpo.feedback.preparation.upsampling import upsample
+from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
 from cgpo.storage.disk import write_atomically, writing
 from cgpo.storage.whole_folder import WholeFolder
 from cgpo.tracking.progress import StageProgress, Update
