@@ -17,6 +17,7 @@ from typing import Any
 from cgpo.errors import RunError
 from cgpo.evaluation.summary import SCHEMA
 from cgpo.storage.disk import write_atomically
+from cgpo.storage.step_files import StepLines
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 
 FILE_NAME = "evaluation.jsonl"
@@ -79,10 +80,9 @@ class EvaluationFile:
         Raises:
             RunError: a file cannot be written.
         """
-        kept = [line for line in self._lines if line["step"] <= step]
-        if len(kept) < len(self._lines):
-            self._write(kept)
+        StepLines(self._file, "the evaluations").truncate_after(step)
         RolloutsWriter(self._folder).truncate_after(step)
+        self.reload()
 
     def reload(self) -> None:
         """Reads what another rank has written.

@@ -2,6 +2,13 @@
 
 Three questions, each in a file of its own: does an independent measure fall while the trained reward rises (`trend`);
 is it length that the reward pays for (`length`); which phrases spread (`spread`)? Only the rank that writes files asks.
+It leaves in the run directory, a JSON object a line:
+
+    warnings.jsonl   {"schema": 1, "step", "stratum", "kind": "divergence" | "length" | "phrase", "subject", "began",
+                      "text", …}
+    phrases.jsonl    {"schema": 1, "step", "stratum", "responses", "prompts", "reference_responses", "phrases": [{…}]}
+
+`step` counts the steps that were done, as in `metrics.jsonl`.
 """
 
 from __future__ import annotations
@@ -12,11 +19,11 @@ from typing import Any
 
 from cgpo.config.watch import WatchSettings
 from cgpo.overoptimisation import measures
-from cgpo.overoptimisation.files import StepLines
 from cgpo.overoptimisation.length import LengthTrend
 from cgpo.overoptimisation.phrases import StratumPhrases
 from cgpo.overoptimisation.trend import Divergence, Trend
 from cgpo.report.overoptimisation import PHRASES, WARNINGS
+from cgpo.storage.step_files import StepLines, read_step_lines
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
 
@@ -193,7 +200,8 @@ class OverOptimisationWatch:
         """
         self._warnings.truncate_after(done)
         self._found.truncate_after(done)
-        self._warned = {(w["stratum"], w["kind"], w["subject"]): w for w in self._warnings.read()}
+        warnings = read_step_lines(self._warnings.path).records
+        self._warned = {(w["stratum"], w["kind"], w["subject"]): w for w in warnings}
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive a resume, as plain data."""

@@ -6,7 +6,6 @@ the whole run (`train/loss`). A number that is not known or not finite is `null`
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from numbers import Integral
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import SupportsFloat
 
 from cgpo.errors import DataError
-from cgpo.storage.disk import append_line, write_atomically
-from cgpo.storage.jsonl import SCHEMA, end_of_whole_lines, read_jsonl
+from cgpo.storage.step_files import StepLines, read_step_lines
 
 Metrics = Mapping[str, float | None]
 
@@ -28,8 +26,8 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_file():
-            self._repair()
+        self._lines = StepLines(path, "the metrics")
+        self._lines.repair()
 
     def append(self, step: int, metrics: Mapping[str, SupportsFloat | None]) -> None:
         """Writes one step and waits until it is on the disk. NaN and infinity become `null`.
@@ -37,25 +35,11 @@ class MetricsFile:
         Raises:
             RunError: the disk is full, or the file cannot be written.
         """
-        numbers = {name: as_number(value) for name, value in metrics.items()}
-        line = json.dumps({"schema": SCHEMA, "step": step, "metrics": numbers}, allow_nan=False)
-        append_line(self.path, line, f"the metrics of step {step}")
+        self._lines.append(step, {"metrics": {name: as_number(value) for name, value in metrics.items()}})
 
     def truncate_after(self, step: int) -> None:
         """Removes the lines of later steps: they were made by a run whose end was lost, and will be made again."""
-        if not self.path.is_file():
-            return
-        lines = self.path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if _step_of(line) <= step]
-        if len(kept) < len(lines):
-            write_atomically(self.path, b"".join(kept), f"the metrics up to step {step}")
-
-    def _repair(self) -> None:
-        data = self.path.read_bytes()
-        end, newline_missing = end_of_whole_lines(data)
-        if newline_missing or end != len(data):
-            whole = data[:end] + (b"\n" if newline_missing else b"")
-            write_atomically(self.path, whole, "the metrics without the half-written last line")
+        self._lines.truncate_after(step)
 
 
 def read_metrics(path: Path) -> dict[int, dict[str, float | None]]:
@@ -72,15 +56,14 @@ def read_metrics(path: Path) -> dict[int, dict[str, float | None]]:
 
 def scan_metrics(path: Path) -> tuple[dict[int, dict[str, float | None]], list[str]]:
     """Like `read_metrics`, but returns what can be read together with one sentence per problem."""
-    found = read_jsonl(path)
-    problems = list(found.problems)
+    lines = read_step_lines(path)
+    problems = list(lines.problems)
     steps: dict[int, dict[str, float | None]] = {}
-    for record in found.records:
-        step, metrics = record.get("step"), record.get("metrics")
-        if isinstance(step, int) and isinstance(metrics, dict):
-            steps[step] = metrics
+    for line in lines.records:
+        if isinstance(metrics := line.get("metrics"), dict):
+            steps[line["step"]] = metrics
         else:
-            problems.append(f"{path}: a line without `step` or `metrics`: {str(record)[:80]}")
+            problems.append(f"{path}: a line without `metrics`: {str(line)[:80]}")
     return dict(sorted(steps.items())), problems
 
 
@@ -92,11 +75,3 @@ def as_number(value: SupportsFloat | None) -> float | int | None:
         return int(value)
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _step_of(line: bytes) -> int:
-    """The step of a line; a damaged line counts as the earliest, so that it is kept and can be looked at."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return -1

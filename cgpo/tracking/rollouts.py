@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 from cgpo.errors import DataError
 from cgpo.storage.disk import remove_temporaries, write_atomically
+from cgpo.storage.step_files import remove_step_files_after, step_files
 from cgpo.storage.text import storable
 from cgpo.types import JudgedRollout
 from judges import Message, Outcome, Verdict
@@ -28,7 +28,7 @@ from judges import Message, Outcome, Verdict
 SCHEMA_KEY = b"cgpo.rollouts.schema"
 SCHEMA = b"1"
 
-_FILE_NAME = re.compile(r"step-(\d+)\.parquet")
+_SUFFIX = ".parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +133,18 @@ class RolloutsWriter:
 
         buffer = io.BytesIO()
         pq.write_table(_table(step, rows), buffer, compression="zstd")
-        path = self.folder / f"step-{step:06d}.parquet"
+        path = self.folder / f"step-{step:06d}{_SUFFIX}"
         write_atomically(path, buffer.getvalue(), f"the responses of step {step}")
         return path
 
     def truncate_after(self, step: int) -> None:
         """Deletes the files of later steps, which a resumed run makes again."""
-        for later, path in rollout_files(self.folder).items():
-            if later > step:
-                path.unlink()
+        remove_step_files_after(self.folder, _SUFFIX, step)
 
 
 def rollout_files(folder: Path) -> dict[int, Path]:
     """Step → file, in the order of steps."""
-    found = ((_FILE_NAME.fullmatch(path.name), path) for path in folder.glob("step-*.parquet"))
-    return dict(sorted((int(match[1]), path) for match, path in found if match))
+    return step_files(folder, _SUFFIX)
 
 
 def read_rollouts(folder: Path, steps: Collection[int] | None = None) -> dict[int, list[RolloutRow]]:

@@ -44,8 +44,9 @@ def test_a_missing_package_is_named_with_what_to_type(
 
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
-    modules = ("display", "live", "loggers", "metrics", "quantities", "report", "rollouts", "summary", "environment")
-    imports = "; ".join(f"import cgpo.tracking.{name}" for name in modules)
+    tracking = ("display", "live", "loggers", "metrics", "quantities", "rollouts")
+    modules = (*(f"tracking.{name}" for name in tracking), "report.report", "report.summary", "storage.environment")
+    imports = "; ".join(f"import cgpo.{name}" for name in modules)
     heavy = "{'torch', 'pyarrow', 'jinja2', 'rich', 'tensorboard', 'transformers'}"
     code = f"{imports}; import sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
