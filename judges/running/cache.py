@@ -32,7 +32,8 @@ _OPEN_SECONDS = 30.0
 """How long to wait for another process when the file is opened."""
 _WAIT_SECONDS = 1.0
 """How long a verdict may wait for another process that writes; judges wait with it."""
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
+"""The folder of `judges`, not of this room."""
 _KEPT = frozenset({Outcome.SATISFIED, Outcome.VIOLATED, Outcome.NOT_APPLICABLE})
 
 

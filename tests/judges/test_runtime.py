@@ -131,6 +131,23 @@ def test_another_version_or_an_edited_source_is_another_judge(install) -> None:
     assert judge_identity(spec, judge) != before
 
 
+def test_of_our_own_judges_every_file_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import judges
+    from judges.running import cache
+
+    def identity() -> str:
+        cache._package_hash.cache_clear()
+        return judge_identity(JudgeSpec("length"), load("length"))
+
+    assert Path(judges.__file__).resolve().parent == cache._PACKAGE
+    before = identity()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "options.py"))
+    assert identity() != before
+    monkeypatch.undo()
+    assert identity() == before
+
+
 def test_unknown_is_not_kept(counting, tmp_path: Path) -> None:
     spec = JudgeSpec("counting", {**counting.options, "answer": "unknown"})
     with JudgeRuntime(1, cache=tmp_path / "cache.sqlite") as runtime:
