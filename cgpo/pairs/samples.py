@@ -81,7 +81,7 @@ def sampled(judged: JudgedRollout, stratum: Stratum, *, scored: bool) -> Sampled
         tokens=len(rollout.response_ids),
         finish_reason=rollout.finish_reason,
         outcome=judged.judgement.outcome,
-        verdicts={name: verdict.as_json() for name, verdict in judged.judgement.verdicts.items()},
+        verdicts=judged.judgement.as_json(),
         rewards={name: finite(score) for name, score in judged.rewards.items()},
         reward=stratum.ranking(judged) if scored else None,
     )

@@ -26,7 +26,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,7 @@ from cgpo import distributed
 from cgpo.responses.stratum import Stratum
 from cgpo.storage.disk import write_atomically, writing
 from cgpo.types import Rollout
-from judges import Judgement, Outcome, Verdict
-from judges.verdict import Cost
+from judges import Judgement
 
 SCHEMA = 1
 FOLDER = "journal"
@@ -62,7 +60,7 @@ class Journal:
                     if "scores" in record:
                         self._scores[record["step"], record["key"]] = dict(record["scores"])
                     else:
-                        self._known[record["step"], record["key"]] = _judgement(record["verdicts"])
+                        self._known[record["step"], record["key"]] = Judgement.from_json(record["verdicts"])
 
     def submit(self, step: int, strata: Mapping[str, Stratum], rollout: Rollout) -> Future[Judgement]:
         """Gives a response to the judges of its stratum, or answers from the journal.
@@ -151,7 +149,7 @@ class Journal:
 
     def _note(self, step: int, key: str, judgement: Judgement) -> None:
         """Called in whatever thread finished the judgement; a failure to write is raised by `flush`."""
-        verdicts = {name: _verdict_as_json(verdict) for name, verdict in judgement.verdicts.items()}
+        verdicts = judgement.as_json(with_cost=True)
         self._write({"schema": SCHEMA, "step": step, "key": key, "verdicts": verdicts})
 
     def _write(self, record: dict[str, Any]) -> None:
@@ -218,16 +216,3 @@ def _parse(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
             continue
         if isinstance(record, dict) and record.get("schema") == SCHEMA and isinstance(record.get("step"), int):
             yield record
-
-
-def _judgement(verdicts: dict[str, Any]) -> Judgement:
-    return Judgement({name: _verdict(found) for name, found in verdicts.items()})
-
-
-def _verdict(found: dict[str, Any]) -> Verdict:
-    cost = Cost(**found["cost"]) if found["cost"] else None
-    return Verdict(Outcome(found["verdict"]), found["reason"], found["score"], cost)
-
-
-def _verdict_as_json(verdict: Verdict) -> dict[str, Any]:
-    return {**verdict.as_json(), "cost": asdict(verdict.cost) if verdict.cost else None}

@@ -28,7 +28,7 @@ from cgpo.errors import RunError
 from cgpo.rewards.calibration import finite
 from cgpo.storage.disk import append_line
 from cgpo.types import Prompt
-from judges import Judgement, Outcome, Verdict
+from judges import Judgement, Outcome
 
 SCHEMA = 2
 FILE_NAME = "baselines.jsonl"
@@ -174,7 +174,7 @@ class BaselineStore:
             row["rewards"],
             row["golden"],
             row["finish_reason"],
-            None if verdicts is None else Judgement({name: _verdict(found) for name, found in verdicts.items()}),
+            None if verdicts is None else Judgement.from_json(verdicts),
         )
 
 
@@ -193,11 +193,5 @@ def _row(stratum: str, prompt_id: str, baseline: Baseline) -> dict[str, Any]:
         "response_ids": list(baseline.response_ids),
         "finish_reason": baseline.finish_reason,
         "rewards": {name: finite(score) for name, score in baseline.rewards.items()},
-        "verdicts": None
-        if baseline.judgement is None
-        else {name: verdict.as_json() for name, verdict in baseline.judgement.verdicts.items()},
+        "verdicts": None if baseline.judgement is None else baseline.judgement.as_json(),
     }
-
-
-def _verdict(found: Mapping[str, Any]) -> Verdict:
-    return Verdict(Outcome(found["verdict"]), found.get("reason", ""), found.get("score"))

@@ -23,7 +23,7 @@ from cgpo.storage.disk import remove_temporaries, write_atomically
 from cgpo.storage.step_files import remove_step_files_after, step_files
 from cgpo.storage.text import storable
 from cgpo.types import JudgedRollout
-from judges import Message, Outcome, Verdict
+from judges import Judgement, Message, Outcome, Verdict
 
 SCHEMA_KEY = b"cgpo.rollouts.schema"
 SCHEMA = b"1"
@@ -234,10 +234,7 @@ def _verdicts_as_json(verdicts: Mapping[str, Verdict]) -> str:
 
 
 def _verdicts_from_json(text: str) -> dict[str, Verdict]:
-    return {
-        name: Verdict(Outcome(found["verdict"]), found.get("reason", ""), found.get("score"))
-        for name, found in json.loads(text).items()
-    }
+    return Judgement.from_json(json.loads(text)).verdicts
 
 
 def _rewards_as_json(rewards: Mapping[str, float | None]) -> str:

@@ -189,8 +189,7 @@ def output_line(source: InputRow, judgement: Judgement) -> bytes:
 
 def added(judgement: Judgement) -> dict[str, Any]:
     """The fields that judging adds to a row."""
-    verdicts = {name: verdict.as_json() for name, verdict in judgement.verdicts.items()}
-    return {"verdicts": verdicts, "satisfied": judgement.satisfied}
+    return {"verdicts": judgement.as_json(), "satisfied": judgement.satisfied}
 
 
 def json_line(content: Mapping[str, Any]) -> bytes:
