@@ -108,7 +108,7 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
     """
     from cgpo.compose import validate
     from cgpo.storage.claim import claim
-    from cgpo.storage.run_directory import read_config
+    from cgpo.storage.run_config import read_config
 
     config = composed.as_dict()
     folder = Path(config["run_dir"])

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 from cgpo.errors import ConfigError
 from cgpo.storage.outcome import REPORT_NAME, is_done
-from cgpo.storage.run_directory import CONFIG_NAME, move_aside, would_go_on
+from cgpo.storage.run_config import CONFIG_NAME
+from cgpo.storage.run_directory import move_aside, would_go_on
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed

@@ -107,7 +107,7 @@ def training_settings(model: str) -> dict[str, Any]:
     Raises:
         ConfigError: its config.yaml cannot be read.
     """
-    from cgpo.storage.run_directory import read_config
+    from cgpo.storage.run_config import read_config
 
     folder = Path(model).expanduser()
     if not (folder.is_dir() and (folder.parent / "config.yaml").is_file()):

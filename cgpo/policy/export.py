@@ -14,7 +14,7 @@ from cgpo.policy.checkpoints import Checkpoint, Checkpoints
 from cgpo.policy.lora import add_adapter, is_adapter, merge_for_good
 from cgpo.policy.model import load_causal_lm, load_tokenizer
 from cgpo.policy.policy import language_model_part
-from cgpo.storage.run_directory import read_config
+from cgpo.storage.run_config import read_config
 
 
 def export_run(run_dir: Path, output: Path, checkpoint: str | None = None) -> Path:

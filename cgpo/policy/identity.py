@@ -1,6 +1,6 @@
 """Which model a run trains, in a few hashes: a checkpoint of another one is refused in words, not by a stack trace.
 
-Names and folders are compared by `run_directory`; here is what they hold. A folder may be overwritten and a hub branch
+Names and folders are compared by `run_config`; here is what they hold. A folder may be overwritten and a hub branch
 may move between two starts: then the name is the same and the model another.
 """
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from cgpo.report.run_files import dig, read_mapping
 from cgpo.storage.jsonl import read_jsonl
+from cgpo.storage.run_config import HISTORY_NAME
 
-HISTORY = "config-history.jsonl"
 MOST_CHANGES = 4
 """Changed settings that are written out; of more, the rest are counted."""
 
@@ -33,7 +33,7 @@ def settings_facts(run_dir: Path, config: Any, problems: list[str]) -> dict[str,
 
 def history_notes(run_dir: Path) -> list[str]:
     """A sentence for each time that the run went on with other settings: its curves are of more than one setting."""
-    found = read_jsonl(run_dir / HISTORY)
+    found = read_jsonl(run_dir / HISTORY_NAME)
     return [*found.problems, *(_change(run_dir, line) for line in found.records)]
 
 
@@ -100,5 +100,5 @@ def _change(run_dir: Path, line: Mapping[str, Any]) -> str:
     # What a choice is called says more than what follows from it.
     keys = sorted(changes, key=lambda key: (not key.endswith(".name"), key))
     told = [f"{key} {dig(changes[key], 'old')} → {dig(changes[key], 'new')}" for key in keys[:MOST_CHANGES]]
-    more = f", and {len(keys) - MOST_CHANGES} more ({run_dir / HISTORY})" if len(keys) > MOST_CHANGES else ""
+    more = f", and {len(keys) - MOST_CHANGES} more ({run_dir / HISTORY_NAME})" if len(keys) > MOST_CHANGES else ""
     return f"After step {line.get('step', '?')} the run went on with other settings: {', '.join(told)}{more}."

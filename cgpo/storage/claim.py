@@ -11,13 +11,8 @@ from typing import IO, Any
 
 from cgpo import distributed
 from cgpo.errors import CgpoError, ConfigError
-from cgpo.storage.run_directory import (
-    claim_run_directory,
-    first_difference,
-    lock_run_directory,
-    may_be_locked,
-    move_aside,
-)
+from cgpo.storage.run_config import first_difference
+from cgpo.storage.run_directory import claim_run_directory, lock_run_directory, may_be_locked, move_aside
 
 _LOCKS: dict[Path, IO[bytes]] = {}
 """The run directories this process has locked, until it ends or claims them again."""

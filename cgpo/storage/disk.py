@@ -32,8 +32,8 @@ def writing(what: str, path: Path) -> Iterator[None]:
     except Exception as error:
         if not is_write_failure(error):
             raise
-        said = str(error).splitlines()[0]
-        raise RunError(f"could not write {what} to {path} ({_free(path)}): {said}") from error
+        first_line = str(error).splitlines()[0]
+        raise RunError(f"could not write {what} to {path} ({_free(path)}): {first_line}") from error
 
 
 def is_write_failure(error: Exception) -> bool:

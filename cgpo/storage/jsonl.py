@@ -13,7 +13,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """What was found in a file.
+    """What a file holds.
 
     Attributes:
         records: the readable objects, in order.

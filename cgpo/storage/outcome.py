@@ -1,4 +1,4 @@
-"""By what a stage's run directory shows that the stage is done. No torch here: plans ask."""
+"""The files by which a stage's run directory shows that the stage is done. No torch here: plans ask."""
 
 from __future__ import annotations
 

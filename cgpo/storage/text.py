@@ -17,4 +17,4 @@ def showable(text: str) -> str:
 
     Newlines and tabs stay.
     """
-    return _UNSHOWABLE.sub(lambda found: found.group().encode("unicode_escape").decode("ascii"), text)
+    return _UNSHOWABLE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)

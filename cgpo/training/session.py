@@ -34,7 +34,7 @@ from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, create_engine
 from cgpo.storage.environment import describe_environment
-from cgpo.storage.run_directory import adopt_configuration, read_config
+from cgpo.storage.run_config import adopt_configuration, read_config
 from cgpo.tracking.display import Display
 from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile

@@ -11,14 +11,8 @@ import yaml
 
 from cgpo.errors import ConfigError, RunError
 from cgpo.storage.claim import claim
-from cgpo.storage.run_directory import (
-    adopt_configuration,
-    claim_run_directory,
-    first_difference,
-    lock_run_directory,
-    read_config,
-    would_go_on,
-)
+from cgpo.storage.run_config import adopt_configuration, first_difference, read_config
+from cgpo.storage.run_directory import claim_run_directory, lock_run_directory, would_go_on
 
 
 def config(**changes: Any) -> dict[str, Any]:
