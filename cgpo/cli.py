@@ -29,7 +29,7 @@ COMMANDS = {
     "export": ("cgpo.commands.export", "write a run's policy as a Hugging Face checkpoint"),
     "judge": ("cgpo.commands.judge", "list, run, compare and check judges"),
     "stratify": ("cgpo.stratify.arguments", "assign the rows of a data set to strata"),
-    "feedback": ("cgpo.feedback.arguments", "learn from users' reactions: prepare logs, evaluate, correlate"),
+    "feedback": ("cgpo.commands.feedback", "learn from users' reactions: prepare logs, evaluate, correlate"),
     "tradeoff": ("cgpo.tradeoff.arguments", "draw what runs gained in one measure and lost in others"),
     "doctor": ("cgpo.commands.doctor", "what this machine can run, and what to type to mend what is missing"),
 }

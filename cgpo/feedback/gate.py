@@ -1,39 +1,163 @@
-"""`cgpo feedback gate`: pass or fail for a release, rule by rule.
-
-`--json`: {"schema", "passed", "results": [{"rule", "source", "measure", "value", "low", "high", "direction", "limit",
-"passed", "reason"}], "off": [rule], "not_applied": [rule]}
+"""The gate for a release: rules with their default limits, and what becomes of each.
 
 A rule passes when the bound of the interval that speaks against a release keeps the limit: the lower one of what must
-be at least something. What is unknown fails, also where --evaluation or --correlation is not given. Rules on runs apply
-to every stratum of every run given.
+be at least something. What is unknown fails, also where its file is not given. Rules on runs apply to every stratum of
+every run given.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from cgpo.errors import ConfigError, RunError
+from cgpo.errors import ConfigError, RunError, unknown_name
 from cgpo.evaluation.file import FILE_NAME, EvaluationFile
-from cgpo.feedback.correlate import read_correlation
-from cgpo.feedback.evaluate import read_evaluation
-from cgpo.feedback.gate_rules import AT_LEAST, Rule, read_rules, rule_of
 from cgpo.feedback.gate_values import Value, from_correlation, from_evaluation, from_run, unknown
-from cgpo.report.page import Table
-from cgpo.report.terminal import print_table
-from cgpo.storage.text import showable
+from cgpo.feedback.results import CORRELATION, EVALUATION
 
-SCHEMA = 1
+Source = Literal["evaluation", "correlation", "run"]
+
+Direction = Literal["at least", "at most"]
+
+AT_LEAST: Direction = "at least"
+AT_MOST: Direction = "at most"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A kind of rule.
+
+    Attributes:
+        source: where its value comes from.
+        direction: `at least` is held against the lower bound, `at most` against the upper one.
+        text: what is measured.
+        named: whether a name follows after a slash, as in `violation/farewell`.
+    """
+
+    source: Source
+    direction: Direction
+    text: str
+    named: bool = False
+
+
+RULES: Mapping[str, Rule] = {
+    "later_data": Rule("evaluation", AT_LEAST, "share of rows later than the model's last training example"),
+    "missing_scores": Rule("evaluation", AT_MOST, "share of rows without a score"),
+    "auroc": Rule("evaluation", AT_LEAST, "AUROC"),
+    "over_length": Rule("evaluation", AT_LEAST, "AUROC above that of length alone"),
+    "length_correlation": Rule("evaluation", AT_MOST, "Pearson r of score and length, without its sign"),
+    "ece_over_rate": Rule("evaluation", AT_MOST, "ECE as a share of the observed rate"),
+    "brier_skill": Rule("evaluation", AT_LEAST, "Brier skill over the base rate"),
+    "top_lift": Rule("evaluation", AT_LEAST, "lift of the top tenth"),
+    "correlation": Rule("correlation", AT_LEAST, "Pearson r of offline score and observed rate"),
+    "correlation_left_out": Rule("correlation", AT_LEAST, "the lowest Pearson r with one policy left out"),
+    "satisfied_change": Rule("run", AT_LEAST, "change of the satisfied rate"),
+    "unknown_share": Rule("run", AT_MOST, "share of responses whose outcome is unknown"),
+    "win_rate": Rule("run", AT_LEAST, "wins over the reference, by all rewards or by `win_rate/REWARD`", named=True),
+    "violation": Rule("run", AT_MOST, "rate of violations of `violation/JUDGE`, a judge or a probe", named=True),
+    "violation_change": Rule("run", AT_MOST, "its change, `violation_change/JUDGE`", named=True),
+}
+
+DEFAULTS: Mapping[str, float] = {
+    "later_data": 1.0,
+    "missing_scores": 0.01,
+    "auroc": 0.7,
+    "over_length": 0.02,
+    "length_correlation": 0.3,
+    "ece_over_rate": 0.5,
+    "brier_skill": 0.0,
+    "top_lift": 1.5,
+    "correlation": 0.5,
+    "correlation_left_out": 0.5,
+    "satisfied_change": -0.1,
+    "unknown_share": 0.05,
+    "win_rate/helpfulness": 0.4,
+    "violation_change/farewell": 0.05,
+}
+
+_MAY_STAND_ALONE = ("win_rate",)
+
+
+def rule_of(name: str) -> tuple[Rule, str]:
+    """The kind of a rule and the name after the slash.
+
+    Raises:
+        ConfigError: there is no such rule.
+    """
+    kind, slash, subject = name.partition("/")
+    rule = RULES.get(kind)
+    if rule is None:
+        raise ConfigError(unknown_name("rule", kind, RULES, "--rules"))
+    if bool(slash) != bool(subject) or (slash and not rule.named):
+        raise ConfigError(f"--rules: {name!r} has nothing to name after a slash: the rule is {kind!r}")
+    if rule.named and not slash and kind not in _MAY_STAND_ALONE:
+        raise ConfigError(f"--rules: {name!r} must say which, e.g. {kind}/farewell")
+    return rule, subject
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits that are demanded.
+
+    Attributes:
+        limits: rule → limit, in the order in which rules are shown.
+        off: rules that are turned off.
+        named: rules that the file names; the others are defaults.
+    """
+
+    limits: Mapping[str, float]
+    off: tuple[str, ...]
+    named: frozenset[str]
+
+
+def read_rules(file: Path | None) -> Limits:
+    """The defaults, with what the file says in their place.
+
+    Raises:
+        ConfigError: the file cannot be read, names a rule that does not exist, or a limit is no number.
+    """
+    given = {str(name): value for name, value in _rules_in(file).items()}
+    limits: dict[str, float | None] = dict(DEFAULTS)
+    for name, value in given.items():
+        rule_of(name)
+        limits[name] = _limit(name, value)
+    wanted = {name: limit for name, limit in limits.items() if limit is not None}
+    off = tuple(name for name, limit in limits.items() if limit is None)
+    return Limits(wanted, off, frozenset(given) & frozenset(wanted))
+
+
+def _rules_in(file: Path | None) -> Mapping[Any, Any]:
+    import yaml
+
+    if file is None:
+        return {}
+    try:
+        rules = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--rules {file}: cannot be read: {error}") from error
+    if rules is None:
+        return {}
+    if not isinstance(rules, dict):
+        raise ConfigError(f"--rules {file}: must be `rule: limit` lines, e.g. `auroc: 0.8`, not {rules!r}")
+    return rules
+
+
+def _limit(name: str, value: Any) -> float | None:
+    """YAML reads `off` as false."""
+    if value is None or value is False or value == "off":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigError(f"--rules: {name}: the limit must be a number, or `off`; found {value!r}")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A rule with what became of it.
+    """The outcome of a rule.
 
     Attributes:
         rule: its name.
@@ -60,57 +184,39 @@ class Result:
     reason: str
 
 
-def run(args: argparse.Namespace) -> int:
-    """Applies the rules and prints what became of them: 0 passed, 1 failed.
-
-    Raises:
-        ConfigError: bad input.
-    """
-    if args.evaluation is None and args.correlation is None and not args.run:
-        raise ConfigError("nothing to decide on: give --evaluation, --correlation or --run")
-    rules = read_rules(args.rules)
-    values = _Values(args)
-    results = [
-        result for name, limit in rules.limits.items() for result in values.results(name, limit, name in rules.named)
-    ]
-    found = {
-        "schema": SCHEMA,
-        "passed": bool(results) and all(result.passed for result in results),
-        "results": [asdict(result) for result in results],
-        "off": list(rules.off),
-        "not_applied": [name for name in rules.limits if not any(result.rule == name for result in results)],
-    }
-    if args.json:
-        print(json.dumps(found, indent=1, allow_nan=False))
-    else:
-        _print(found, results)
-    return 0 if found["passed"] else 1
-
-
 def decide(name: str, rule: Rule, limit: float, source: str, value: Value) -> Result:
     """Holds a value against a limit."""
     at_least = rule.direction == AT_LEAST
     bound, side = (value.low, "lower") if at_least else (value.high, "upper")
     # Bounds are differences and quotients of rates: the last bit must not decide.
-    kept = bound is not None and (bound >= limit - 1e-12 if at_least else bound <= limit + 1e-12)
+    passed = bound is not None and (bound >= limit - 1e-12 if at_least else bound <= limit + 1e-12)
     if bound is None:
         reason = f"unknown is not a pass: {value.reason}"
     elif value.low == value.high:
-        reason = f"{bound:.3g} is {'' if kept else 'not '}{rule.direction} {limit:g}"
+        reason = f"{bound:.3g} is {'' if passed else 'not '}{rule.direction} {limit:g}"
     else:
-        reason = f"the {side} bound {bound:.3g} is {'' if kept else 'not '}{rule.direction} {limit:g}"
+        reason = f"the {side} bound {bound:.3g} is {'' if passed else 'not '}{rule.direction} {limit:g}"
     if bound is not None and value.reason:
         reason += f" ({value.reason})"
-    return Result(name, source, rule.text, value.estimate, value.low, value.high, rule.direction, limit, kept, reason)
+    return Result(name, source, rule.text, value.estimate, value.low, value.high, rule.direction, limit, passed, reason)
 
 
-class _Values:
-    """The files that were given."""
+class Sources:
+    """The files whose numbers are held against the limits.
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._evaluation = None if args.evaluation is None else read_evaluation(args.evaluation)
-        self._correlation = None if args.correlation is None else read_correlation(args.correlation)
-        self._runs = {str(folder): last_evaluation(folder) for folder in args.run}
+    Args:
+        evaluation: evaluation.json, or its folder.
+        correlation: correlation.json, or its folder.
+        runs: run directories.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
+
+    def __init__(self, evaluation: Path | None, correlation: Path | None, runs: Sequence[Path]) -> None:
+        self._evaluation = None if evaluation is None else EVALUATION.read(evaluation)
+        self._correlation = None if correlation is None else CORRELATION.read(correlation)
+        self._runs = {str(folder): last_evaluation(folder) for folder in runs}
 
     def results(self, name: str, limit: float, named: bool) -> Iterator[Result]:
         """What becomes of a rule: a result, or one for each stratum of each run.
@@ -119,8 +225,8 @@ class _Values:
         """
         rule, subject = rule_of(name)
         kind = name.partition("/")[0]
-        found = {"evaluation": self._evaluation, "correlation": self._correlation, "run": self._runs or None}
-        if found[rule.source] is None:
+        files = {"evaluation": self._evaluation, "correlation": self._correlation, "run": self._runs or None}
+        if files[rule.source] is None:
             if rule.source != "run" or named:
                 reason = f"--{rule.source} was not given (`{name}: off` in --rules does without)"
                 yield decide(name, rule, limit, rule.source, unknown(reason))
@@ -177,34 +283,8 @@ def last_evaluation(folder: Path) -> dict[str, Any]:
     return lines[-1]
 
 
-def _print(found: dict[str, Any], results: list[Result]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    rows = [
-        (
-            "pass" if result.passed else "FAIL",
-            result.rule,
-            result.source,
-            _value_words(result),
-            f"{result.direction} {result.limit:g}",
-        )
-        for result in results
+def apply_rules(rules: Limits, sources: Sources) -> list[Result]:
+    """The results of all rules, in their order."""
+    return [
+        result for name, limit in rules.limits.items() for result in sources.results(name, limit, name in rules.named)
     ]
-    print_table(console, "", Table(("", "rule", "of", "value", "limit"), rows))
-    failed = [result for result in results if not result.passed]
-    for result in failed:
-        print(showable(f"FAIL {result.rule} ({result.source}): {result.reason}"))
-    for key, text in (("off", "off"), ("not_applied", "not applied without --run")):
-        if found[key]:
-            print(f"{text}: {', '.join(found[key])}")
-    verdict = "passed" if found["passed"] else f"failed: {len(failed)} of {len(results)} rules"
-    print(f"gate {verdict}")
-
-
-def _value_words(result: Result) -> str:
-    if result.value is None:
-        return "unknown"
-    if result.low is None or result.high is None or result.low == result.high:
-        return f"{result.value:.3g}"
-    return f"{result.value:.3g} ({result.low:.3g} to {result.high:.3g})"

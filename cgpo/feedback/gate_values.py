@@ -1,4 +1,4 @@
-"""Where the rules of the gate find their values. A value that cannot be known has no estimate, and a reason why."""
+"""The values that the rules of the gate look at. A value that cannot be known has no estimate, and a reason why."""
 
 from __future__ import annotations
 

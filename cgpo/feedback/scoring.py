@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,23 +40,35 @@ class HeadScorer:
     """One head of a reward model.
 
     Args:
-        args: with what `evaluate_arguments.add_model` adds.
+        model: folder or hub name.
+        head: which of its heads; None: its only one.
+        max_length: most tokens of prompt and response; None: as in training, else that of the reward's settings.
+        batch_tokens: padded tokens scored at once; None: that of the reward's settings.
+        max_missing_rate: largest share of responses without a finite score.
 
     Raises:
         ConfigError: there is no such model or head.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.training = training_settings(args.model)
-        options = {"model": args.model, "head": args.head, "batch_tokens": args.batch_tokens}
-        options["max_length"] = args.max_length or self.training.get("max_length")
+    def __init__(
+        self,
+        model: str,
+        head: str | None = None,
+        *,
+        max_length: int | None = None,
+        batch_tokens: int | None = None,
+        max_missing_rate: float,
+    ) -> None:
+        self.training = training_settings(model)
+        options: dict[str, Any] = {"model": model, "head": head, "batch_tokens": batch_tokens}
+        options["max_length"] = max_length or self.training.get("max_length")
         self.settings = ClassifierSettings(**{key: value for key, value in options.items() if value is not None})
-        self._limit = args.max_missing_rate
+        self._limit = max_missing_rate
         self._reward = _load(self.settings)
         outputs = self._reward.source.outputs
-        self.name: str = args.head or outputs.names[0]
-        known = {head.name: head for head in outputs.heads or ()}
-        self.head: Head | None = known.get(self.name)
+        self.name: str = head or outputs.names[0]
+        heads = {described.name: described for described in outputs.heads or ()}
+        self.head: Head | None = heads.get(self.name)
 
     @property
     def is_probability(self) -> bool:
@@ -72,21 +83,21 @@ class HeadScorer:
         """
         values: list[float | None] = []
         truncated = 0
-        asked = [Prompt(str(i), tuple(messages)) for i, messages in enumerate(prompts)]
-        with StageProgress().task("scoring", len(asked)) as update:
-            for start in range(0, len(asked), CHUNK):
+        numbered = [Prompt(str(i), tuple(messages)) for i, messages in enumerate(prompts)]
+        with StageProgress().task("scoring", len(numbered)) as update:
+            for start in range(0, len(numbered), CHUNK):
                 chunk = slice(start, start + CHUNK)
-                values += self._reward.score(asked[chunk], list(responses[chunk]))
+                values += self._reward.score(numbered[chunk], list(responses[chunk]))
                 truncated += self._reward.source.truncated
                 update(len(values), "")
-        found = Scores(values, truncated)
-        if values and found.missing / len(values) > self._limit:
+        scores = Scores(values, truncated)
+        if values and scores.missing / len(values) > self._limit:
             raise LimitError(
-                f"the model gave no finite score for {found.missing} of {len(values)} responses "
-                f"({100 * found.missing / len(values):.1f} %; --max-missing-rate is {100 * self._limit:g} %). NaN or "
+                f"the model gave no finite score for {scores.missing} of {len(values)} responses "
+                f"({100 * scores.missing / len(values):.1f} %; --max-missing-rate is {100 * self._limit:g} %). NaN or "
                 f"infinite outputs: check the model {self.settings.model}"
             )
-        return found
+        return scores
 
 
 def _load(settings: ClassifierSettings) -> SequenceClassifierReward:
@@ -114,17 +125,3 @@ def training_settings(model: str) -> dict[str, Any]:
         return {}
     stage = read_config(folder.parent).get("reward_stage")
     return dict(stage) if isinstance(stage, dict) else {}
-
-
-def folder_for(output: Path | None, args_name: str = "--output") -> None:
-    """Refuses an output folder that cannot be one, before hours of scoring.
-
-    Raises:
-        ConfigError: it is a file, or its parent does not exist.
-    """
-    if output is None:
-        return
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"{args_name} {output}: it exists and is no folder")
-    if not output.absolute().parent.is_dir():
-        raise ConfigError(f"{args_name} {output}: there is no folder {output.absolute().parent}")

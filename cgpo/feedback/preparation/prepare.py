@@ -1,4 +1,4 @@
-"""`cgpo feedback prepare`: logs of users' reactions → a prepared set, from which `cgpo reward` learns P[Love].
+"""From logs of users' reactions to a prepared set, from which `cgpo reward` learns P[Love].
 
 The order: every row is checked; rows are split in time; the true rate p₀ is measured on the training period as it
 stands; conversations that are held out too leave the training side; then filters, caps and upsampling, which make the
@@ -7,7 +7,6 @@ training rate q. Held-out rows stay at the true rate.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +19,8 @@ from cgpo.data.prepared_feedback import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, 
 from cgpo.errors import DataError
 from cgpo.feedback.filters.chain import FilterResult, filter_heldout, run_filters
 from cgpo.feedback.preparation.contribution import caps, upsample
-from cgpo.feedback.preparation.given import settings_of
 from cgpo.feedback.preparation.logs import INPUT, Dropped, Log, check_columns, check_reactions, count_rows, read_log
-from cgpo.feedback.preparation.report import Outcome, Step, print_report, report_json, report_page
+from cgpo.feedback.preparation.report import Outcome, Step, report_json, report_page
 from cgpo.feedback.preparation.settings import PrepareSettings
 from cgpo.feedback.preparation.split import split
 from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
@@ -32,20 +30,6 @@ from cgpo.tracking.progress import StageProgress, Update
 
 WHAT = "the prepared feedback"
 WRITE_UPDATE = 2000
-
-
-def run(args: argparse.Namespace) -> int:
-    """Prepares the logs and prints what came of them.
-
-    Raises:
-        CgpoError: whatever a person can mend, in words; then nothing is written.
-    """
-    from rich.console import Console
-
-    outcome = prepare(args.input, args.output, settings_of(args), overwrite=args.overwrite)
-    print_report(Console(), outcome)
-    print(f"written: {args.output}")
-    return 0
 
 
 def prepare(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cgpo.cli import main
-from cgpo.feedback.gate_rules import DEFAULTS, read_rules, rule_of
+from cgpo.feedback.gate import DEFAULTS, read_rules, rule_of
 from cgpo.rewards.heads import Head, write_heads
 from cgpo.rewards.loading import load_base
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cgpo.cli import main
-from cgpo.feedback.gate_rules import DEFAULTS, RULES, rule_of
+from cgpo.feedback.gate import DEFAULTS, RULES, rule_of
 
 
 def interval(estimate: float | None, low: float | None, high: float | None) -> dict[str, Any]:

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cgpo.cli import build_parser, main
+from cgpo.commands.feedback.prepare import settings_of
 from cgpo.data.prepared_feedback import Prepared, read_prepared
 from cgpo.errors import ConfigError, DataError
-from cgpo.feedback.preparation.given import settings_of
 from cgpo.feedback.preparation.prepare import prepare
 from cgpo.feedback.preparation.report import Outcome
 
@@ -335,7 +335,7 @@ def test_the_commands_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
 
 def build_help() -> str:
     """All options of the command."""
-    from cgpo.feedback.preparation.arguments import add_arguments
+    from cgpo.commands.feedback.prepare import add_arguments
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)

@@ -1,19 +1,29 @@
-"""The arguments of `cgpo feedback prepare`. Nothing heavy is imported here."""
+"""`cgpo feedback prepare`: its options, the settings they mean, and what is printed of the outcome."""
 
 from __future__ import annotations
 
 import argparse
+import secrets
+import time
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
-from cgpo.errors import unknown_name
+from cgpo.errors import ConfigError, unknown_name
 from cgpo.feedback.preparation.settings import (
     FILTERS,
     CapSettings,
     FilterSettings,
     LogSettings,
+    PrepareSettings,
     SplitSettings,
     UpsamplingSettings,
 )
+
+HOUR = 3600.0
+LONGEST_SALT = 64
+
+Settings = TypeVar("Settings", FilterSettings, CapSettings, UpsamplingSettings)
 
 _DESCRIPTION = """Turns logs of users' reactions into training and held-out data for P[Love]: checks the rows, splits
 them in time, filters adversarial patterns, caps what one user or one text may contribute, and upsamples positive
@@ -30,7 +40,7 @@ row may have "conversation", messages of which the last is the response."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds them."""
+    """Adds the options of `cgpo feedback prepare`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--input", required=True, metavar="LOGS", help="JSONL, CSV or Parquet; a glob; a folder")
@@ -42,6 +52,89 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_upsampling(parser.add_argument_group("upsampling"))
     _add_caps(parser.add_argument_group("caps (a number, or none)"))
     _add_filters(parser.add_argument_group("filters"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares the logs and prints the rows left after each part of the work.
+
+    Raises:
+        CgpoError: whatever a person can mend, in words; then nothing is written.
+    """
+    from rich.console import Console
+
+    from cgpo.feedback.preparation.prepare import prepare
+    from cgpo.feedback.preparation.report import print_report
+
+    outcome = prepare(args.input, args.output, settings_of(args), overwrite=args.overwrite)
+    print_report(Console(), outcome)
+    print(f"written: {args.output}")
+    return 0
+
+
+def settings_of(args: argparse.Namespace) -> PrepareSettings:
+    """The settings that the options mean.
+
+    Raises:
+        ConfigError: a time, a column or a salt cannot be used.
+    """
+    if args.salt_file and not args.hash_users:
+        raise ConfigError("--salt-file has no use without --hash-users")
+    return PrepareSettings(
+        log=LogSettings(
+            now=time.time() if args.now is None else _time(args.now, "--now"),
+            columns=dict(_column(entry) for entry in args.column),
+            positive=args.positive,
+            milliseconds=args.time_unit == "ms",
+            clock_skew=args.clock_skew,
+            max_bad_share=args.max_bad_share,
+            salt=_salt(args.salt_file) if args.hash_users else None,
+        ),
+        split=SplitSettings(
+            None if args.heldout_from is None else _time(args.heldout_from, "--heldout-from"),
+            args.heldout_share,
+            args.gap * HOUR,
+        ),
+        filters=_settings(FilterSettings, args),
+        caps=_settings(CapSettings, args),
+        upsampling=_settings(UpsamplingSettings, args),
+        filter_heldout=args.filter_heldout,
+        seed=args.seed,
+    )
+
+
+def _settings(kind: type[Settings], args: argparse.Namespace) -> Settings:
+    """The settings whose options are stored under the fields' names; fields without an option keep their default."""
+    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(kind) if field.name in args}
+    return kind(**values)
+
+
+def _time(text: str, option: str) -> float:
+    from cgpo.feedback.preparation.log_rows import BadRowError, seconds_of
+
+    try:
+        return seconds_of(text)
+    except BadRowError as error:
+        raise ConfigError(f"{option}: {error.detail}") from error
+
+
+def _column(entry: str) -> tuple[str, str]:
+    what, equals, name = entry.partition("=")
+    if not equals or not name:
+        raise ConfigError(f"--column {entry!r} must be WHAT=COLUMN, such as reaction=liked")
+    return what.strip(), name
+
+
+def _salt(file: Path | None) -> bytes:
+    if file is None:
+        # Nobody keeps it: the hashes tell users of this folder apart, but can be neither guessed nor linked elsewhere.
+        return secrets.token_bytes(32)
+    try:
+        salt = file.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"--salt-file {file} cannot be read: {error.strerror or error}") from error
+    if not 16 <= len(salt) <= LONGEST_SALT:
+        raise ConfigError(f"--salt-file {file}: a salt has 16 to {LONGEST_SALT} bytes, this one {len(salt)}")
+    return salt
 
 
 def _add_log(group: argparse._ArgumentGroup) -> None:
@@ -113,12 +206,19 @@ def _add_upsampling(group: argparse._ArgumentGroup) -> None:
 
 def _add_caps(group: argparse._ArgumentGroup) -> None:
     default = CapSettings()
-    for option, value, text in (
-        ("--max-user-rows", default.user_rows, "rows of a user"),
-        ("--max-user-positives", default.user_positives, "positive reactions of a user"),
-        ("--max-near-duplicates", default.near_duplicates, "rows with nearly the same response"),
+    for name, value, text in (
+        ("user-rows", default.user_rows, "rows of a user"),
+        ("user-positives", default.user_positives, "positive reactions of a user"),
+        ("near-duplicates", default.near_duplicates, "rows with nearly the same response"),
     ):
-        group.add_argument(option, type=_limit, default=value, metavar="N", help=f"{text} (default: {value})")
+        group.add_argument(
+            f"--max-{name}",
+            dest=name.replace("-", "_"),
+            type=_limit,
+            default=value,
+            metavar="N",
+            help=f"{text} (default: {value})",
+        )
     group.add_argument(
         "--keep", choices=("random", "newest"), default=default.keep, help=f"which stay (default: {default.keep})"
     )
@@ -128,8 +228,9 @@ def _add_filters(group: argparse._ArgumentGroup) -> None:
     default = FilterSettings()
     group.add_argument(
         "--filters",
+        dest="names",
         type=_filters,
-        default=FILTERS,
+        default=default.names,
         metavar="all|none|NAME[,NAME]",
         help=f"which run, of {', '.join(FILTERS)} (default: all)",
     )
@@ -149,14 +250,18 @@ def _add_filters(group: argparse._ArgumentGroup) -> None:
         help=f"over the users of burst, rate and content (default: {default.false_discovery_rate:g})",
     )
     group.add_argument(
-        "--burst-window", type=_positive, default=default.burst_window, metavar="S", help="seconds (default: 600)"
+        "--burst-window",
+        type=_positive,
+        default=default.burst_window,
+        metavar="S",
+        help=f"seconds (default: {default.burst_window:g})",
     )
     group.add_argument(
         "--coordination-window",
         type=_positive,
         default=default.coordination_window,
         metavar="S",
-        help="seconds (default: 3600)",
+        help=f"seconds (default: {default.coordination_window:g})",
     )
     group.add_argument(
         "--max-user-share",

@@ -1,9 +1,13 @@
-"""The arguments of `cgpo feedback evaluate`, with their defaults."""
+"""`cgpo feedback evaluate`: a reward model's scores against the reactions of later users."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cgpo.feedback.scoring import HeadScorer
 
 _DESCRIPTION = """Scores later data with a reward model and says how well the scores fit what users did: AUROC,
 calibration at the true rate, Brier, lift by decile and correlation with length, with intervals in which the rows of
@@ -18,7 +22,7 @@ text, "policy": text}, as in a prepared folder's heldout.jsonl."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds them."""
+    """Adds the options of `cgpo feedback evaluate`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_model(parser, required=True)
@@ -38,8 +42,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bins", type=_count, default=10, metavar="N", help="bins of the calibration (default: 10)")
 
 
+def run(args: argparse.Namespace) -> int:
+    """Evaluates, prints, and writes `--output`.
+
+    Raises:
+        CgpoError: whatever a person can mend, in words.
+    """
+    from cgpo.feedback.evaluation import (
+        evaluate,
+        evaluation_page,
+        heldout_rows,
+        print_evaluation,
+        refuse_earlier,
+        times,
+        trained_until,
+    )
+    from cgpo.feedback.results import EVALUATION, check_output
+
+    check_output(args.output)
+    rows = heldout_rows(args.data)
+    scorer = open_model(args)
+    time = times(rows, trained_until(args.trained_on, scorer, args.data))
+    refuse_earlier(time, len(rows), allowed=args.allow_earlier)
+    scores = scorer.score([row.prompt for row in rows], [row.response for row in rows])
+    evaluation = evaluate(rows, scores, scorer, time, args.data, confidence=args.confidence, bins=args.bins)
+    print_evaluation(evaluation)
+    if args.output is not None:
+        EVALUATION.write(args.output, evaluation, evaluation_page(evaluation, rows, scores.values))
+        print(f"written to {args.output}: {EVALUATION.json_name}, {EVALUATION.page_name}")
+    return 0
+
+
 def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """The arguments that name a reward model."""
+    """Adds the options that name a reward model and say how it scores."""
     parser.add_argument("--model", required=required, metavar="NAME", help="the reward model: folder or hub name")
     parser.add_argument("--head", metavar="HEAD", help="which of its heads; needed where it has several")
     parser.add_argument(
@@ -58,6 +93,23 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
     parser.add_argument(
         "--confidence", type=_level, default=0.95, metavar="C", help="level of the intervals (default: 0.95)"
+    )
+
+
+def open_model(args: argparse.Namespace) -> HeadScorer:
+    """The head that the options of `add_model` name.
+
+    Raises:
+        ConfigError: there is no such model or head.
+    """
+    from cgpo.feedback.scoring import HeadScorer
+
+    return HeadScorer(
+        args.model,
+        args.head,
+        max_length=args.max_length,
+        batch_tokens=args.batch_tokens,
+        max_missing_rate=args.max_missing_rate,
     )
 
 

@@ -1,0 +1,97 @@
+"""`cgpo feedback correlate`: does the offline score of policies go with their reaction rates online?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cgpo.commands.feedback.evaluate import add_model, open_model
+from cgpo.errors import ConfigError, LimitError
+
+if TYPE_CHECKING:
+    from cgpo.feedback.policy_rows import PolicyResponse
+
+_DESCRIPTION = """Says whether a reward model's mean score of several policies goes with the reaction rates that were
+observed of them: Pearson and Spearman with an interval that is honest for ten policies, a permutation test, and whether
+one policy carries it all. Needs the policies' responses to the same prompts."""
+
+_EPILOG = """examples:
+  cgpo feedback correlate --model love --responses responses.jsonl --observed rates.csv --output correlation
+  cgpo feedback correlate --policy sft=sft.jsonl --policy dpo=dpo.jsonl --policy rl=rl.jsonl --score-column love \\
+      --observed rates.json
+
+A response: {"policy": name, "prompt": text or messages, "response": text}. An observed row: policy and one of
+positives + n; rate, with n where known; change, with se or low + high (95 %) where known. CSV, JSON or JSON Lines."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo feedback correlate`."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--responses", metavar="ROWS", help="file of responses with their `policy`")
+    parser.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="NAME=ROWS",
+        help="file of one policy's responses; may be repeated",
+    )
+    parser.add_argument("--observed", required=True, metavar="ROWS", help="file of each policy's reaction rate")
+    add_model(parser, required=False)
+    parser.add_argument(
+        "--score-column", metavar="COLUMN", help="the responses are scored already: the column; instead of --model"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write correlation.json and correlation.html there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Correlates, prints, and writes `--output`.
+
+    Raises:
+        CgpoError: whatever a person can mend, in words.
+    """
+    from cgpo.feedback.correlation import correlate, correlation_page, print_correlation
+    from cgpo.feedback.policy_rows import read_observed, read_responses
+    from cgpo.feedback.results import CORRELATION, check_output
+
+    if (args.model is None) == (args.score_column is None):
+        raise ConfigError("give one of --model (to score the responses) and --score-column (they are scored already)")
+    check_output(args.output)
+    observed = read_observed(args.observed)
+    rows = read_responses(args.responses, args.policy, args.score_column)
+    values, source = _scores(rows, args)
+    correlation = {**source, **correlate(rows, values, observed, args.confidence)}
+    print_correlation(correlation)
+    if args.output is not None:
+        CORRELATION.write(args.output, correlation, correlation_page(correlation))
+        print(f"written to {args.output}: {CORRELATION.json_name}, {CORRELATION.page_name}")
+    return 0
+
+
+def _scores(rows: Sequence[PolicyResponse], args: argparse.Namespace) -> tuple[list[float | None], dict[str, Any]]:
+    """The number of each response whose mean is taken (P[positive] where the head gives one, else the score), and
+    where it comes from.
+
+    Raises:
+        LimitError: more scores are missing than `--max-missing-rate` allows.
+    """
+    from cgpo.statistics.head_metrics import probability
+
+    if args.model is None:
+        values = [row.score for row in rows]
+        missing = sum(value is None for value in values)
+        if missing / len(values) > args.max_missing_rate:
+            raise LimitError(
+                f"--score-column {args.score_column}: {missing} of {len(values)} responses have no finite score "
+                f"(--max-missing-rate is {100 * args.max_missing_rate:g} %)"
+            )
+        return values, {"model": None, "head": None, "score": args.score_column}
+    scorer = open_model(args)
+    scores = scorer.score([row.prompt for row in rows], [row.response for row in rows])
+    source = {"model": args.model, "head": scorer.name}
+    if not scorer.is_probability:
+        return scores.values, {**source, "score": f"score of {scorer.name}"}
+    chances = [None if value is None else probability(value) for value in scores.values]
+    return chances, {**source, "score": f"P[{scorer.name}]"}

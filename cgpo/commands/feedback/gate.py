@@ -1,0 +1,114 @@
+"""`cgpo feedback gate`: pass or fail for a release, rule by rule.
+
+`--json`: {"schema", "passed", "results": [{"rule", "source", "measure", "value", "low", "high", "direction", "limit",
+"passed", "reason"}], "off": [rule], "not_applied": [rule]}
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cgpo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cgpo.feedback.gate import Result
+
+SCHEMA = 1
+
+_DESCRIPTION = """Passes or fails a reward model, and the policies trained with it, rule by rule with value, interval,
+limit and reason. A rule looks at the bound of the interval that speaks against a release, not at the estimate, and
+fails on what is unknown. Exit status: 0 passed, 1 failed, 2 bad input."""
+
+_EPILOG = """examples:
+  cgpo feedback gate --evaluation evaluation --correlation correlation
+  cgpo feedback gate --evaluation evaluation --correlation correlation --run runs/rluf --rules rules.yaml --json
+
+rules.yaml: a rule's name and its limit, or `off`; the others keep their defaults (docs/feedback.md):
+  auroc: 0.8
+  correlation: off
+  violation/farewell: 0.02"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `cgpo feedback gate`."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--evaluation", type=Path, metavar="FILE", help="evaluation.json of `cgpo feedback evaluate`, or its folder"
+    )
+    parser.add_argument(
+        "--correlation", type=Path, metavar="FILE", help="correlation.json of `cgpo feedback correlate`, or its folder"
+    )
+    parser.add_argument(
+        "--run", action="append", default=[], type=Path, metavar="RUN", help="a run's directory; may be repeated"
+    )
+    parser.add_argument("--rules", type=Path, metavar="FILE.yaml", help="limits of your own")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Applies the rules and prints their results: 0 passed, 1 failed.
+
+    Raises:
+        ConfigError: bad input.
+    """
+    from cgpo.feedback.gate import Sources, apply_rules, read_rules
+
+    if args.evaluation is None and args.correlation is None and not args.run:
+        raise ConfigError("nothing to decide on: give --evaluation, --correlation or --run")
+    rules = read_rules(args.rules)
+    results = apply_rules(rules, Sources(args.evaluation, args.correlation, args.run))
+    outcome = {
+        "schema": SCHEMA,
+        "passed": bool(results) and all(result.passed for result in results),
+        "results": [asdict(result) for result in results],
+        "off": list(rules.off),
+        "not_applied": [name for name in rules.limits if not any(result.rule == name for result in results)],
+    }
+    if args.json:
+        print(json.dumps(outcome, indent=1, allow_nan=False))
+    else:
+        _print(outcome, results)
+    return 0 if outcome["passed"] else 1
+
+
+def _print(outcome: Mapping[str, Any], results: Sequence[Result]) -> None:
+    from rich.console import Console
+
+    from cgpo.report.page import Table
+    from cgpo.report.terminal import print_table
+    from cgpo.storage.text import showable
+
+    console = Console()
+    rows = [
+        (
+            "pass" if result.passed else "FAIL",
+            result.rule,
+            result.source,
+            _value_words(result),
+            f"{result.direction} {result.limit:g}",
+        )
+        for result in results
+    ]
+    print_table(console, "", Table(("", "rule", "of", "value", "limit"), rows))
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        print(showable(f"FAIL {result.rule} ({result.source}): {result.reason}"))
+    for key, text in (("off", "off"), ("not_applied", "not applied without --run")):
+        if outcome[key]:
+            print(f"{text}: {', '.join(outcome[key])}")
+    verdict = "passed" if outcome["passed"] else f"failed: {len(failed)} of {len(results)} rules"
+    print(f"gate {verdict}")
+
+
+def _value_words(result: Result) -> str:
+    if result.value is None:
+        return "unknown"
+    if result.low is None or result.high is None or result.low == result.high:
+        return f"{result.value:.3g}"
+    return f"{result.value:.3g} ({result.low:.3g} to {result.high:.3g})"
