@@ -34,7 +34,7 @@ from surroundings import surroundings
 from cgpo import distributed
 from cgpo.compose import validate
 from cgpo.config import RunSettings
-from cgpo.models.memory import memory_needs, model_shape
+from cgpo.models.memory import memory_parts, model_shape
 from cgpo.policy.layout import MicroBatch, TokenSequence
 from cgpo.policy.policy import Policy, ScoringModel
 from cgpo.policy.reference import make_reference
@@ -147,7 +147,7 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
     best = {name: max(found[name] for found in peaks) for name in peaks[0]}
     peak, passes = max(best.values()), 2 if lora else 3
     whole, tokens = sum(parts.values()), sum(len(s.response_ids) for s in sequences)
-    needs = {n.part: n.size for n in memory_needs(settings, shape, 1) if n.part != "rollout engine"}
+    estimate = {p.name: p.size for p in memory_parts(settings, shape, 1) if p.name != "rollout engine"}
     distributed.close_distributed()
     return {
         "matmul_gflops": {name: value / 1e9 for name, value in best.items()},
@@ -165,8 +165,8 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
             "peak_while_loading": loaded / 2**30,
             "peak": after / 2**30,
             "peak_beyond_libraries": (after - before) / 2**30,
-            "estimate": sum(needs.values()) / 2**30,
-            "estimate_parts": {name: size / 2**30 for name, size in needs.items()},
+            "estimate": sum(estimate.values()) / 2**30,
+            "estimate_parts": {name: size / 2**30 for name, size in estimate.items()},
         },
     }
 

@@ -70,10 +70,10 @@ class ModelShape:
 
 
 @dataclass(frozen=True)
-class Need:
+class MemoryPart:
     """One part of a rank's memory, in bytes; `host` says that it is in the host's memory where there is another."""
 
-    part: str
+    name: str
     size: float
     host: bool = False
 
@@ -102,7 +102,7 @@ def model_shape(settings: ModelSettings) -> ModelShape | None:
         return None  # an estimate is a courtesy: what is wrong with the model is said when it is loaded
 
 
-def memory_needs(settings: RunSettings, shape: ModelShape, ranks: int) -> list[Need]:
+def memory_parts(settings: RunSettings, shape: ModelShape, ranks: int) -> list[MemoryPart]:
     """The parts of one rank's memory, in order of the table above."""
     model, deepspeed, train = settings.model, settings.deepspeed, settings.train
     stage, wide = deepspeed.zero_stage, _BYTES[model.dtype]
@@ -115,19 +115,20 @@ def memory_needs(settings: RunSettings, shape: ModelShape, ranks: int) -> list[N
     reference = 0 if model.reference_mode == "adapter_off" else whole * wide
     share = ranks if stage >= 1 else 1
     gradients = trained * 4 / (ranks if stage >= 2 else 1) + (trained * wide if wide == 2 else 0)
-    needs = [
-        Need("policy", (whole + frozen) * wide / (ranks if stage == 3 else 1), deepspeed.offload_parameters == "cpu"),
-        Need("gradients", gradients),
-        Need("reduction", bucket * wide),
-        Need("master weights", trained * 4 / share if stage >= 1 else 0, offload),
-        Need("AdamW", trained * 8 / share, offload),
-        Need("reference", reference, model.reference_mode == "offload"),
-        Need("rollout engine", whole * wide),
-        Need("activations", activations(shape, train.micro_batch_tokens, wide, model.gradient_checkpointing)),
-        Need("attention mask", train.micro_batch_tokens**2 * wide if train.share_prompts else 0),
-        Need("logits", train.logit_chunk_tokens * shape.vocabulary * 12),
+    policy = (whole + frozen) * wide / (ranks if stage == 3 else 1)
+    parts = [
+        MemoryPart("policy", policy, deepspeed.offload_parameters == "cpu"),
+        MemoryPart("gradients", gradients),
+        MemoryPart("reduction", bucket * wide),
+        MemoryPart("master weights", trained * 4 / share if stage >= 1 else 0, offload),
+        MemoryPart("AdamW", trained * 8 / share, offload),
+        MemoryPart("reference", reference, model.reference_mode == "offload"),
+        MemoryPart("rollout engine", whole * wide),
+        MemoryPart("activations", activations(shape, train.micro_batch_tokens, wide, model.gradient_checkpointing)),
+        MemoryPart("attention mask", train.micro_batch_tokens**2 * wide if train.share_prompts else 0),
+        MemoryPart("logits", train.logit_chunk_tokens * shape.vocabulary * 12),
     ]
-    return [need for need in needs if need.size]
+    return [part for part in parts if part.size]
 
 
 def activations(shape: ModelShape, tokens: int, wide: int, checkpointing: bool) -> float:
@@ -141,12 +142,12 @@ def memory_text(settings: RunSettings, ranks: int) -> str:
     shape = model_shape(settings.model)
     if shape is None or not shape.weights:
         return f"memory: no estimate, because the weights of {settings.model.name} are not on this machine yet"
-    needs = memory_needs(settings, shape, ranks)
-    parts = ", ".join(f"{n.part} {_gib(n.size)}{' (host)' if n.host else ''}" for n in needs)
-    device, host = (sum(n.size for n in needs if n.host is where) for where in (False, True))
+    parts = memory_parts(settings, shape, ranks)
+    listed = ", ".join(f"{part.name} {_gib(part.size)}{' (host)' if part.host else ''}" for part in parts)
+    device, host = (sum(part.size for part in parts if part.host is where) for where in (False, True))
     total = f"{_gib(device)} GiB" + (f" and {_gib(host)} GiB of the host's" if host else "")
     cache = "" if settings.rollout.engine == "hf" else ", the engine's key-value cache not counted"
-    return f"memory of a rank, an estimate: {total}{cache}\n  GiB: {parts}"
+    return f"memory of a rank, an estimate: {total}{cache}\n  GiB: {listed}"
 
 
 def _gib(size: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from cgpo.rewards.server import Address, ServerReward, ServerSettings, malformed, messages_of
+from cgpo.rewards.server import Address, ServerReward, ServerSettings, malformed, plain_messages
 from cgpo.types import Prompt
 
 
@@ -38,7 +38,7 @@ class HttpReward(ServerReward):
         super().__init__(settings, name, settings.url)
 
     def body(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> dict[str, Any]:
-        return {"prompts": [messages_of(prompt) for prompt in prompts], "responses": list(responses)}
+        return {"prompts": [plain_messages(prompt) for prompt in prompts], "responses": list(responses)}
 
     def answers(self, reply: Any) -> list[Any]:
         scores = reply.get("scores") if isinstance(reply, dict) else None

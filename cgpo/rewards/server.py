@@ -186,6 +186,6 @@ def malformed(reply: Any, expected: str) -> ValueError:
     return ValueError(f"the server's reply is not of the form {expected}: {_shown(reply)}")
 
 
-def messages_of(prompt: Prompt) -> list[dict[str, str]]:
+def plain_messages(prompt: Prompt) -> list[dict[str, str]]:
     """A prompt's conversation as plain data."""
     return [{"role": message["role"], "content": clean(message["content"])} for message in prompt.messages]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from cgpo.rewards.server import Address, ServerReward, ServerSettings, malformed, messages_of
+from cgpo.rewards.server import Address, ServerReward, ServerSettings, malformed, plain_messages
 from cgpo.types import Prompt
 
 
@@ -67,8 +67,8 @@ class VllmServerReward(ServerReward):
             common |= {"truncate_prompt_tokens": self._asked.truncate_tokens, "truncation_side": "left"}
         if self._asked.endpoint == "classify":
             (prompt,), (response,) = prompts, responses
-            return {**common, "messages": [*messages_of(prompt), {"role": "assistant", "content": response}]}
-        texts = ["\n\n".join(message["content"] for message in messages_of(prompt)) for prompt in prompts]
+            return {**common, "messages": [*plain_messages(prompt), {"role": "assistant", "content": response}]}
+        texts = ["\n\n".join(message["content"] for message in plain_messages(prompt)) for prompt in prompts]
         return {**common, "text_1": texts, "text_2": list(responses)}
 
     def answers(self, reply: Any) -> list[Any]:

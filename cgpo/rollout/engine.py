@@ -1,4 +1,4 @@
-"""The rollout engine: what the trainer asks of whatever generates the responses.
+"""The rollout engine: the protocol of whatever generates the responses, and how one is made by name.
 
 An engine holds its own copy of the policy's weights. `sync` brings them up to date after an optimiser step, and
 `score` lets the trainer check that they really are (`cgpo.rollout.parity`). Engines are plugins: entry points of the
@@ -138,10 +138,10 @@ def whole_pass(weights: WeightStream) -> Generator[tuple[str, torch.Tensor], Non
     stream = iter(weights)
     try:
         for name, dtype, shape in declared:
-            found_name, tensor = next(stream, ("(nothing)", None))
-            found = (found_name, tensor.dtype, tuple(tensor.shape)) if tensor is not None else found_name
-            if tensor is None or found != (name, dtype, tuple(shape)):
-                raise RunError(f"the weight stream declares {name} {dtype} {tuple(shape)}, but yields {found}")
+            streamed_name, tensor = next(stream, ("(nothing)", None))
+            streamed = (streamed_name, tensor.dtype, tuple(tensor.shape)) if tensor is not None else streamed_name
+            if tensor is None or streamed != (name, dtype, tuple(shape)):
+                raise RunError(f"the weight stream declares {name} {dtype} {tuple(shape)}, but yields {streamed}")
             yield name, tensor
         extra = next(stream, None)
         if extra is not None:
@@ -181,6 +181,25 @@ def create_engine(name: str, context: EngineContext) -> RolloutEngine:
         needed = "generate, score, sync, sleep, wake, close"
         raise ConfigError(f"rollout.engine {name!r} is no rollout engine: it needs the methods {needed}")
     return engine
+
+
+def check_ready(broken: str | None, asleep: bool) -> None:
+    """Refuse work that an engine cannot do.
+
+    Args:
+        broken: why a weight sync failed half-way, or None when none did.
+        asleep: the engine sleeps.
+
+    Raises:
+        RunError: it is either of these.
+    """
+    if broken is not None:
+        raise RunError(
+            "the rollout engine cannot be used: a weight sync failed half-way, so that its weights are of no "
+            f"known policy ({broken})"
+        )
+    if asleep:
+        raise RunError("the rollout engine is asleep: wake it first")
 
 
 def request_seed(run_seed: int, step: int, stratum: str, prompt_id: str, index: int) -> int:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from cgpo.errors import ConfigError, RunError, nearest
-from cgpo.rollout.engine import EngineContext, TokenIds, WeightStream, whole_pass
+from cgpo.rollout.engine import EngineContext, TokenIds, WeightStream, check_ready, whole_pass
 from cgpo.rollout.requests import check_requests, response_text
 from cgpo.rollout.sampling import draw, token_logprobs
 from cgpo.types import GenerationRequest, Rollout
@@ -98,9 +98,9 @@ class HfEngine:
                     yield self._rollout(row)
             going = [i for i, row in enumerate(rows) if row.finish_reason is None]
             if 0 < len(going) < len(rows):
-                kept = torch.tensor(going, device=self._device)
-                cache.batch_select_indices(kept)
-                mask, positions = mask[kept], positions[kept]
+                rest = torch.tensor(going, device=self._device)
+                cache.batch_select_indices(rest)
+                mask, positions = mask[rest], positions[rest]
             rows = [rows[i] for i in going]
             ids = torch.tensor([[row.ids[-1]] for row in rows], device=self._device)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
@@ -176,13 +176,7 @@ class HfEngine:
     def _check_usable(self) -> None:
         if self._model is None:
             raise RunError("the rollout engine is closed")
-        if self._broken is not None:
-            raise RunError(
-                "the rollout engine cannot be used: a weight sync failed half-way, so that its weights are of no "
-                f"known policy ({self._broken})"
-            )
-        if self._asleep:
-            raise RunError("the rollout engine is asleep: wake it first")
+        check_ready(self._broken, self._asleep)
 
 
 def _device() -> torch.device:

@@ -1,4 +1,4 @@
-"""Does the rollout engine still sample from the policy that learns? Compares log-probs of the same tokens."""
+"""The gap between the rollout engine's log-probs and the policy's on the same tokens: are they still one model?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine does with requests: refuse those that do not fit, and turn token ids into text."""
+"""Requests as every engine treats them: those that do not fit are refused, and token ids become text."""
 
 from __future__ import annotations
 

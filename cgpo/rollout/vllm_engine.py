@@ -12,7 +12,7 @@ from typing import Any
 
 from cgpo.errors import RunError
 from cgpo.rollout import vllm_setup
-from cgpo.rollout.engine import EngineContext, TokenIds, WeightStream
+from cgpo.rollout.engine import EngineContext, TokenIds, WeightStream, check_ready
 from cgpo.rollout.requests import check_requests, response_text
 from cgpo.types import GenerationRequest, Rollout
 
@@ -147,13 +147,7 @@ class VllmEngine:
 
     def _check_usable(self) -> None:
         self._check_open()
-        if self._broken is not None:
-            raise RunError(
-                "the rollout engine cannot be used: a weight sync failed half-way, so that its weights are of no "
-                f"known policy ({self._broken})"
-            )
-        if self._asleep:
-            raise RunError("the rollout engine is asleep: wake it first")
+        check_ready(self._broken, self._asleep)
 
 
 def _sampling(request: GenerationRequest) -> Any:

@@ -30,7 +30,7 @@ from cgpo.stages.folder import StageFolder
 from cgpo.stages.heldout import CONFIDENCE, as_report, in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.pair_set import WHERE, PairSet, load_pairs, pair_micro_batches
-from cgpo.stages.policy_steps import PolicySteps, check_warmup, share_of_rank
+from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
 from cgpo.stages.reference_file import ReferenceFile
 from cgpo.stages.running import announce_rows, input_model, run_policy_stage
 from cgpo.statistics.intervals import mean_interval, rate_interval
@@ -150,9 +150,9 @@ class DpoTraining:
         """Does step 0, 1, … and measures when that is due."""
         started = time.monotonic()
         rows = self._batches.at(step)
-        mine = share_of_rank(rows, lambda i: sum(len(s.response_ids) for s in self._data.pairs[i]))
+        here = rows_of_rank(rows, lambda i: sum(len(s.response_ids) for s in self._data.pairs[i]))
         train = self._train
-        batches = pair_micro_batches(self._sequences, mine, train.micro_batch_tokens, train.share_prompts)
+        batches = pair_micro_batches(self._sequences, here, train.micro_batch_tokens, train.share_prompts)
         sums = torch.zeros(4, dtype=torch.float64)  # of accuracy, margin and the two log-ratios, over this rank's pairs
 
         def loss_of(batch: MicroBatch, logprobs: Tensor) -> Tensor:

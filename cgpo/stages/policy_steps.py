@@ -76,7 +76,7 @@ def check_warmup(stage: PolicyStageSettings, steps: int, where: str) -> None:
         )
 
 
-def share_of_rank(rows: Sequence[int], lengths: Callable[[int], int]) -> list[int]:
+def rows_of_rank(rows: Sequence[int], lengths: Callable[[int], int]) -> list[int]:
     """This rank's rows: dealt out by length, so that every rank gets about as many tokens."""
     by_length = sorted(rows, key=lambda i: (-lengths(i), i))
     return by_length[distributed.rank() :: distributed.world_size()]

@@ -32,7 +32,7 @@ from cgpo.stages.conversation_set import ConversationSet, load_conversations
 from cgpo.stages.folder import StageFolder
 from cgpo.stages.heldout import as_report, heldout_loss, in_words
 from cgpo.stages.loop import StageLoop
-from cgpo.stages.policy_steps import PolicySteps, check_warmup, share_of_rank
+from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
 from cgpo.stages.running import announce_rows, input_model, run_policy_stage
 from cgpo.tracking.metrics import Metrics, read_metrics
 from cgpo.tracking.progress import StageProgress
@@ -142,8 +142,8 @@ class SftTraining:
         started = time.monotonic()
         rows = self._batches.at(step)
         train = self._settings.train
-        mine = share_of_rank(rows, lambda i: len(self._data.train[i]))
-        packed = pack(self._data.train, mine, train.micro_batch_tokens, packed=train.share_prompts)
+        here = rows_of_rank(rows, lambda i: len(self._data.train[i]))
+        packed = pack(self._data.train, here, train.micro_batch_tokens, packed=train.share_prompts)
         tokens = sum(int(self._data.train[i].learned.sum()) for i in rows)
 
         def loss_of(batch: MicroBatch, logprobs: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class SftTraining:
         metrics = self._steps.take(step, packed, loss_of)
         metrics["tokens/learned"] = tokens
         padded = float(sum(batch.tokens for batch in packed))
-        used = float(sum(len(self._data.train[i]) - 1 for i in mine))
+        used = float(sum(len(self._data.train[i]) - 1 for i in here))
         total, filled = distributed.all_sum([padded, used])
         metrics["tokens/padding_rate"] = 1 - filled / total
         metrics["time/step"] = time.monotonic() - started

@@ -11,7 +11,7 @@ import pytest
 
 from cgpo.compose import validate
 from cgpo.config import LoraSettings, ModelSettings, RunSettings
-from cgpo.models.memory import ModelShape, activations, memory_needs, memory_text, model_shape
+from cgpo.models.memory import ModelShape, activations, memory_parts, memory_text, model_shape
 
 WEIGHTS = {
     "model.embed_tokens.weight": (100, 8),
@@ -44,7 +44,7 @@ def settings_for(name: str = "any", **groups: dict[str, Any]) -> RunSettings:
 
 
 def needs(ranks: int = 1, **groups: dict[str, Any]) -> dict[str, tuple[float, bool]]:
-    return {n.part: (n.size, n.host) for n in memory_needs(settings_for(**groups), SHAPE, ranks)}
+    return {part.name: (part.size, part.host) for part in memory_parts(settings_for(**groups), SHAPE, ranks)}
 
 
 def test_plain_float32_on_one_rank() -> None:
