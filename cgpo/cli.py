@@ -28,7 +28,7 @@ COMMANDS = {
     "report": ("cgpo.commands.report", "write a run's report.html"),
     "export": ("cgpo.commands.export", "write a run's policy as a Hugging Face checkpoint"),
     "judge": ("cgpo.commands.judge", "list, run, compare and check judges"),
-    "stratify": ("cgpo.stratify.arguments", "assign the rows of a data set to strata"),
+    "stratify": ("cgpo.commands.stratify", "assign the rows of a data set to strata"),
     "feedback": ("cgpo.commands.feedback", "learn from users' reactions: prepare logs, evaluate, correlate"),
     "tradeoff": ("cgpo.tradeoff.arguments", "draw what runs gained in one measure and lost in others"),
     "doctor": ("cgpo.commands.doctor", "what this machine can run, and what to type to mend what is missing"),

@@ -1,4 +1,4 @@
-"""What every way of assigning rows has in common."""
+"""Assigning a row to a stratum: what all ways have in common, and the way by a column."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from cgpo.data.filter import as_text
+from cgpo.errors import DataError, unknown_name
+from cgpo.stratify.definitions import NAME, UNASSIGNED
 from judges import Message
+
+MOST_STRATA = 100
+"""Distinct values above which a column is surely not one of strata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +64,47 @@ def best(scores: Mapping[str, float], margin: float) -> Assignment:
         gap = f"less than {margin:g}" if margin else "no difference"
         return Assignment(None, ahead, f"{gap} between {' and '.join(sorted(ranked[:2]))}")
     return Assignment(ranked[0], ahead)
+
+
+class ByColumn:
+    """Reads the stratum from a column.
+
+    Args:
+        column: its name.
+        names: value → stratum; empty: every value is the name of a stratum.
+    """
+
+    batch_size = 1024
+
+    def __init__(self, column: str, names: Mapping[str, str]) -> None:
+        self._column = column
+        self._names = names
+        self._strata: set[str] = set()
+
+    def assign(self, items: Sequence[Item]) -> list[Assignment]:
+        """The mapped values; what is not mapped has no stratum.
+
+        Raises:
+            DataError: no row of the first batch has the column, or it has too many values for strata.
+        """
+        if not self._strata and not any(self._column in item.values for item in items):
+            columns = sorted({str(column) for item in items for column in item.values})
+            raise DataError(unknown_name("column", self._column, columns, "--column"))
+        return [self._one(item) for item in items]
+
+    def close(self) -> None: ...
+
+    def _one(self, item: Item) -> Assignment:
+        value = item.values.get(self._column)
+        if value is None:
+            return Assignment(None, reason=f"no value in {self._column}")
+        text = as_text(value)
+        name = self._names.get(text) if self._names else text
+        if name is None:
+            return Assignment(None, reason=f"{self._column} = {text[:40]!r} is not mapped")
+        if not NAME.fullmatch(name) or name == UNASSIGNED:
+            return Assignment(None, reason=f"{self._column} = {text[:40]!r} is no stratum's name; use --map")
+        self._strata.add(name)
+        if len(self._strata) > MOST_STRATA:
+            raise DataError(f"--column {self._column}: more than {MOST_STRATA} values; is it the right column?")
+        return Assignment(name)

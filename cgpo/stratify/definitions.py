@@ -1,4 +1,4 @@
-"""What a classifier is told of each stratum: a description, and perhaps example prompts."""
+"""Strata in words, for a classifier: a description, and perhaps example prompts."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def experiment_definitions(descriptions: Mapping[str, str | None]) -> dict[str, 
     return check_definitions({name: Definition(text) for name, text in descriptions.items() if text})
 
 
-def check_definitions(found: Mapping[str, Definition]) -> dict[str, Definition]:
+def check_definitions(definitions: Mapping[str, Definition]) -> dict[str, Definition]:
     """Raises ConfigError unless there are two strata or more, with usable names."""
-    for name in found:
+    for name in definitions:
         check_name(name)
-    if len(found) < 2:
+    if len(definitions) < 2:
         raise ConfigError(
-            f"a classifier chooses between strata: define two or more (found: {', '.join(found) or 'none'})"
+            f"a classifier chooses between strata: define two or more (found: {', '.join(definitions) or 'none'})"
         )
-    return dict(found)
+    return dict(definitions)
 
 
 def check_name(name: str) -> None:
@@ -87,15 +87,15 @@ def read_map(entries: Sequence[str]) -> dict[str, str]:
     Raises:
         ConfigError: an entry of another form, or one value twice.
     """
-    found: dict[str, str] = {}
+    strata: dict[str, str] = {}
     for entry in entries:
         value, equals, name = entry.rpartition("=")
         if not equals or not name:
             raise ConfigError(f"--map {entry!r}: write it as VALUE=STRATUM, e.g. --map maths=math")
         check_name(name)
-        if found.setdefault(value, name) != name:
-            raise ConfigError(f"--map: {value!r} is mapped to both {found[value]} and {name}")
-    return found
+        if strata.setdefault(value, name) != name:
+            raise ConfigError(f"--map: {value!r} is mapped to both {strata[value]} and {name}")
+    return strata
 
 
 def _definition(value: Any, where: str) -> Definition:

@@ -60,7 +60,7 @@ class Encoder:
 
         ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
         vectors: dict[int, Tensor] = {}
-        for batch in batches_by_length([len(found) for found in ids], BATCH_TOKENS):
+        for batch in batches_by_length([len(tokens) for tokens in ids], BATCH_TOKENS):
             padded = self._tokenizer.pad({"input_ids": [ids[i] for i in batch]}, return_tensors="pt")
             padded = padded.to(self._model.device)
             with torch.inference_mode():
@@ -91,7 +91,7 @@ class ByEmbeddings:
         """The nearest strata."""
         vectors = self._encoder.encode([transcript(item.messages) for item in items])
         scores = {name: (vectors @ kind.T).mean(1).tolist() for name, kind in self._kinds.items()}
-        return [best({name: found[i] for name, found in scores.items()}, self._margin) for i in range(len(items))]
+        return [best({name: of_items[i] for name, of_items in scores.items()}, self._margin) for i in range(len(items))]
 
     def close(self) -> None: ...
 

@@ -71,8 +71,8 @@ class ByJudge:
 
     async def _one(self, item: Item) -> Assignment:
         prompt = transcript(item.messages)
-        asked = [self._ask(kind, prompt) for kind in self._kinds.values()]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        questions = [self._ask(kind, prompt) for kind in self._kinds.values()]
+        answers = await asyncio.gather(*questions, return_exceptions=True)
         scores = {}
         for name, answer in zip(self._kinds, answers, strict=True):
             if isinstance(answer, LLMError):

@@ -28,7 +28,7 @@ from cgpo.storage.disk import write_atomically, writing
 from cgpo.storage.whole_folder import WholeFolder
 from cgpo.tracking.progress import StageProgress, Update
 
-WHAT = "the prepared feedback"
+CONTENTS = "the prepared feedback"
 WRITE_UPDATE = 2000
 
 
@@ -55,13 +55,13 @@ def prepare(
     """
     check_columns(settings.log.columns)
     shown = progress or StageProgress()
-    with WholeFolder(output, WHAT, replace=overwrite, marker=REPORT) as folder, writing(WHAT, output):
+    with WholeFolder(output, CONTENTS, replace=overwrite, marker=REPORT) as folder, writing(CONTENTS, output):
         with Spill(folder.path / "texts.tmp") as spill, Dropped(folder.path / DROPPED) as dropped:
             job = _Preparation(settings, spill, dropped, shown)
             outcome = job.run(path, folder.path)
         report = report_json(outcome)
-        write_atomically(folder.path / REPORT, json.dumps(report, indent=1).encode(), WHAT)
-        write_atomically(folder.path / PAGE, report_page(outcome).encode("utf-8", "backslashreplace"), WHAT)
+        write_atomically(folder.path / REPORT, json.dumps(report, indent=1).encode(), CONTENTS)
+        write_atomically(folder.path / PAGE, report_page(outcome).encode("utf-8", "backslashreplace"), CONTENTS)
         folder.finish()
     return outcome
 
