@@ -9,9 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from judges.errors import JudgesError, did_you_mean, unknown_name
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOf:
+    """Marks a parameter that takes plain data as a group of options: `Annotated[dict[str, Any], GroupOf(Model)]`."""
+
+    model: type[BaseModel]
 
 
 def bind(function: Callable[..., Any], given: Mapping[str, Any], owner: str, what: str = "option") -> dict[str, Any]:
@@ -76,8 +86,6 @@ def described(function: Callable[..., Any]) -> list[Option]:
 def _group(hint: Any) -> list[Option]:
     """The fields of the group of options that a parameter takes, if it does."""
     from pydantic import BaseModel
-
-    from judges.option_group import GroupOf
 
     parts = (hint, *get_args(hint))
     model = next((part.model for part in parts if isinstance(part, GroupOf)), None) or next(

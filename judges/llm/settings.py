@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from judges.option_group import OptionGroup
+from judges.errors import unknown_name
 
 CONNECTION = frozenset(
     f"llm.{name}"
@@ -26,8 +26,17 @@ CONNECTION = frozenset(
 """Options that cannot change a verdict: not in the key of the verdict cache."""
 
 
-class LLMSettings(OptionGroup):
+class LLMSettings(BaseModel):
     """A model that answers a judge's questions (option `llm`)."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
 
     model: str
     """The name under which the endpoint serves it; for the other back ends a hub name or local folder."""
@@ -70,3 +79,13 @@ class LLMSettings(OptionGroup):
     """Most tokens of a question, for the back end `vllm`. Unset: what the model allows."""
     max_memory_share: float = Field(default=0.4, gt=0, le=1)
     """Share of the GPU's memory for the back end `vllm`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, value: Any) -> Any:
+        """Names the nearest option, which pydantic's own message does not."""
+        if isinstance(value, dict):
+            for name in value:
+                if name not in cls.model_fields:
+                    raise ValueError(unknown_name("option", str(name), cls.model_fields))
+        return value

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal
 
 from judges.errors import JudgesError
 from judges.judge import Expense, Judge, Row
-from judges.option_group import GroupOf
+from judges.options import GroupOf
 from judges.rules.blocks import PYTHON_TAGS, Block, fenced_blocks
 from judges.sandbox import Case, Sandbox, SandboxOptions, available, connect
 from judges.sandbox.remote import QUEUE_SECONDS
