@@ -160,7 +160,7 @@ def _shown(value: Any) -> str:
 
 
 def combine(outcomes: Iterable[Outcome]) -> Outcome:
-    """AND over judges (SPEC.md, "Verdicts have three values").
+    """AND over judges (docs/method.md, "Verdicts have three values").
 
     Violated by any judge is violated, whatever the others say; otherwise unknown by any judge is unknown;
     otherwise satisfied. Neutral outcomes do not count, so a response that no judge concerns is satisfied.

@@ -1,4 +1,4 @@
-"""log π(a|s) of given responses (SPEC.md, section 1).
+"""log π(a|s) of given responses (docs/method.md, "Log-probabilities").
 
 For each response token y_t with preceding hidden state h_t:  log_softmax(head(h_t) / T)[y_t]  in float32.
 Only response positions reach the output head, and only `chunk` of them at a time, recomputed in the backward pass:

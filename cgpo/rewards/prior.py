@@ -1,5 +1,5 @@
-"""The prior shift of upsampled training data, and how it is undone (SPEC: RLUF; Elkan 2001, "The foundations of
-cost-sensitive learning", theorem 2).
+"""The prior shift of upsampled training data, and how it is undone (docs/method.md, "P[Love]"; Elkan 2001,
+"The foundations of cost-sensitive learning", theorem 2).
 
 Trained on a share q of positives where the true rate is p₀, a classifier's probability p̂ is one at rate q. At the true
 rate the odds are multiplied by the ratio of the prior odds:

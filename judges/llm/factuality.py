@@ -1,4 +1,4 @@
-"""Factuality: does the response agree with the reference answer? Only where the row has one (SPEC.md, section 2)."""
+"""Factuality: does the response agree with the reference answer? Only where the row has one (docs/method.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""False refusal: does the response refuse to help? Sees the response alone, as in the paper (SPEC.md, section 2)."""
+"""False refusal: does the response refuse to help? Sees the response alone, as in the paper (docs/method.md)."""
 
 from __future__ import annotations
 

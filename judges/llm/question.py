@@ -1,9 +1,9 @@
 """A question to a model with two possible answers, and the probabilities of the two.
 
 The verdict comes from the probabilities of the first token of a positive and a negative answer after a fixed prompt
-(SPEC.md, section 2: "violated iff p(negative) > p(positive), summed over the token's spellings"), with no sampling and
-no parsing of text. Spellings of "TRUE" are TRUE, True and true, with or without a space before; where a tokenizer
-splits them, their unambiguous beginnings.
+(docs/method.md, "Verdicts have three values"): violated iff p(negative) > p(positive), summed over the answers'
+spellings, with no sampling and no parsing of text. Spellings of "TRUE" are TRUE, True and true, with or without a space
+before; where a tokenizer splits them, their unambiguous beginnings.
 """
 
 from __future__ import annotations

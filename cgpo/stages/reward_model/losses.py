@@ -6,7 +6,8 @@
 
 `pairwise` is Bradley–Terry; the margin m is that of Llama 2 (arXiv 2307.09288, equation 2), the centring c that of
 Eisenstein et al. 2023 (arXiv 2312.09244, section 2), who keep a model's free constant at 0 by it; both are off by
-default. `pointwise` is binary cross-entropy (SPEC: RLUF, arXiv 2505.14946). z is the rating, standardised.
+default. `pointwise` is binary cross-entropy (docs/method.md, "P[Love]"; RLUF, arXiv 2505.14946). z is the rating,
+standardised.
 """
 
 from __future__ import annotations
