@@ -54,6 +54,10 @@ class LearnedTokens:
         return len(self.ids)
 
 
+ResponseKey = tuple[str, str, int]
+"""Stratum, prompt id and index: which response of a step or an evaluation it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One response to be generated.
@@ -73,6 +77,11 @@ class GenerationRequest:
     index: int
     seed: int
     sampling: SamplingSettings
+
+    @property
+    def key(self) -> ResponseKey:
+        """Which response is asked for; one of a step or an evaluation has it."""
+        return self.stratum, self.prompt.id, self.index
 
 
 @dataclass(frozen=True, slots=True)

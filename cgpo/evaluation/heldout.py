@@ -22,7 +22,7 @@ from typing import Any
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.evaluation.quantities import Yardstick
-from cgpo.evaluation.responses import Evaluated, Key, heldout_requests, request_key, respond, row_key
+from cgpo.evaluation.responses import Evaluated, heldout_requests, respond
 from cgpo.evaluation.sides import sides_of
 from cgpo.evaluation.summary import by_stratum, evaluation_line
 from cgpo.responses.collection import Progress
@@ -30,6 +30,7 @@ from cgpo.responses.probes import SAME_TEXT
 from cgpo.responses.stratum import Stratum
 from cgpo.storage.disk import write_atomically
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
+from cgpo.types import ResponseKey
 
 REFERENCE_FOLDER = "reference"
 METADATA_NAME = "metadata.json"
@@ -45,7 +46,7 @@ class Evaluator:
     def __init__(self, parts: Evaluated) -> None:
         self._parts = parts
         self._requests = heldout_requests(parts.settings, parts.strata)
-        self._reference: dict[Key, RolloutRow] = {}
+        self._reference: dict[ResponseKey, RolloutRow] = {}
 
     def prepare(self, progress: Progress, check_stop: Callable[[], None]) -> None:
         """Makes what is missing of the reference's responses, while the engine holds the model the run started from.
@@ -53,10 +54,10 @@ class Evaluator:
         Every rank must call it, once, before the first evaluation.
         """
         parts, known = self._parts, self._known()
-        missing = [r for r in self._requests if request_key(r) not in known]
+        missing = [r for r in self._requests if r.key not in known]
         if missing:
             parts.engine_holds_reference()
-            known |= {row_key(row): row for row in respond(parts, missing, {}, progress, check_stop)}
+            known |= {row.key: row for row in respond(parts, missing, {}, progress, check_stop)}
             parts.engine_holds_policy()
             if parts.writes:
                 RolloutsWriter(self._folder).write(0, list(known.values()))
@@ -64,7 +65,7 @@ class Evaluator:
                 text = json.dumps(self._read_metadata() | self._metadata())
                 write_atomically(self._folder / METADATA_NAME, text.encode(), "what the reference was judged with")
             distributed.barrier()
-        self._reference = {request_key(r): known[request_key(r)] for r in self._requests}
+        self._reference = {r.key: known[r.key] for r in self._requests}
 
     def prepare_from_disk(self) -> int:
         """Instead of `prepare` where the engine cannot hold π_ref: leaves out requests it has not answered yet.
@@ -73,15 +74,15 @@ class Evaluator:
             How many requests are left out.
         """
         known, asked = self._known(), len(self._requests)
-        self._requests = [r for r in self._requests if request_key(r) in known]
-        self._reference = {request_key(r): known[request_key(r)] for r in self._requests}
+        self._requests = [r for r in self._requests if r.key in known]
+        self._reference = {r.key: known[r.key] for r in self._requests}
         return asked - len(self._requests)
 
     @property
     def _folder(self) -> Path:
         return self._parts.run_dir / REFERENCE_FOLDER / reference_key(self._parts.settings)
 
-    def _known(self) -> dict[Key, RolloutRow]:
+    def _known(self) -> dict[ResponseKey, RolloutRow]:
         """What is on disk of the reference's responses, as rank 0 finds it, but for metadata that changed since."""
         stored: list[RolloutRow] = []
         if self._parts.writes and self._folder.exists():
@@ -89,7 +90,7 @@ class Evaluator:
             rows = read_rollouts(self._folder).get(0, [])
             keys = [f"{row.stratum}/{row.prompt_id}" for row in rows]
             stored = [row for row, key in zip(rows, keys, strict=True) if then.get(key) == now.get(key, then.get(key))]
-        return {row_key(row): row for row in distributed.gather_objects(stored)[0]}
+        return {row.key: row for row in distributed.gather_objects(stored)[0]}
 
     def _metadata(self) -> dict[str, str]:
         """`stratum/prompt id` → hash of the metadata the prompt's row has now."""

@@ -27,11 +27,8 @@ from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward
 from cgpo.rollout.engine import RolloutEngine
 from cgpo.tracking.rollouts import RolloutRow
-from cgpo.types import GenerationRequest, JudgedRollout
+from cgpo.types import GenerationRequest, JudgedRollout, ResponseKey
 from judges import Outcome
-
-Key = tuple[str, str, int]
-"""Stratum, prompt id and index of a response."""
 
 
 class Evaluated(Protocol):
@@ -75,7 +72,7 @@ def heldout_requests(settings: RunSettings, strata: Mapping[str, Stratum]) -> li
 def respond(
     parts: Evaluated,
     requests: Sequence[GenerationRequest],
-    reference: Mapping[Key, RolloutRow],
+    reference: Mapping[ResponseKey, RolloutRow],
     progress: Progress,
     check_stop: Callable[[], None],
 ) -> list[RolloutRow]:
@@ -98,33 +95,31 @@ def respond(
         judging = generate_and_judge(parts.engine, submit, mine, progress, check_stop)
         rollouts = [rollout for rollout, _ in judging]
         probing = [(r, parts.probes.submit(strata[r.request.stratum], r)) for r in rollouts]
-        compared = [r for r in rollouts if parts.probes.compares and request_key(r.request) in reference]
+        compared = [r for r in rollouts if parts.probes.compares and r.request.key in reference]
         comparing = [
             (
                 r,
-                parts.probes.submit_comparison(
-                    strata[r.request.stratum], r, reference[request_key(r.request)].response
-                ),
+                parts.probes.submit_comparison(strata[r.request.stratum], r, reference[r.request.key].response),
             )
             for r in compared
         ]
         scores = scoring.finish(check_stop)
     wait_for_verdicts([*judging, *probing, *comparing], progress, check_stop)
-    probed = {request_key(r.request): verdicts.result().verdicts for r, verdicts in probing}
-    preferred = {request_key(r.request): verdicts.result().verdicts[PREFERENCE] for r, verdicts in comparing}
+    probed = {r.request.key: verdicts.result().verdicts for r, verdicts in probing}
+    preferred = {r.request.key: verdicts.result().verdicts[PREFERENCE] for r, verdicts in comparing}
     found = judged_rollouts(judging, strata, scores, parts.baselines)
     rows = {
-        request_key(j.rollout.request): replace(
+        j.rollout.request.key: replace(
             RolloutRow.of(j, log_ratio=ratio),
-            probes=probed[request_key(j.rollout.request)],
-            preference=preferred.get(request_key(j.rollout.request)),
+            probes=probed[j.rollout.request.key],
+            preference=preferred.get(j.rollout.request.key),
         )
         for name, stratum in strata.items()
         for j, ratio in zip(found[name], _log_ratios(parts, stratum, found[name], reference), strict=True)
     }
-    gathered = {row_key(row): row for part in distributed.gather_objects(list(rows.values())) for row in part}
+    gathered = {row.key: row for part in distributed.gather_objects(list(rows.values())) for row in part}
     check_comparisons(list(gathered.values()), parts.settings.eval.max_unknown_rate)
-    return [gathered[request_key(request)] for request in requests]
+    return [gathered[request.key] for request in requests]
 
 
 def check_comparisons(rows: Sequence[RolloutRow], limit: float) -> None:
@@ -143,18 +138,11 @@ def check_comparisons(rows: Sequence[RolloutRow], limit: float) -> None:
         )
 
 
-def row_key(row: RolloutRow) -> Key:
-    """Which response a row is."""
-    return row.stratum, row.prompt_id, row.index
-
-
-def request_key(request: GenerationRequest) -> Key:
-    """Which response a request asks for."""
-    return request.stratum, request.prompt.id, request.index
-
-
 def _log_ratios(
-    parts: Evaluated, stratum: Stratum, judged: Sequence[JudgedRollout], reference_rows: Mapping[Key, RolloutRow]
+    parts: Evaluated,
+    stratum: Stratum,
+    judged: Sequence[JudgedRollout],
+    reference_rows: Mapping[ResponseKey, RolloutRow],
 ) -> list[float | None]:
     """log π_w(a|s) − log π_ref(a|s) of sampled responses; greedy ones are no sample of π_w and have none.
 

@@ -18,22 +18,21 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.data.tokenize import encode_response
 from cgpo.evaluation.file import EvaluationFile
-from cgpo.policy.layout import TokenSequence
 from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import ScoringModel
 from cgpo.policy.reference import Reference
 from cgpo.policy.weights import ModuleWeights
 from cgpo.responses.collection import Progress, add_baselines
+from cgpo.responses.engine_probe import EngineProbe
+from cgpo.responses.judging import open_judges
 from cgpo.responses.probes import Probes
 from cgpo.responses.stratum import BASELINE_STEP, Stratum, build_strata, share_of_rank
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
-from cgpo.rollout.engine import RolloutEngine, check_engine, create_engine
-from cgpo.rollout.parity import check_gap, measure_gap
+from cgpo.rollout.engine import RolloutEngine, check_engine, start_engine
 from cgpo.tracking.display import Display
-from cgpo.training.session import engine_context, open_judges, probe_sequences
 
 
 @dataclass
@@ -64,8 +63,7 @@ class EvaluationSession:
     def engine(self) -> RolloutEngine:
         """Starts the rollout engine."""
         self.display.phase(f"starting the rollout engine ({self.settings.rollout.engine})")
-        context = engine_context(self.settings, context_length(self.settings.model))
-        engine = create_engine(self.settings.rollout.engine, context)
+        engine = start_engine(self.settings, context_length(self.settings.model))
         self._stack.callback(engine.close)
         return engine
 
@@ -102,11 +100,9 @@ class EvaluationSession:
         self.engine.sync(ModuleWeights(causal_lm))
         model = causal_lm.to(distributed.device()).requires_grad_(False).eval()
         scoring = ScoringModel(LogProbModel(model, self.settings.train.logit_chunk_tokens), self.settings)
-        probe: list[TokenSequence] = probe_sequences(self.strata, self.settings.rollout.probe_responses)
-        ours = [t.tolist() for t in scoring.token_logprobs(probe, 1.0)]
-        theirs = self.engine.score([(q.prompt_ids, q.response_ids) for q in probe])
-        gap = measure_gap(theirs, ours)
-        check_gap(gap, self.settings.rollout.max_logprob_gap, "after the checkpoint was pushed to the rollout engine")
+        rollout = self.settings.rollout
+        probe = EngineProbe(self.strata, rollout.probe_responses, rollout.max_logprob_gap)
+        probe.check(self.engine, scoring, "after the checkpoint was pushed to the rollout engine")
 
     def make_baselines(self, progress: Progress, check_stop: Callable[[], None]) -> None:
         """Baseline responses of held-out prompts that have none yet, while the engine holds the reference."""

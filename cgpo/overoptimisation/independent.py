@@ -7,16 +7,13 @@ from concurrent.futures import Future
 
 from cgpo.config.watch import WatchSettings
 from cgpo.responses.stratum import Stratum
-from cgpo.types import JudgedRollout
-from judges import Judgement, Row, Verdict
+from cgpo.types import JudgedRollout, ResponseKey
+from judges import Judgement, Verdict
 from judges.mixture import Mixture
-from judges.reasoning import without_reasoning
 from judges.running.runtime import JudgeRuntime
 
-Key = tuple[str, str, int]
-"""Stratum, prompt id and index of a response."""
-
-Asked = Mapping[Key, Future[Judgement]]
+PendingVerdicts = Mapping[ResponseKey, Future[Judgement]]
+"""The verdicts on responses, when they are there."""
 
 
 class IndependentJudges:
@@ -31,25 +28,20 @@ class IndependentJudges:
         self._every = settings.judge_every
         self._judges = Mixture(settings.independent_judges, runtime) if settings.independent_judges else None
 
-    def ask(self, step: int, strata: Mapping[str, Stratum], judged: Mapping[str, Sequence[JudgedRollout]]) -> Asked:
+    def submit(
+        self, step: int, strata: Mapping[str, Stratum], judged: Mapping[str, Sequence[JudgedRollout]]
+    ) -> PendingVerdicts:
         """Gives this rank's responses of step 0, 1, … to the judges, who answer while the policy learns."""
         if self._judges is None or step % self._every:
             return {}
-        return {key(j): self._judges.submit(_row(strata[name], j)) for name, found in judged.items() for j in found}
+        return {
+            j.rollout.request.key: self._judges.submit(strata[name].row(j.rollout))
+            for name, responses in judged.items()
+            for j in responses
+        }
 
 
-def verdicts(asked: Asked, judged: Iterable[JudgedRollout]) -> list[Mapping[str, Verdict]]:
+def verdicts(pending: PendingVerdicts, judged: Iterable[JudgedRollout]) -> list[Mapping[str, Verdict]]:
     """The verdicts on these responses, in order; waits for them. They come in bounded time."""
-    return [asked[key(j)].result().verdicts if key(j) in asked else {} for j in judged]
-
-
-def key(judged: JudgedRollout) -> Key:
-    """Which response it is."""
-    request = judged.rollout.request
-    return request.stratum, request.prompt.id, request.index
-
-
-def _row(stratum: Stratum, judged: JudgedRollout) -> Row:
-    prompt, response = judged.rollout.request.prompt, judged.rollout.response
-    seen = without_reasoning(response) if stratum.settings.hide_reasoning else response
-    return Row(prompt.messages, seen, prompt.metadata)
+    keys = [j.rollout.request.key for j in judged]
+    return [pending[key].result().verdicts if key in pending else {} for key in keys]

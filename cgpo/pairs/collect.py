@@ -18,11 +18,11 @@ from cgpo.pairs.ranking import REWARD
 from cgpo.pairs.samples import Key, SampledResponse, append_samples, read_samples, sampled
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.responses.collection import Judging, ask_judges, generate_and_judge, score_responses
+from cgpo.responses.judging import open_judges
 from cgpo.responses.stratum import PREFERENCES_STEP, Stratum, build_strata
 from cgpo.rewards.model import Reward, create_reward
-from cgpo.rollout.engine import RolloutEngine, create_engine
+from cgpo.rollout.engine import RolloutEngine, start_engine
 from cgpo.tracking.progress import StageProgress, Update
-from cgpo.training.session import engine_context, open_judges
 from cgpo.types import GenerationRequest, Prompt
 
 
@@ -60,19 +60,15 @@ def collect(settings: RunSettings, file: Path, progress: StageProgress) -> Colle
         strata = build_strata(settings, tokenizer, length, runtime)
         requests, contaminated = preference_requests(settings, strata)
         known = _known(file)
-        missing = [r for r in requests if _key(r) not in known]
+        missing = [r for r in requests if r.key not in known]
         if missing:
             rewards = _rewards(settings)
             progress.message(f"starting the rollout engine ({settings.rollout.engine})")
-            engine = create_engine(settings.rollout.engine, engine_context(settings, length))
+            engine = start_engine(settings, length)
             stack.callback(engine.close)
             sampler = Sampler(settings, strata, rewards, engine, file, progress)
-            known |= sampler.run(missing, [known[key] for key in map(_key, requests) if key in known])
-    return Collected([known[_key(r)] for r in requests], contaminated)
-
-
-def _key(request: GenerationRequest) -> Key:
-    return request.stratum, request.prompt.id, request.index
+            known |= sampler.run(missing, [known[key] for key in (r.key for r in requests) if key in known])
+    return Collected([known[r.key] for r in requests], contaminated)
 
 
 def _known(file: Path) -> dict[Key, SampledResponse]:

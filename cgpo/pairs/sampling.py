@@ -11,10 +11,10 @@ from cgpo.config import RewardPairSettings, RunSettings
 from cgpo.pairs.made import Sample
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.responses.collection import ask_judges, generate_and_judge
+from cgpo.responses.judging import open_judges
 from cgpo.responses.stratum import REWARD_PAIRS_STEP, Stratum, build_strata
-from cgpo.rollout.engine import create_engine
+from cgpo.rollout.engine import start_engine
 from cgpo.tracking.progress import StageProgress
-from cgpo.training.session import engine_context, open_judges
 from cgpo.types import GenerationRequest, Rollout
 from judges import Judgement, Outcome
 
@@ -36,7 +36,7 @@ def collect_samples(settings: RunSettings, pairs: RewardPairSettings, progress: 
         strata = build_strata(settings, tokenizer, length, runtime)
         requests = preference_requests(settings, pairs, strata)[distributed.rank() :: distributed.world_size()]
         progress.message(f"starting the rollout engine ({settings.rollout.engine})")
-        engine = create_engine(settings.rollout.engine, engine_context(settings, length))
+        engine = start_engine(settings, length)
         try:
             with progress.task("sampling responses", len(requests)) as update:
                 judging = generate_and_judge(

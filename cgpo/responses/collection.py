@@ -19,7 +19,7 @@ from cgpo.rewards.model import Reward
 from cgpo.rewards.notes import ScoringNotes
 from cgpo.rewards.scoring import KeptScores, Scoring
 from cgpo.rollout.engine import RolloutEngine
-from cgpo.types import GenerationRequest, JudgedRollout, Rollout
+from cgpo.types import GenerationRequest, JudgedRollout, ResponseKey, Rollout
 from judges import Judgement
 
 Progress = Callable[[int, int], None]
@@ -50,13 +50,12 @@ def generate_and_judge(
         progress: told how many responses are finished.
         check_stop: called between responses; may raise to break off.
     """
-    pending: dict[tuple[str, str, int], Judging] = {}
+    pending: dict[ResponseKey, Judging] = {}
     for rollout in engine.generate(requests):
-        request = rollout.request
-        pending[request.stratum, request.prompt.id, request.index] = (rollout, submit(rollout))
+        pending[rollout.request.key] = (rollout, submit(rollout))
         progress(len(pending), len(requests))
         check_stop()
-    return [pending[r.stratum, r.prompt.id, r.index] for r in requests]
+    return [pending[request.key] for request in requests]
 
 
 def ask_judges(strata: Mapping[str, Stratum]) -> Callable[[Rollout], Future[Judgement]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 from cgpo.config import EvalSettings
 from cgpo.responses.stratum import Stratum
 from cgpo.types import Rollout
-from judges import Judgement, Row, Verdict
+from judges import Judgement, Verdict
 from judges.mixture import Mixture
-from judges.reasoning import without_reasoning
 from judges.running.runtime import JudgeRuntime
 
 PREFERENCE = "preference"
@@ -38,25 +38,19 @@ class Probes:
 
     def submit(self, stratum: Stratum, rollout: Rollout) -> Future[Judgement]:
         """Gives a response to the probes."""
-        prompt = rollout.request.prompt
-        return self._probes.submit(Row(prompt.messages, _seen(stratum, rollout.response), prompt.metadata))
+        return self._probes.submit(stratum.row(rollout))
 
     def submit_comparison(self, stratum: Stratum, rollout: Rollout, other: str) -> Future[Judgement]:
         """Asks whether a response is better than another one to the same prompt; the verdict is `PREFERENCE`'s."""
         assert self._preference is not None
-        ours, theirs = _seen(stratum, rollout.response), _seen(stratum, other)
-        if ours == theirs:
+        row, other_response = stratum.row(rollout), stratum.shown(other)
+        if row.response == other_response:
             return _done(SAME_TEXT)
-        prompt = rollout.request.prompt
-        asked: Future[Judgement] = Future()
+        comparison: Future[Judgement] = Future()
         self._preference.submit(
-            Row(prompt.messages, ours, {**prompt.metadata, "other_response": theirs})
-        ).add_done_callback(lambda done: asked.set_result(_named(done.result())))
-        return asked
-
-
-def _seen(stratum: Stratum, response: str) -> str:
-    return without_reasoning(response) if stratum.settings.hide_reasoning else response
+            replace(row, metadata={**row.metadata, "other_response": other_response})
+        ).add_done_callback(lambda done: comparison.set_result(_named(done.result())))
+        return comparison
 
 
 def _named(judgement: Judgement) -> Judgement:

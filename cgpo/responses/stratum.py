@@ -105,9 +105,16 @@ class Stratum:
 
     def submit(self, rollout: Rollout) -> Future[Judgement]:
         """Gives a finished response to the judges."""
-        prompt, response = rollout.request.prompt, rollout.response
-        seen = without_reasoning(response) if self.settings.hide_reasoning else response
-        return self.mixture.submit(Row(prompt.messages, seen, prompt.metadata))
+        return self.mixture.submit(self.row(rollout))
+
+    def row(self, rollout: Rollout) -> Row:
+        """What any judge sees of a response: without its reasoning, where the stratum hides it."""
+        prompt = rollout.request.prompt
+        return Row(prompt.messages, self.shown(rollout.response), prompt.metadata)
+
+    def shown(self, response: str) -> str:
+        """The part of a response's text that judges see."""
+        return without_reasoning(response) if self.settings.hide_reasoning else response
 
     def judged(
         self,

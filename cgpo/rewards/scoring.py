@@ -67,7 +67,7 @@ class Scoring:
         settings: Mapping[str, RewardSettings],
         kept: KeptScores | None = None,
     ) -> None:
-        self._place = {_key(request): i for i, request in enumerate(requests)}
+        self._place = {request.key: i for i, request in enumerate(requests)}
         self._wanted = wanted
         self._responses: dict[int, Rollout] = {}
         self._lanes = []
@@ -80,7 +80,7 @@ class Scoring:
 
     def add(self, rollout: Rollout) -> None:
         """Takes a finished response; lanes that have a whole chunk now begin with it."""
-        self._responses[self._place[_key(rollout.request)]] = rollout
+        self._responses[self._place[rollout.request.key]] = rollout
         for lane in self._lanes:
             lane.offer(self._responses)
 
@@ -281,10 +281,6 @@ def _chunk(lane: _Lane, settings: Sequence[RewardSettings]) -> int | None:
     asked = [each.overlap for each in settings if each.overlap is not None]
     beside = all(asked) if asked else lane.beside
     return min(each.overlap_responses for each in settings) if beside and settings else None
-
-
-def _key(request: GenerationRequest) -> tuple[str, str, int]:
-    return request.stratum, request.prompt.id, request.index
 
 
 def _text(prompt: Prompt, response: str, *, metadata: bool) -> Hashable:

@@ -13,13 +13,13 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from cgpo import plugins
+from cgpo import distributed, plugins
 from cgpo.errors import ConfigError, RunError, unknown_name
 
 if TYPE_CHECKING:
     import torch
 
-    from cgpo.config import RolloutSettings
+    from cgpo.config import RolloutSettings, RunSettings
     from cgpo.types import GenerationRequest, Rollout
 
 GROUP = "cgpo.rollout_engines"
@@ -200,6 +200,33 @@ def check_ready(broken: str | None, asleep: bool) -> None:
         )
     if asleep:
         raise RunError("the rollout engine is asleep: wake it first")
+
+
+def start_engine(settings: RunSettings, context_length: int) -> RolloutEngine:
+    """This rank's engine for the policy of a run; it holds the weights of `model.name` until the first `sync`.
+
+    Args:
+        settings: the run's.
+        context_length: most tokens of prompt + response.
+
+    Raises:
+        ConfigError: as `create_engine`, or the model cannot be found.
+    """
+    from cgpo.models.assets import resolve_model
+
+    model = settings.model
+    context = EngineContext(
+        model_path=resolve_model(model.name),
+        revision=model.revision,
+        trust_remote_code=model.trust_remote_code,
+        dtype=model.dtype,
+        context_length=context_length,
+        settings=settings.rollout,
+        seed=settings.seed,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+    )
+    return create_engine(settings.rollout.engine, context)
 
 
 def request_seed(run_seed: int, step: int, stratum: str, prompt_id: str, index: int) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cgpo import distributed
 from cgpo.errors import RunError
 
 
@@ -45,6 +46,12 @@ def measure_gap(engine_logprobs: Sequence[Sequence[float]], policy_logprobs: Seq
     if any(math.isnan(gap) for gap in gaps):
         return Gap(math.nan, math.nan, len(gaps))
     return Gap(math.fsum(gaps) / len(gaps), max(gaps), len(gaps)) if gaps else Gap(0.0, 0.0, 0)
+
+
+def gap_over_ranks(gap: Gap) -> Gap:
+    """The gap over every rank's tokens. Every rank must call it."""
+    total, tokens = distributed.all_sum([gap.mean * gap.tokens if gap.tokens else 0.0, float(gap.tokens)])
+    return Gap(total / tokens if tokens else 0.0, distributed.all_max(gap.max), int(tokens))
 
 
 def check_gap(gap: Gap, limit: float, when: str) -> None:

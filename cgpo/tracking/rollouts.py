@@ -22,7 +22,7 @@ from cgpo.errors import DataError
 from cgpo.storage.disk import remove_temporaries, write_atomically
 from cgpo.storage.step_files import remove_step_files_after, step_files
 from cgpo.storage.text import storable
-from cgpo.types import JudgedRollout
+from cgpo.types import JudgedRollout, ResponseKey
 from judges import Judgement, Message, Outcome, Verdict
 
 SCHEMA_KEY = b"cgpo.rollouts.schema"
@@ -76,6 +76,11 @@ class RolloutRow:
     logprob_gap: float | None = None
     probes: Mapping[str, Verdict] = field(default_factory=dict)
     preference: Verdict | None = None
+
+    @property
+    def key(self) -> ResponseKey:
+        """Which response of its step or evaluation it is."""
+        return self.stratum, self.prompt_id, self.index
 
     @property
     def satisfied(self) -> bool | None:

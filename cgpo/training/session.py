@@ -14,25 +14,25 @@ from cgpo.config import RunSettings
 from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
-from cgpo.models.assets import resolve_model
 from cgpo.optimizers.base import Need
 from cgpo.overoptimisation.independent import IndependentJudges
 from cgpo.overoptimisation.watch import OverOptimisationWatch
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.identity import check_model, describe_model
-from cgpo.policy.layout import TokenSequence
 from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import AnyReference, make_reference
 from cgpo.policy.universal import load_anywhere
+from cgpo.responses.engine_probe import EngineProbe
 from cgpo.responses.journal import FOLDER as JOURNAL_FOLDER
 from cgpo.responses.journal import Journal
+from cgpo.responses.judging import open_judges
 from cgpo.responses.probes import Probes
 from cgpo.responses.stratum import Stratum, build_strata, overlaps
 from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
-from cgpo.rollout.engine import EngineContext, RolloutEngine, check_engine, create_engine
+from cgpo.rollout.engine import RolloutEngine, check_engine, start_engine
 from cgpo.storage.environment import describe_environment
 from cgpo.storage.run_config import adopt_configuration, read_config
 from cgpo.tracking.display import Display
@@ -42,11 +42,6 @@ from cgpo.tracking.quantities import step_metrics
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
 from cgpo.training.resume import changed_versions, check_pin, describe_surroundings, restore_strata, stratum_state
 from cgpo.training.watch import StrataWatch
-from judges.errors import JudgesError
-from judges.running.runtime import JudgeRuntime
-
-VERDICTS_NAME = "verdicts.sqlite"
-"""The verdict cache in a run directory."""
 
 
 @dataclass
@@ -75,7 +70,7 @@ class Session:
         watch: which strata a step has, their weights, and what the last steps showed.
         overoptimisation: says when the policy games its reward.
         independent_judges: what measures training responses without constraining them.
-        probe: fixed tokens on which engine and policy are compared after each sync.
+        engine_probe: compares engine and policy after each sync.
     """
 
     settings: RunSettings
@@ -99,7 +94,7 @@ class Session:
     watch: StrataWatch
     overoptimisation: OverOptimisationWatch
     independent_judges: IndependentJudges
-    probe: list[TokenSequence]
+    engine_probe: EngineProbe
     metrics: MetricsFile
     rollouts: RolloutsWriter
     loggers: list[Logger]
@@ -260,7 +255,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         policy = Policy(settings, len(with_values))
         reference = make_reference(settings, policy)
         display.phase(f"starting the rollout engine ({settings.rollout.engine})")
-        engine = create_engine(settings.rollout.engine, engine_context(settings, length))
+        engine = start_engine(settings, length)
         stack.callback(engine.close)
         writes = distributed.rank() == 0
         loggers: list[Logger] = []
@@ -295,7 +290,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
                 writes=writes,
             ),
             independent_judges=IndependentJudges(settings.watch, runtime),
-            probe=probe_sequences(strata, settings.rollout.probe_responses),
+            engine_probe=EngineProbe(strata, settings.rollout.probe_responses, settings.rollout.max_logprob_gap),
             metrics=MetricsFile(run_dir / "metrics.jsonl"),
             rollouts=RolloutsWriter(run_dir / "rollouts"),
             loggers=loggers,
@@ -305,36 +300,6 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
 def _close_all(loggers: Sequence[Logger]) -> None:
     for logger in loggers:
         logger.close()
-
-
-def engine_context(settings: RunSettings, length: int) -> EngineContext:
-    """What the rollout engine is made from."""
-    return EngineContext(
-        model_path=resolve_model(settings.model.name),
-        revision=settings.model.revision,
-        trust_remote_code=settings.model.trust_remote_code,
-        dtype=settings.model.dtype,
-        context_length=length,
-        settings=settings.rollout,
-        seed=settings.seed,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-    )
-
-
-def open_judges(settings: RunSettings, run_dir: Path) -> JudgeRuntime:
-    """What the run's judges run on.
-
-    Raises:
-        ConfigError: the verdict cache cannot be used.
-    """
-    judging = settings.judging
-    files = {"run": run_dir / VERDICTS_NAME, "off": None}
-    cache = files[judging.cache] if judging.cache in files else Path(judging.cache)
-    try:
-        return JudgeRuntime(judging.processes, memory_gib=judging.memory_gib, cache=cache)
-    except JudgesError as error:
-        raise ConfigError(f"judging.cache: {error}") from error
 
 
 def check_batches(settings: RunSettings, world_size: int) -> None:
@@ -349,11 +314,3 @@ def check_batches(settings: RunSettings, world_size: int) -> None:
                 f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by the {world_size} "
                 f"ranks; set a multiple of {world_size}"
             )
-
-
-def probe_sequences(strata: dict[str, Stratum], count: int) -> list[TokenSequence]:
-    """The first prompts of the strata in turn, each cut in half: the second half is scored given the first."""
-    prompts = [ids for stratum in strata.values() for _, ids in list(stratum.prompts.values())[:count]]
-    return [TokenSequence(ids[: len(ids) // 2], ids[len(ids) // 2 :]) for ids in prompts[:: max(1, len(strata))]][
-        :count
-    ]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cgpo import distributed
-from cgpo.overoptimisation.independent import Asked, verdicts
-from cgpo.rollout.parity import Gap
+from cgpo.overoptimisation.independent import PendingVerdicts, verdicts
+from cgpo.rollout.parity import gap_over_ranks
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.training.learning import StepResult
 from cgpo.training.preparation import Prepared
 
 
-def gather_rows(prepared: Mapping[str, Prepared], asked: Asked) -> list[RolloutRow]:
-    """The recorded form of every rank's responses, on every rank; waits for what independent judges were asked."""
+def gather_rows(prepared: Mapping[str, Prepared], independent: PendingVerdicts) -> list[RolloutRow]:
+    """The recorded form of every rank's responses, on every rank; waits for the independent judges."""
     rows = [
         RolloutRow.of(
             judged,
@@ -23,7 +23,7 @@ def gather_rows(prepared: Mapping[str, Prepared], asked: Asked) -> list[RolloutR
             probes=probes,
         )
         for p in prepared.values()
-        for i, (judged, probes) in enumerate(zip(p.judged, verdicts(asked, p.judged), strict=True))
+        for i, (judged, probes) in enumerate(zip(p.judged, verdicts(independent, p.judged), strict=True))
     ]
     return [row for part in distributed.gather_objects(rows) for row in part]
 
@@ -39,16 +39,10 @@ def learning_metrics(
     for name, p in prepared.items():
         metrics |= {f"{name}/{key}": value for key, value in result.metrics(name).items()}
         metrics[f"{name}/loss"] = result.losses[name]
-        metrics[f"{name}/logprob_gap"] = over_ranks(p.gap).mean
+        metrics[f"{name}/logprob_gap"] = gap_over_ranks(p.gap).mean
         metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
     metrics["train/grad_norm"] = result.grad_norm
     metrics["train/learning_rate"] = learning_rate
     metrics["train/skipped_step"] = float(result.skipped)
     metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
     return metrics | result.rank_metrics()
-
-
-def over_ranks(gap: Gap) -> Gap:
-    """The gap over every rank's tokens."""
-    total, tokens = distributed.all_sum([gap.mean * gap.tokens if gap.tokens else 0.0, float(gap.tokens)])
-    return Gap(total / tokens if tokens else 0.0, distributed.all_max(gap.max), int(tokens))

@@ -34,12 +34,12 @@ from cgpo.responses.collection import (
 from cgpo.responses.limits import check_limits
 from cgpo.responses.stratum import BASELINE_STEP, Stratum, share_of_rank
 from cgpo.rewards.notes import ScoringNotes, missing_text, notes_metrics, total
-from cgpo.rollout.parity import Gap, check_gap, measure_gap
+from cgpo.rollout.parity import Gap
 from cgpo.training.learning import learn
 from cgpo.training.plan import batch_text
 from cgpo.training.preparation import RANKS, Prepared, prepare
 from cgpo.training.session import Session
-from cgpo.training.step_record import gather_rows, learning_metrics, over_ranks
+from cgpo.training.step_record import gather_rows, learning_metrics
 from cgpo.types import GenerationRequest, JudgedRollout
 
 BASELINES_AT_ONCE = 256
@@ -94,7 +94,7 @@ class Trainer:
         requests = [r for stratum in active.values() for r in stratum.sample_requests(step, self.settings.seed)]
         judged, notes = self._collect(step, active, share_of_rank_by_stratum(requests))
         s.engine.sleep()
-        asked = s.independent_judges.ask(step, active, judged)
+        asked = s.independent_judges.submit(step, active, judged)
         with self._phase("log-probs"):
             prepared = {name: self._prepare(stratum, judged[name]) for name, stratum in active.items()}
         self._check_stop_alone()
@@ -170,17 +170,8 @@ class Trainer:
             return self._check_engine()
 
     def _check_engine(self) -> Gap:
-        """Measures the gap between the engine's and the policy's log-probs on fixed tokens.
-
-        Raises:
-            RunError: it is above `rollout.max_logprob_gap`: the engine samples from another model.
-        """
         s = self.session
-        ours = [t.tolist() for t in s.policy.token_logprobs(s.probe, 1.0)]
-        theirs = s.engine.score([(q.prompt_ids, q.response_ids) for q in s.probe])
-        gap = over_ranks(measure_gap(theirs, ours))
-        check_gap(gap, self.settings.rollout.max_logprob_gap, "after the weights were pushed to the rollout engine")
-        return gap
+        return s.engine_probe.check(s.engine, s.policy, "after the weights were pushed to the rollout engine")
 
     def _make_baselines(self, first: int) -> None:
         """Baseline responses for every prompt the rest of the run will use, while the engine holds π_ref."""

@@ -1,0 +1,47 @@
+"""The check after every weight sync: do engine and policy give fixed tokens the same log-probs?
+
+A weight that did not arrive, or arrived in the wrong place, shows here before anything is sampled with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cgpo.policy.layout import TokenSequence
+from cgpo.policy.policy import ScoringModel
+from cgpo.responses.stratum import Stratum
+from cgpo.rollout.engine import RolloutEngine
+from cgpo.rollout.parity import Gap, check_gap, gap_over_ranks, measure_gap
+
+
+class EngineProbe:
+    """Fixed tokens on which engine and policy are compared: prompts, whose second half is scored given the first.
+
+    Args:
+        strata: the prompts are taken from, the first ones of each in turn.
+        count: how many prompts.
+        max_gap: `rollout.max_logprob_gap`, in nats per token.
+    """
+
+    def __init__(self, strata: Mapping[str, Stratum], count: int, max_gap: float) -> None:
+        prompts = [ids for stratum in strata.values() for _, ids in list(stratum.prompts.values())[:count]]
+        chosen = prompts[:: max(1, len(strata))][:count]
+        self.sequences = [TokenSequence(ids[: len(ids) // 2], ids[len(ids) // 2 :]) for ids in chosen]
+        self._max_gap = max_gap
+
+    def check(self, engine: RolloutEngine, model: ScoringModel, when: str) -> Gap:
+        """Measures the gap over all ranks' tokens. Every rank must call it.
+
+        Args:
+            engine: holds the weights, if they arrived.
+            model: the weights that were pushed.
+            when: for the message, e.g. "after the weights were pushed to the rollout engine".
+
+        Raises:
+            RunError: the mean gap is above the limit: the engine samples from another model.
+        """
+        ours = [logprobs.tolist() for logprobs in model.token_logprobs(self.sequences, 1.0)]
+        theirs = engine.score([(s.prompt_ids, s.response_ids) for s in self.sequences])
+        gap = gap_over_ranks(measure_gap(theirs, ours))
+        check_gap(gap, self._max_gap, when)
+        return gap
