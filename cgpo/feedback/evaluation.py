@@ -5,7 +5,7 @@
                         "by_policy": {policy: {"n", "positives", "rate", "mean_probability", "auroc"}}}
     evaluation.html    the same for people
 
-`report` is what `cgpo.statistics.head_metrics.pointwise_report` returns, or `ranking_report` for a head that gives no
+`report` is what `cgpo.report.head_metrics.pointwise_report` returns, or `ranking_report` for a head that gives no
 probability.
 """
 
@@ -21,11 +21,12 @@ from cgpo.data.prepared_feedback import TRAIN, FeedbackRow, read_feedback, read_
 from cgpo.errors import DataError
 from cgpo.feedback.results import EVALUATION
 from cgpo.feedback.scoring import HeadScorer, Scores
+from cgpo.report.head_metrics import pointwise_report, ranking_report
 from cgpo.report.head_report import figures, interval_words, rate_words, report_section, warnings
 from cgpo.report.page import Page, Section, Table
 from cgpo.report.terminal import print_table
-from cgpo.statistics.head_metrics import pointwise_report, probability, ranking_report
 from cgpo.statistics.intervals import mean_interval, responses_rate
+from cgpo.statistics.odds import sigmoid
 from cgpo.statistics.ranking import auroc
 from cgpo.statistics.resampling import cluster_index
 
@@ -159,7 +160,7 @@ def by_policy(
         labels, values = [row.label for row, _ in scored], [value for _, value in scored]
         users = [row.user for row, _ in scored]
         keys = cluster_index(len(scored), users).tolist()
-        chances = [probability(value) for value in values] if scorer.is_probability else []
+        chances = [sigmoid(value) for value in values] if scorer.is_probability else []
         policies[policy] = {
             "n": len(scored),
             "positives": sum(labels),

@@ -1,4 +1,4 @@
-"""The reports of `cgpo.statistics.head_metrics` in words: lines for a terminal, sections for a page."""
+"""The reports of `cgpo.report.head_metrics` in words: lines for a terminal, sections for a page."""
 
 from __future__ import annotations
 

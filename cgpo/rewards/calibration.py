@@ -14,17 +14,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cgpo.errors import LimitError
+from cgpo.statistics.odds import sigmoid
 
 Scores = Mapping[str, float | None]
 """Raw reward by reward name; None where scoring failed."""
-
-
-def sigmoid(x: float) -> float:
-    """1 / (1 + e⁻ˣ) without overflow for any finite x; beyond about ±37 it rounds to exactly 1 or nearly 0."""
-    if x >= 0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
 
 
 def finite(score: float | None) -> float | None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cgpo.errors import ConfigError
-from cgpo.rewards.calibration import sigmoid
 from cgpo.rewards.prior import prior_shift
+from cgpo.statistics.odds import sigmoid
 from cgpo.storage.disk import write_atomically
 
 SCHEMA = 1

@@ -12,18 +12,7 @@ the meaning of the number.
 
 from __future__ import annotations
 
-import math
-
-
-def logit(p: float) -> float:
-    """log(p / (1 − p)).
-
-    Raises:
-        ValueError: p is not strictly between 0 and 1.
-    """
-    if not 0 < p < 1:
-        raise ValueError(f"a rate must lie strictly between 0 and 1, not {p:g}")
-    return math.log(p) - math.log1p(-p)
+from cgpo.statistics.odds import logit
 
 
 def prior_shift(training_rate: float, true_rate: float) -> float:

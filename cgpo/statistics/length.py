@@ -1,9 +1,4 @@
-"""Does a score reward length, and would length alone do as well?
-
-The warning: length alone comes within `NEARLY` of the model (AUROC or accuracy, whichever direction of length does
-better), or the score correlates with length by more than `STRONG` (Pearson or Spearman, either sign). Lengths are in
-characters unless the caller counts something else.
-"""
+"""Does a score reward length, and would length alone do as well? Lengths are in characters, or whatever is counted."""
 
 from __future__ import annotations
 
@@ -18,8 +13,6 @@ from cgpo.statistics.intervals import Interval, responses_rate
 from cgpo.statistics.ranking import auroc
 from cgpo.statistics.resampling import CONFIDENCE, checked, cluster_index, equal_mass
 
-NEARLY = 0.02
-STRONG = 0.4
 BUCKETS = 4
 
 
@@ -40,7 +33,7 @@ class LengthBucket:
 
 @dataclass(frozen=True, slots=True)
 class LengthReport:
-    """What length has to do with a score.
+    """The part of length in a score.
 
     Attributes:
         measure: what agreement is: `auroc` of labels, or `accuracy` on pairs.
@@ -50,7 +43,6 @@ class LengthReport:
         alone: agreement of length alone, in its better direction.
         direction: which: `longer` or `shorter` is better.
         buckets: agreement where lengths are alike.
-        warning: why the score is suspect, or None.
     """
 
     measure: Literal["auroc", "accuracy"]
@@ -60,7 +52,6 @@ class LengthReport:
     alone: Interval
     direction: Literal["longer", "shorter"]
     buckets: tuple[LengthBucket, ...]
-    warning: str | None
 
 
 def length_report(
@@ -90,9 +81,9 @@ def length_report(
     buckets = []
     for number in range(int(place.max(initial=-1)) + 1):
         rows = np.flatnonzero(place == number).tolist()
-        own = None if clusters is None else [clusters[i] for i in rows]
-        found = auroc([scores[i] for i in rows], [labels[i] for i in rows], confidence, own)
-        buckets.append(LengthBucket(_range(sizes[rows]), len(rows), found))
+        keys = None if clusters is None else [clusters[i] for i in rows]
+        area = auroc([scores[i] for i in rows], [labels[i] for i in rows], confidence, keys)
+        buckets.append(LengthBucket(_range(sizes[rows]), len(rows), area))
     correlations = (pearson(scores, lengths, confidence, clusters), spearman(scores, lengths, confidence, clusters))
     return _report("auroc", correlations, model, (longer, shorter), buckets)
 
@@ -118,8 +109,8 @@ def pair_length_report(
     Raises:
         ValueError: a value is not finite.
     """
-    right = _order(chosen, rejected)
-    longer = _order(chosen_lengths, rejected_lengths)
+    right = pair_order(chosen, rejected)
+    longer = pair_order(chosen_lengths, rejected_lengths)
     keys = cluster_index(len(right), clusters).tolist()
 
     def rate(values: Sequence[float], rows: Sequence[int]) -> Interval:
@@ -138,16 +129,16 @@ def pair_length_report(
 
 
 def pair_order(chosen: Sequence[float], rejected: Sequence[float]) -> list[float]:
-    """1 where the chosen response scores higher, 0 where lower, 0.5 where equal."""
-    return _order(chosen, rejected)
+    """1 where the chosen response has the larger number, 0 where the smaller, 0.5 where equal.
 
-
-def _order(better: Sequence[float], worse: Sequence[float]) -> list[float]:
-    first, second = checked(better, "chosen"), checked(worse, "rejected")
+    Raises:
+        ValueError: a number is not finite, or there are not as many of one as of the other.
+    """
+    first, second = checked(chosen, "chosen"), checked(rejected, "rejected")
     if len(first) != len(second):
         raise ValueError(f"{len(first)} chosen and {len(second)} rejected cannot be paired")
-    values: list[float] = ((np.sign(first - second) + 1) / 2).tolist()
-    return values
+    order: list[float] = ((np.sign(first - second) + 1) / 2).tolist()
+    return order
 
 
 def _side(chosen: float, rejected: float) -> int:
@@ -172,22 +163,4 @@ def _report(
     reverse = (shorter.estimate or 0.0) > (longer.estimate or 0.0)
     alone = shorter if reverse else longer
     direction: Literal["longer", "shorter"] = "shorter" if reverse else "longer"
-    warning = _warning(measure, model, alone, direction, correlations)
-    return LengthReport(measure, *correlations, model, alone, direction, tuple(buckets), warning)
-
-
-def _warning(
-    measure: str, model: Interval, alone: Interval, direction: str, correlations: tuple[Interval, Interval]
-) -> str | None:
-    found = []
-    name = {"auroc": "AUROC", "accuracy": "accuracy"}[measure]
-    if model.estimate is not None and alone.estimate is not None and alone.estimate >= model.estimate - NEARLY:
-        found.append(
-            f"“{direction} is better” alone gets {name} {alone.estimate:.3f}, the model {model.estimate:.3f}: length "
-            "predicts nearly as well"
-        )
-    for kind, r in zip(("Pearson", "Spearman"), correlations, strict=True):
-        if r.estimate is not None and abs(r.estimate) > STRONG:
-            found.append(f"the score follows length ({kind} r = {r.estimate:+.2f}, beyond ±{STRONG:g})")
-            break
-    return "; ".join(found) or None
+    return LengthReport(measure, *correlations, model, alone, direction, tuple(buckets))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cgpo.statistics.intervals import Interval, rate_interval
+from cgpo.statistics.odds import logit, sigmoid
 from cgpo.statistics.resampling import CONFIDENCE, Floats, Ints, checked, checked_labels, cluster_index, midranks
 
 Bools = NDArray[np.bool_]
@@ -58,11 +59,11 @@ def auroc(
     variance = _variance(placed, positive, index, area) if min(groups) > 1 else 0.0
     if variance <= 0 or not 0 < area < 1:
         smaller = min(groups)
-        found = rate_interval(area * smaller, smaller, confidence)
-        return Interval(area, found.low, found.high, m + n)
+        wilson = rate_interval(area * smaller, smaller, confidence)
+        return Interval(area, wilson.low, wilson.high, m + n)
     half = float(stdtrit(min(groups) - 1, (1 + confidence) / 2)) * math.sqrt(variance) / (area * (1 - area))
-    centre = math.log(area) - math.log1p(-area)
-    return Interval(area, _sigmoid(centre - half), _sigmoid(centre + half), m + n)
+    centre = logit(area)
+    return Interval(area, sigmoid(centre - half), sigmoid(centre + half), m + n)
 
 
 def _placements(values: Floats, positive: Bools) -> Floats:
@@ -83,11 +84,7 @@ def _variance(placed: Floats, positive: Bools, index: Ints, area: float) -> floa
     for side in (positive, ~positive):
         size = side.sum()
         centred = np.bincount(index[side], weights=placed[side] - area, minlength=clusters)
-        own = len(np.unique(index[side]))
-        variance += float(own / (own - 1) * (centred @ centred) / size**2)
+        groups = len(np.unique(index[side]))
+        variance += float(groups / (groups - 1) * (centred @ centred) / size**2)
         sides.append(centred / size)
     return variance + 2 * float(clusters / (clusters - 1) * (sides[0] @ sides[1]))
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

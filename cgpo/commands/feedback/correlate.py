@@ -77,7 +77,7 @@ def _scores(rows: Sequence[PolicyResponse], args: argparse.Namespace) -> tuple[l
     Raises:
         LimitError: more scores are missing than `--max-missing-rate` allows.
     """
-    from cgpo.statistics.head_metrics import probability
+    from cgpo.statistics.odds import sigmoid
 
     if args.model is None:
         values = [row.score for row in rows]
@@ -93,5 +93,5 @@ def _scores(rows: Sequence[PolicyResponse], args: argparse.Namespace) -> tuple[l
     source = {"model": args.model, "head": scorer.name}
     if not scorer.is_probability:
         return scores.values, {**source, "score": f"score of {scorer.name}"}
-    chances = [None if value is None else probability(value) for value in scores.values]
+    chances = [None if value is None else sigmoid(value) for value in scores.values]
     return chances, {**source, "score": f"P[{scorer.name}]"}

@@ -39,6 +39,6 @@ class SimulatedLoveReward:
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float | None]:
         """The true log-odds of each response, in order."""
-        from cgpo.rewards.prior import logit
+        from cgpo.statistics.odds import logit
 
         return [logit(float(chance)) for chance in self._population.love_of(responses)]

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from cgpo.errors import DataError
 from cgpo.feedback.simulation.style import FEATURES, style
-from cgpo.rewards.prior import logit
+from cgpo.statistics.odds import logit
 from cgpo.storage.disk import write_atomically
 
 SCHEMA = 1

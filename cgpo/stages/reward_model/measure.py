@@ -8,6 +8,7 @@ from typing import Any
 
 from cgpo.pairs.made import JUDGED
 from cgpo.pairs.pair import GIVEN
+from cgpo.report.head_metrics import pairwise_report, pointwise_report, regression_report
 from cgpo.report.head_report import rate_words, report_lines, report_section
 from cgpo.report.page import Section
 from cgpo.rewards.heads import Head
@@ -15,7 +16,6 @@ from cgpo.rewards.model import Reward
 from cgpo.rewards.prior import prior_shift
 from cgpo.stages.reward_model.rows import RewardRow
 from cgpo.statistics.correlation import pearson
-from cgpo.statistics.head_metrics import pairwise_report, pointwise_report, regression_report
 from cgpo.statistics.intervals import responses_rate
 from cgpo.statistics.length import pair_order
 from cgpo.statistics.resampling import CONFIDENCE

@@ -16,9 +16,10 @@ from cgpo.optimizers.base import StratumBatch
 from cgpo.optimizers.codpo import Codpo, CodpoSettings
 from cgpo.optimizers.crpg import Crpg, CrpgSettings, earned, kl_factor
 from cgpo.optimizers.crraft import Crraft, CrraftSettings
-from cgpo.rewards.calibration import calibrate, sigmoid
-from cgpo.rewards.prior import logit, prior_shift
+from cgpo.rewards.calibration import calibrate
+from cgpo.rewards.prior import prior_shift
 from cgpo.rollout.sampling import token_logprobs
+from cgpo.statistics.odds import logit, sigmoid
 from judges import Outcome
 from judges.verdict import combine
 

@@ -12,7 +12,7 @@ import pytest
 from cgpo.commands.train import run_training
 from cgpo.compose import Composed, validate
 from cgpo.errors import CgpoError
-from cgpo.rewards.calibration import sigmoid
+from cgpo.statistics.odds import sigmoid
 from cgpo.tracking.rollouts import read_rollouts
 
 Tree = dict[str, Any]

@@ -12,10 +12,10 @@ import pytest
 
 from cgpo.errors import RunError
 from cgpo.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from cgpo.report.head_metrics import pairwise_report, pointwise_report, regression_report
 from cgpo.report.head_report import report_section
 from cgpo.report.page import Page, Section, Table, render_page, write_page
 from cgpo.report.points_chart import Axis, Point, PointSeries, points_chart
-from cgpo.statistics.head_metrics import pairwise_report, pointwise_report, regression_report
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e"
 

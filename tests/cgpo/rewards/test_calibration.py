@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgpo.errors import RunError
-from cgpo.rewards.calibration import calibrate, check_missing, ranking_reward, sigmoid
+from cgpo.rewards.calibration import calibrate, check_missing, ranking_reward
+from cgpo.statistics.odds import sigmoid
 
 reward_values = st.floats(min_value=-30, max_value=30)
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgpo.errors import ConfigError
-from cgpo.rewards.calibration import sigmoid
 from cgpo.rewards.heads import Head, read_heads, write_heads
-from cgpo.rewards.prior import logit, prior_shift
+from cgpo.rewards.prior import prior_shift
+from cgpo.statistics.odds import logit, sigmoid
 
 
 def test_the_shift_is_that_of_the_prior_odds() -> None:

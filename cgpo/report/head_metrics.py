@@ -1,6 +1,8 @@
-"""What is said of a head on held-out rows: one JSON object for each kind of head, and the same in words.
+"""The report of a reward model's head on held-out rows: one JSON object for each kind of head.
 
-A missing score (None, NaN or infinite) is counted, and the row enters no number.
+A missing score (None, NaN or infinite) is counted, and the row enters no number. `length.warning` says that length
+alone comes within `NEARLY` of the model (AUROC, accuracy or Pearson's r, whichever direction of length does better), or
+that the score correlates with length by more than `STRONG` (either sign).
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ import numpy as np
 from cgpo.statistics.calibration import BINS, Calibration, calibration
 from cgpo.statistics.correlation import pearson, spearman
 from cgpo.statistics.intervals import Interval, mean_interval, responses_rate
-from cgpo.statistics.length import length_report, pair_length_report, pair_order
+from cgpo.statistics.length import LengthReport, length_report, pair_length_report, pair_order
 from cgpo.statistics.lift import lift_by_decile
+from cgpo.statistics.odds import sigmoid
 from cgpo.statistics.ranking import auroc
 from cgpo.statistics.resampling import CONFIDENCE, cluster_index
 
 T = TypeVar("T")
 
 Score = float | None
+
+NEARLY = 0.02
+STRONG = 0.4
 
 
 def pointwise_report(
@@ -50,7 +56,7 @@ def pointwise_report(
     """
     known = _known(scores)
     truth, keys = _take(labels, known), None if clusters is None else _take(clusters, known)
-    chances = [probability(float(scores[i] or 0.0)) for i in known]
+    chances = [sigmoid(float(scores[i] or 0.0)) for i in known]
     fit = _calibration(calibration(chances, truth, bins, confidence, keys)) if known else None
     ranking = ranking_report(scores, labels, lengths, confidence, clusters)
     return {**ranking, "objective": "pointwise", "calibration": fit}
@@ -88,7 +94,7 @@ def ranking_report(
         "auroc": asdict(auroc(values, truth, confidence, keys)),
         "calibration": None,
         "lift": [asdict(group) for group in lift_by_decile(values, truth, 10, confidence, keys)],
-        "length": asdict(length_report(values, sizes, truth, confidence, keys)) if known else None,
+        "length": _length(length_report(values, sizes, truth, confidence, keys)) if known else None,
         "notes": _notes(missing, len(scores), positives, len(known)),
     }
 
@@ -130,7 +136,7 @@ def pairwise_report(
         "accuracy": asdict(responses_rate(order, keys, confidence) if known else Interval(None, None, None, 0)),
         "auroc": asdict(auroc([*better, *worse], [1] * len(better) + [0] * len(worse), confidence, [*keys, *keys])),
         "calibration": _preference_fit(better, worse, confidence, keys),
-        "length": asdict(pair_length_report(better, worse, *lengths, confidence, keys)) if known else None,
+        "length": _length(pair_length_report(better, worse, *lengths, confidence, keys)) if known else None,
         "notes": [_missing_note(missing, len(chosen))] if missing else [],
     }
 
@@ -181,11 +187,6 @@ def regression_report(
     }
 
 
-def probability(logit: float) -> float:
-    """The probability of a logit, without overflow."""
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
-
-
 def _calibration(fit: Calibration) -> dict[str, Any]:
     mean, high = fit.ece_if_calibrated
     return {
@@ -202,7 +203,7 @@ def _preference_fit(better: list[float], worse: list[float], confidence: float, 
     untied = [i for i in range(len(better)) if better[i] != worse[i]]
     if not untied:
         return None
-    sure = [probability(abs(better[i] - worse[i])) for i in untied]
+    sure = [sigmoid(abs(better[i] - worse[i])) for i in untied]
     right = [int(better[i] > worse[i]) for i in untied]
     return _calibration(calibration(sure, right, BINS, confidence, _take(keys, untied)))
 
@@ -239,13 +240,38 @@ def _missing_note(missing: int, total: int) -> str:
     return f"{missing} of {total} have no finite score and enter no number"
 
 
+def _length(report: LengthReport) -> dict[str, Any]:
+    return {**asdict(report), "warning": length_warning(report)}
+
+
+def length_warning(report: LengthReport) -> str | None:
+    """Why length makes the score suspect, or None."""
+    warnings = []
+    name = {"auroc": "AUROC", "accuracy": "accuracy"}[report.measure]
+    model, alone = report.model.estimate, report.alone.estimate
+    if model is not None and alone is not None and alone >= model - NEARLY:
+        warnings.append(
+            f"“{report.direction} is better” alone gets {name} {alone:.3f}, the model {model:.3f}: length "
+            "predicts nearly as well"
+        )
+    for kind, r in (("Pearson", report.pearson.estimate), ("Spearman", report.spearman.estimate)):
+        if r is not None and abs(r) > STRONG:
+            warnings.append(_follows(kind, r))
+            break
+    return "; ".join(warnings) or None
+
+
 def _rating_warning(fit: Interval, alone: Interval, with_length: Interval) -> str | None:
-    found = []
-    if fit.estimate is not None and alone.estimate is not None and abs(alone.estimate) >= fit.estimate - 0.02:
-        found.append(
+    warnings = []
+    if fit.estimate is not None and alone.estimate is not None and abs(alone.estimate) >= fit.estimate - NEARLY:
+        warnings.append(
             f"length alone correlates with the ratings by {alone.estimate:+.2f}, the model by {fit.estimate:+.2f}: "
             "length predicts nearly as well"
         )
-    if with_length.estimate is not None and abs(with_length.estimate) > 0.4:
-        found.append(f"the score follows length (Pearson r = {with_length.estimate:+.2f}, beyond ±0.4)")
-    return "; ".join(found) or None
+    if with_length.estimate is not None and abs(with_length.estimate) > STRONG:
+        warnings.append(_follows("Pearson", with_length.estimate))
+    return "; ".join(warnings) or None
+
+
+def _follows(kind: str, r: float) -> str:
+    return f"the score follows length ({kind} r = {r:+.2f}, beyond ±{STRONG:g})"
