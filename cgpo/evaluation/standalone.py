@@ -18,8 +18,8 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.data.tokenize import encode_response
 from cgpo.evaluation.file import EvaluationFile
+from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.policy.logprobs import LogProbModel
-from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import ScoringModel
 from cgpo.policy.reference import Reference
 from cgpo.policy.weights import ModuleWeights

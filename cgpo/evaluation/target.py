@@ -20,7 +20,7 @@ from cgpo.evaluation.heldout import Evaluator, has_heldout
 from cgpo.evaluation.standalone import EvaluationSession, open_evaluation
 from cgpo.policy.checkpoints import Checkpoint, Checkpoints
 from cgpo.policy.export import checkpoint_model
-from cgpo.policy.model import load_causal_lm, load_tokenizer
+from cgpo.policy.loading import load_causal_lm, load_tokenizer
 from cgpo.tracking.display import Display
 from cgpo.tracking.rollouts import RolloutRow
 

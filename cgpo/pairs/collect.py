@@ -16,7 +16,7 @@ from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.pairs.limits import check_samples
 from cgpo.pairs.ranking import REWARD
 from cgpo.pairs.samples import Key, SampledResponse, append_samples, read_samples, sampled
-from cgpo.policy.model import context_length, load_tokenizer
+from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.responses.collection import Judging, ask_judges, generate_and_judge, score_responses
 from cgpo.responses.judging import open_judges
 from cgpo.responses.stratum import PREFERENCES_STEP, Stratum, build_strata

@@ -9,7 +9,7 @@ from pathlib import Path
 from cgpo import distributed
 from cgpo.config import RewardPairSettings, RunSettings
 from cgpo.pairs.made import Sample
-from cgpo.policy.model import context_length, load_tokenizer
+from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.responses.collection import ask_judges, generate_and_judge
 from cgpo.responses.judging import open_judges
 from cgpo.responses.stratum import REWARD_PAIRS_STEP, Stratum, build_strata

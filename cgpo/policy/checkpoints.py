@@ -84,17 +84,17 @@ class Checkpoints:
         """Finished checkpoints, oldest first."""
         if not self.folder.is_dir():
             return []
-        found = [
+        finished = [
             Checkpoint(int(match[1]), path)
             for path in self.folder.iterdir()
             if (match := _NAME.fullmatch(path.name)) and (path / manifest.NAME).is_file()
         ]
-        return sorted(found, key=lambda c: c.step)
+        return sorted(finished, key=lambda c: c.step)
 
     def latest(self) -> Checkpoint | None:
         """The newest finished checkpoint, or None. Whether it is undamaged says `newest_whole`."""
-        found = self.all()
-        return found[-1] if found else None
+        finished = self.all()
+        return finished[-1] if finished else None
 
     def has(self, step: int) -> bool:
         """Whether there is a checkpoint of that step."""
@@ -112,8 +112,8 @@ class Checkpoints:
         Raises:
             DamagedError: there are checkpoints, but none is whole.
         """
-        found, first = self.all(), None
-        for checkpoint in reversed(found):
+        finished, first = self.all(), None
+        for checkpoint in reversed(finished):
             try:
                 checkpoint.verify()
             except DamagedError as error:
@@ -121,7 +121,7 @@ class Checkpoints:
                 warn(f"WARNING: {error}. It is passed over; the run loses what came after the next older checkpoint")
                 continue
             if set_aside:
-                self._set_aside([c for c in found if c.step > checkpoint.step])
+                self._set_aside([c for c in finished if c.step > checkpoint.step])
             return checkpoint
         if first is None:
             return None
@@ -130,29 +130,29 @@ class Checkpoints:
             "(the old directory is kept beside it)"
         )
 
-    def find(self, wanted: str | None) -> Checkpoint:
+    def find(self, name: str | None) -> Checkpoint:
         """A checkpoint by name.
 
         Args:
-            wanted: `best`, the number of a step, or None for the newest.
+            name: `best`, the number of a step, or None for the newest.
 
         Raises:
             ConfigError: there is none of that name; those there are, are listed.
             RunError: there is none at all.
         """
-        found = self.all()
-        if not found:
+        finished = self.all()
+        if not finished:
             raise RunError(f"{self.folder.parent} has no checkpoint yet: train first, or lower train.save_every")
-        if wanted is None:
-            return found[-1]
+        if name is None:
+            return finished[-1]
         best = self.read_best()
-        names = {str(c.step): c for c in found}
-        step = str(best["step"]) if wanted == "best" and best else wanted
-        if step not in names:
-            allowed = [*names, *(["best"] if best else [])]
-            hint = " (train.keep_best names the metric of the best one)" if wanted == "best" else ""
-            raise ConfigError(f"--checkpoint {wanted}: no such checkpoint{hint}. There are: {', '.join(allowed)}")
-        return names[step]
+        by_name = {str(c.step): c for c in finished}
+        step = str(best["step"]) if name == "best" and best else name
+        if step not in by_name:
+            allowed = [*by_name, *(["best"] if best else [])]
+            hint = " (train.keep_best names the metric of the best one)" if name == "best" else ""
+            raise ConfigError(f"--checkpoint {name}: no such checkpoint{hint}. There are: {', '.join(allowed)}")
+        return by_name[step]
 
     def save(self, step: int, write: Callable[[str], None], state: Mapping[str, Any]) -> None:
         """Writes a checkpoint; every rank must call it.
@@ -208,10 +208,9 @@ class Checkpoints:
         """
         file = self.folder / BEST_NAME
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            return {"step": int(found["step"]), "value": float(found["value"])} | {
-                key: str(found[key]) for key in ("metric", "mode")
-            }
+            best = json.loads(file.read_text(encoding="utf-8"))
+            numbers = {"step": int(best["step"]), "value": float(best["value"])}
+            return numbers | {key: str(best[key]) for key in ("metric", "mode")}
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Writes the policy of a checkpoint as a Hugging Face folder."""
+"""Writes a policy as a Hugging Face folder: that of a run's checkpoint, or one whose weights are in memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from cgpo import distributed
 from cgpo.compose import validate
-from cgpo.config import RunSettings
+from cgpo.config import ModelSettings, RunSettings
 from cgpo.errors import ConfigError, RunError
 from cgpo.policy.checkpoints import Checkpoint, Checkpoints
+from cgpo.policy.loading import load_causal_lm, load_tokenizer
 from cgpo.policy.lora import add_adapter, is_adapter, merge_for_good
-from cgpo.policy.model import load_causal_lm, load_tokenizer
-from cgpo.policy.policy import language_model_part
+from cgpo.policy.policy import Policy, language_model_part
 from cgpo.storage.run_config import read_config
 
 
@@ -32,8 +35,8 @@ def export_run(run_dir: Path, output: Path, checkpoint: str | None = None) -> Pa
         ConfigError: `output` exists, there is no such checkpoint, or the run's model cannot be loaded.
         RunError: the run has no checkpoint, it is damaged or does not fit the model, or the disk is full.
     """
-    settings, found = _find(run_dir, output, checkpoint)
-    model = checkpoint_model(found, settings)
+    settings, whole = _verified_checkpoint(run_dir, output, checkpoint)
+    model = checkpoint_model(whole, settings)
     tokenizer = load_tokenizer(settings.model.name, settings.model)
     return _write(output, [model.save_pretrained, tokenizer.save_pretrained])
 
@@ -45,19 +48,19 @@ def export_adapter(run_dir: Path, output: Path, checkpoint: str | None = None) -
         ConfigError: as `export_run`, or the run has no adapter.
         RunError: as `export_run`.
     """
-    settings, found = _find(run_dir, output, checkpoint)
+    settings, whole = _verified_checkpoint(run_dir, output, checkpoint)
     if settings.model.lora is None:
         raise ConfigError(f"--adapter: {run_dir} trained all weights, not an adapter (model.lora is not set)")
-    return _write(output, [_adapted_model(found, settings).save_pretrained])
+    return _write(output, [_adapted_model(whole, settings).save_pretrained])
 
 
-def _find(run_dir: Path, output: Path, wanted: str | None) -> tuple[RunSettings, Checkpoint]:
+def _verified_checkpoint(run_dir: Path, output: Path, wanted: str | None) -> tuple[RunSettings, Checkpoint]:
     if output.exists():
         raise ConfigError(f"--output {output}: exists already")
     settings = validate(read_config(run_dir))
-    found = Checkpoints(run_dir / "checkpoints", keep=1).find(wanted)
-    found.verify()
-    return settings, found
+    checkpoint = Checkpoints(run_dir / "checkpoints", keep=1).find(wanted)
+    checkpoint.verify()
+    return settings, checkpoint
 
 
 def _write(output: Path, savers: Sequence[Callable[[Path], Any]]) -> Path:
@@ -88,9 +91,38 @@ def checkpoint_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
     if settings.model.lora is not None:
         return merge_for_good(_adapted_model(checkpoint, settings))
     model = load_causal_lm(settings.model.name, settings.model)
-    _load(model, checkpoint, settings, set(getattr(model, "all_tied_weights_keys", None) or ()))
+    _load_checkpoint(model, checkpoint, settings, _tied(model))
     model.tie_weights()
     return model
+
+
+def full_weights(policy: Policy) -> dict[str, Tensor] | None:
+    """The whole weights under transformers' names on rank 0's CPU (None on the others); every rank must call it."""
+    first = distributed.rank() == 0
+    whole = {}
+    for name, tensor in policy.weights():
+        if first:
+            whole[name] = tensor.detach().cpu().clone()
+    return whole if first else None
+
+
+def write_model(weights: dict[str, Tensor], settings: ModelSettings, tokenizer: Any, folder: Path) -> None:
+    """Writes model and tokenizer into `folder`, which transformers and vLLM load.
+
+    Args:
+        weights: all of them, by transformers' names.
+        settings: of the model the policy was loaded from; its files give everything but the weights.
+        tokenizer: of the policy.
+        folder: where to.
+
+    Raises:
+        RunError: the weights are not those of such a model.
+    """
+    model = load_causal_lm(settings.name, settings)
+    _load_weights(model, weights, _tied(model), f"these are not the weights of {settings.name}")
+    model.tie_weights()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _adapted_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
@@ -100,21 +132,36 @@ def _adapted_model(checkpoint: Checkpoint, settings: RunSettings) -> Any:
     model = load_causal_lm(settings.model.name, settings.model)
     adapted = add_adapter(model, settings.model.lora, settings.seed)
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
-    _load(model, checkpoint, settings, {name for name in names if not is_adapter(name)})
+    _load_checkpoint(model, checkpoint, settings, {name for name in names if not is_adapter(name)})
     return adapted
 
 
-def _load(model: Any, checkpoint: Checkpoint, settings: RunSettings, may_miss: set[str]) -> None:
+def _load_checkpoint(model: Any, checkpoint: Checkpoint, settings: RunSettings, may_miss: set[str]) -> None:
+    problem = f"{checkpoint.folder} does not hold the weights of {settings.model.name}"
+    _load_weights(model, _trained_weights(checkpoint, settings), may_miss, problem)
+
+
+def _load_weights(model: Any, weights: dict[str, Any], may_miss: set[str], problem: str) -> None:
+    """Puts weights into a model.
+
+    Raises:
+        RunError: one has another shape or no place there, or one is missing that may not be; it begins with `problem`.
+    """
     try:
-        found = model.load_state_dict(_weights(checkpoint, settings), strict=False)
+        keys = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:  # torch's for shapes, a line for each weight
         shapes = str(error).strip().splitlines()[-1].strip()
-        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {shapes}") from error
-    if found.unexpected_keys or set(found.missing_keys) - may_miss:
-        raise RunError(f"{checkpoint.folder} does not hold the weights of {settings.model.name}: {found}")
+        raise RunError(f"{problem}: {shapes}") from error
+    if keys.unexpected_keys or set(keys.missing_keys) - may_miss:
+        raise RunError(f"{problem}: {keys}")
 
 
-def _weights(checkpoint: Checkpoint, settings: RunSettings) -> dict[str, Any]:
+def _tied(model: Any) -> set[str]:
+    """Second names of tied weights: files need not hold them."""
+    return set(getattr(model, "all_tied_weights_keys", None) or ())
+
+
+def _trained_weights(checkpoint: Checkpoint, settings: RunSettings) -> dict[str, Any]:
     """What was trained, in float32, or in the policy's type where there is no float32; a value head left out."""
     import torch
 

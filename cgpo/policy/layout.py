@@ -1,12 +1,16 @@
-"""How token sequences are laid out for one forward pass.
+"""The layout of token sequences for one forward pass: responses behind their prompt, and whole conversations.
 
-The responses of one prompt share its tokens: they are laid in one row, `prompt r₁ r₂ … r_K`, where each response
-attends to the prompt and to itself but not to its siblings, and counts its positions from the prompt's end. The
-log-probs are those of K separate rows, for the cost of one prompt instead of K; in RL on short answers most tokens
-are prompt. With `share_prompts=False` every response has its own row and a plain padding mask, for models that do
-not take a four-dimensional attention mask.
+`micro_batches`: the responses of one prompt share its tokens. They are laid in one row, `prompt r₁ r₂ … r_K`, where
+each response attends to the prompt and to itself but not to its siblings, and counts its positions from the prompt's
+end. The log-probs are those of K separate rows, for the cost of one prompt instead of K; in RL on short answers most
+tokens are prompt.
 
-A response's last token is never an input: nothing is predicted from it.
+`pack`: several conversations stand in one row, each seeing itself alone and counting its positions from 0. Rows are as
+long as the step's longest conversation, so that attention, which is quadratic in a row's length, costs no more than it
+must; a micro-batch has as many rows as the token budget allows. The log-probs are those of separate rows.
+
+Without either every sequence has its own row and a plain padding mask, for models that do not take a four-dimensional
+attention mask. A sequence's last token is never an input: nothing is predicted from it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from cgpo.types import LearnedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A prompt with some of its responses behind it."""
+
     prompt_ids: tuple[int, ...]
     members: tuple[tuple[int, tuple[int, ...]], ...]  # (index of the sequence, its response ids)
 
@@ -93,7 +101,7 @@ def micro_batches(
             batches[-1].append(row)
         else:
             batches.append([row])
-    return [_tensors(batch, share_prompts) for batch in batches]
+    return [_response_tensors(batch, share_prompts) for batch in batches]
 
 
 def idle_micro_batch(share_prompts: bool = True) -> MicroBatch:
@@ -124,7 +132,7 @@ def _rows(
     return rows
 
 
-def _tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
+def _response_tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
     size = max(row.length for row in rows)
     input_ids = torch.zeros(len(rows), size, dtype=torch.long)
     position_ids = torch.zeros(len(rows), size, dtype=torch.long)
@@ -147,12 +155,92 @@ def _tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
             target += response_ids
             sample += [index] * len(response_ids)
             start += inputs
-    mask = _tree_mask(segment) if share_prompts else (segment >= 0).long()
+    mask = _mask(segment) if share_prompts else (segment >= 0).long()
     return MicroBatch(input_ids, position_ids, mask, torch.tensor(source), torch.tensor(target), torch.tensor(sample))
 
 
-def _tree_mask(segment: Tensor) -> Tensor:
-    """bool [B, 1, L, L]: causal, and only within one's own response and the prompt. Padding sees itself alone."""
+def pack(
+    conversations: Sequence[LearnedTokens], indices: Sequence[int], max_tokens: int, *, packed: bool = True
+) -> list[MicroBatch]:
+    """Lays the chosen conversations out in passes of at most `max_tokens` padded tokens.
+
+    Args:
+        conversations: all of them; `MicroBatch.sample` indexes this list.
+        indices: which of them to lay out.
+        max_tokens: budget of a pass. A conversation that alone is longer gets its way.
+        packed: several conversations in a row.
+    """
+    if not indices:
+        return []
+    inputs = {i: len(conversations[i]) - 1 for i in indices}
+    longest_first = sorted(indices, key=lambda i: (-inputs[i], i))
+    rows = _filled_rows(longest_first, inputs) if packed else [[i] for i in longest_first]
+    batches: list[list[list[int]]] = []
+    for row in rows:  # the longest row of a micro-batch comes first
+        if batches and _length(batches[-1][0], inputs) * (len(batches[-1]) + 1) <= max_tokens:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+    return [_conversation_tensors(batch, conversations, packed=packed) for batch in batches]
+
+
+def _filled_rows(longest_first: Sequence[int], inputs: dict[int, int]) -> list[list[int]]:
+    """First fit: each conversation goes to the first row with room; longest row first."""
+    capacity = inputs[longest_first[0]]
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for i in longest_first:
+        place = next((r for r, free in enumerate(room) if free >= inputs[i]), None)
+        if place is None:
+            rows.append([i])
+            room.append(capacity - inputs[i])
+        else:
+            rows[place].append(i)
+            room[place] -= inputs[i]
+    return sorted(rows, key=lambda row: -_length(row, inputs))
+
+
+def _length(row: Sequence[int], inputs: dict[int, int]) -> int:
+    return sum(inputs[i] for i in row)
+
+
+def _conversation_tensors(
+    rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens], *, packed: bool
+) -> MicroBatch:
+    size = max(sum(len(conversations[i]) - 1 for i in row) for row in rows)
+    input_ids = torch.zeros(len(rows), size, dtype=torch.long)
+    position_ids = torch.zeros(len(rows), size, dtype=torch.long)
+    segment = torch.full((len(rows), size), -1, dtype=torch.long)  # k = the row's k-th conversation, -1 = padding
+    source: list[Tensor] = []
+    target: list[Tensor] = []
+    sample: list[Tensor] = []
+    for b, row in enumerate(rows):
+        start = 0
+        for k, i in enumerate(row, start=1):
+            ids = torch.from_numpy(conversations[i].ids).long()
+            here = slice(start, start + len(ids) - 1)
+            input_ids[b, here] = ids[:-1]
+            position_ids[b, here] = torch.arange(len(ids) - 1)
+            segment[b, here] = k
+            learned = torch.from_numpy(conversations[i].learned).nonzero().squeeze(1)
+            source.append(b * size + start + learned - 1)
+            target.append(ids[learned])
+            sample.append(torch.full_like(learned, i))
+            start = here.stop
+    mask = _mask(segment) if packed else (segment >= 0).long()
+    return MicroBatch(input_ids, position_ids, mask, torch.cat(source), torch.cat(target), torch.cat(sample))
+
+
+def _mask(segment: Tensor) -> Tensor:
+    """The four-dimensional attention mask, causal and within segments.
+
+    Args:
+        segment: int [B, L]: 0 = the row's shared prompt, which all its segments see; 1, 2, … = what sees nothing of its
+            neighbours; -1 = padding, which sees itself alone.
+
+    Returns:
+        bool [B, 1, L, L].
+    """
     size = segment.shape[1]
     causal = torch.ones(size, size, dtype=torch.bool).tril()
     query, key = segment[:, :, None], segment[:, None, :]

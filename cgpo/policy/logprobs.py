@@ -54,10 +54,10 @@ class LogProbModel(nn.Module):
         hidden = hidden.flatten(0, 1)[batch.source]
         parts = zip(torch.split(hidden, self.chunk), torch.split(batch.target, self.chunk), strict=True)
         if torch.is_grad_enabled():
-            found = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
+            logprobs = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
         else:
-            found = [self._head(h, y, temperature) for h, y in parts]
-        return torch.cat(found), self._values(hidden)
+            logprobs = [self._head(h, y, temperature) for h, y in parts]
+        return torch.cat(logprobs), self._values(hidden)
 
     def _values(self, hidden: Tensor) -> Tensor:
         if self.value_head is None:

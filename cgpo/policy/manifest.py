@@ -1,4 +1,4 @@
-"""What a checkpoint consists of: every file with its size and hash, so that a damaged one is known before it is loaded.
+"""The manifest of a checkpoint: each file with size and hash, so that a damaged one is known before it is loaded.
 
     manifest.json    {"schema": 1, "files": {"state/mp_rank_00_model_states.pt": {"bytes": 123, "sha256": "…"}, …}}
 
@@ -33,8 +33,8 @@ def write_manifest(folder: Path) -> None:
         OSError: a file cannot be read or synced.
         RunError: the manifest cannot be written.
     """
-    found = {name: _describe(folder / name) for name in _mine(_files(folder))}
-    files = {name: entry for part in distributed.gather_objects(found) for name, entry in part.items()}
+    described = {name: _describe(folder / name) for name in _for_this_rank(_files(folder))}
+    files = {name: entry for part in distributed.gather_objects(described) for name, entry in part.items()}
     if distributed.rank() == 0:
         for inside in {folder, *((folder / name).parent for name in files)}:
             sync_folder(inside)
@@ -51,7 +51,9 @@ def verify(folder: Path) -> None:
     outcome: dict[str, str] | DamagedError
     try:
         files = _read(folder)
-        outcome = {name: problem for name in _mine(sorted(files)) if (problem := _problem(folder / name, files[name]))}
+        outcome = {
+            name: problem for name in _for_this_rank(sorted(files)) if (problem := _problem(folder / name, files[name]))
+        }
     except DamagedError as error:
         outcome = error
     parts = distributed.gather_objects(outcome)
@@ -99,11 +101,11 @@ def _hash(file: Path) -> str:
 
 
 def _files(folder: Path) -> list[str]:
-    found = (path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    paths = (path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
-def _mine(names: list[str]) -> list[str]:
+def _for_this_rank(names: list[str]) -> list[str]:
     return names[distributed.rank() :: distributed.world_size()]
 
 

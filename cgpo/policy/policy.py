@@ -20,9 +20,9 @@ from cgpo.config import RunSettings
 from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
 from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch, micro_batches
+from cgpo.policy.loading import check_precision, load_causal_lm
 from cgpo.policy.logprobs import LogProbModel, check_head
 from cgpo.policy.lora import add_adapter, leave_frozen_out
-from cgpo.policy.model import check_precision, load_causal_lm
 from cgpo.policy.universal import load_from_elsewhere
 from cgpo.policy.weights import ModuleWeights
 
@@ -57,7 +57,7 @@ class ScoringModel:
         On the CPU. Every rank must call it.
         """
         batches = self.lay_out(sequences, range(len(sequences)))
-        found: dict[int, tuple[Tensor, Tensor]] = {}
+        outputs: dict[int, tuple[Tensor, Tensor]] = {}
         for batch in pad_to_all_ranks(batches, self.settings.train.share_prompts):
             batch = batch.to(distributed.device())
             logprobs, values = (output.cpu() for output in self.module(batch, temperature))
@@ -65,8 +65,8 @@ class ScoringModel:
                 continue
             sample = batch.sample.cpu()
             for index in set(sample.tolist()):
-                found.setdefault(index, (logprobs[sample == index], values[sample == index]))
-        return [found[i] for i in range(len(sequences))]
+                outputs.setdefault(index, (logprobs[sample == index], values[sample == index]))
+        return [outputs[i] for i in range(len(sequences))]
 
 
 class Policy(ScoringModel):

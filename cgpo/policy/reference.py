@@ -14,9 +14,9 @@ from torch import Tensor
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.policy.layout import TokenSequence
+from cgpo.policy.loading import load_reference
 from cgpo.policy.logprobs import LogProbModel, check_head
 from cgpo.policy.lora import adapter_off
-from cgpo.policy.model import load_reference
 from cgpo.policy.policy import Policy, ScoringModel
 from cgpo.policy.weights import ModuleWeights
 

@@ -95,20 +95,20 @@ def load_from_elsewhere(engine: Any, checkpoint: Path, zero_stage: int) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
             with writing("the checkpoint in another form", scratch):
                 scratch.mkdir()
-                convert(checkpoint / "state", layout, zero_stage, trained)
+                write_layout(checkpoint / "state", layout, zero_stage, trained)
         except RunError as error:
             problem = error
     try:
-        if found := distributed.gather_objects(problem)[0]:
-            raise found
-        load(engine, layout)
+        if first := distributed.gather_objects(problem)[0]:
+            raise first
+        read_layout(engine, layout)
         distributed.barrier()
     finally:
         if distributed.rank() == 0:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def convert(state: Path, output: Path, zero_stage: int, trained: list[str]) -> None:
+def write_layout(state: Path, output: Path, zero_stage: int, trained: list[str]) -> None:
     """Writes the universal layout of a checkpoint; one rank calls it.
 
     Args:
@@ -126,7 +126,7 @@ def convert(state: Path, output: Path, zero_stage: int, trained: list[str]) -> N
         _convert_sharded(state, output)
 
 
-def load(engine: Any, folder: Path) -> None:
+def read_layout(engine: Any, folder: Path) -> None:
     """Reads the universal layout into a DeepSpeed engine of any stage; every rank must call it.
 
     Raises:
@@ -177,31 +177,31 @@ def _set_sharded(parameter: Any, values: Mapping[str, Tensor]) -> None:
         return
     count, size = parameter.ds_tensor.numel(), distributed.world_size()
     padded = {k: torch.nn.functional.pad(v.flatten(), (0, count * size - v.numel())) for k, v in values.items()}
-    mine = {key: value.narrow(0, count * distributed.rank(), count) for key, value in padded.items()}
-    utils.safe_set_local_fp32_param(parameter, mine[FP32])
+    shard = {key: value.narrow(0, count * distributed.rank(), count) for key, value in padded.items()}
+    utils.safe_set_local_fp32_param(parameter, shard[FP32])
     for key in MOMENTS:
-        utils.safe_set_local_optimizer_state(parameter, mine[key], key)
+        utils.safe_set_local_optimizer_state(parameter, shard[key], key)
 
 
 def _read(folder: Path, name: str, key: str, parameter: Any) -> Tensor:
     file = folder / "zero" / name / f"{key}.pt"
     expected = getattr(parameter, "ds_shape", parameter.shape)
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        stored = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         if key in MOMENTS:
             return torch.zeros(expected)
         raise RunError(f"the checkpoint holds no {key} of the parameter {name}: it is one of another model") from error
-    value: Tensor = found["param"] if isinstance(found, dict) else found
+    value: Tensor = stored["param"] if isinstance(stored, dict) else stored
     if value.numel() != expected.numel():
         raise RunError(f"{name} has {value.numel()} elements in the checkpoint and {expected.numel()} in this run")
     return value.float().view(expected)
 
 
 def _convert_plain(file: Path, output: Path, trained: list[str]) -> None:
-    found = torch.load(file, map_location="cpu", weights_only=False)
-    states, weights = found["optimizer"]["state"], found["module"]
-    count = sum(len(group["params"]) for group in found["optimizer"]["param_groups"])
+    saved = torch.load(file, map_location="cpu", weights_only=False)
+    states, weights = saved["optimizer"]["state"], saved["module"]
+    count = sum(len(group["params"]) for group in saved["optimizer"]["param_groups"])
     if count != len(trained):
         raise RunError(f"{file} has the optimiser of {count} parameters; this run trains {len(trained)}")
     for index, name in enumerate(trained):
@@ -217,7 +217,7 @@ def _convert_plain(file: Path, output: Path, trained: list[str]) -> None:
 def _convert_sharded(state: Path, output: Path) -> None:
     from deepspeed.checkpoint import ds_to_universal
 
-    wanted = argparse.Namespace(
+    arguments = argparse.Namespace(
         input_folder=str(state),
         output_folder=str(output),
         num_extract_workers=1,
@@ -232,7 +232,7 @@ def _convert_sharded(state: Path, output: Path) -> None:
         contextlib.redirect_stdout(silence),
         contextlib.redirect_stderr(silence),
     ):
-        ds_to_universal.main(wanted)
+        ds_to_universal.main(arguments)
     torch.save(step, output / "zero" / f"{STEP}.pt")
 
 
@@ -242,8 +242,8 @@ def _step_of(file: Path) -> float:
     Raises:
         RunError: no optimiser step was taken yet: there is no state that DeepSpeed's converter could read.
     """
-    found = torch.load(file, map_location="cpu", weights_only=False)["optimizer_state_dict"]
-    base = found.get("base_optimizer_state") or found["optimizer_state_dict"]
+    saved = torch.load(file, map_location="cpu", weights_only=False)["optimizer_state_dict"]
+    base = saved.get("base_optimizer_state") or saved["optimizer_state_dict"]
     if not base["state"]:
         raise RunError(
             f"{file.parent.parent} was written before the first optimiser step and cannot be moved; start it on as "

@@ -18,10 +18,10 @@ from torch import Tensor
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.data.contamination import strata_heldout
-from cgpo.policy.folder import full_weights, write_model
+from cgpo.policy.export import full_weights, write_model
 from cgpo.policy.layout import MicroBatch
+from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.policy.logprobs import sequence_sums
-from cgpo.policy.model import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.configuration import policy_settings

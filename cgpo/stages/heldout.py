@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from cgpo import distributed
-from cgpo.policy.layout import MicroBatch
+from cgpo.policy.layout import MicroBatch, pack
 from cgpo.policy.logprobs import sequence_sums
-from cgpo.policy.packing import pack
 from cgpo.policy.policy import Policy, pad_to_all_ranks
 from cgpo.statistics.intervals import RESAMPLES, Interval
 from cgpo.types import LearnedTokens

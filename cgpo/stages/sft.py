@@ -3,7 +3,7 @@
     loss = − 1/n Σ log π_w(y_t | what stands before it)          n = the tokens learnt in the step, on all ranks
 
 at temperature 1, over response tokens alone, each turn's end token among them. Several conversations share a row
-(`cgpo/policy/packing.py`); n counts tokens of all ranks and micro-batches, so a step is the same however it is split.
+(`cgpo/policy/layout.py`); n counts tokens of all ranks and micro-batches, so a step is the same however it is split.
 
 <run_dir>/metrics.jsonl   a line a step: loss, gradient norm, learning rate, tokens; the held-out loss when measured
 <run_dir>/checkpoints/    from which a killed stage goes on
@@ -21,10 +21,9 @@ from torch import Tensor
 
 from cgpo import distributed
 from cgpo.config import RunSettings
-from cgpo.policy.folder import full_weights, write_model
-from cgpo.policy.layout import MicroBatch
-from cgpo.policy.model import context_length, load_tokenizer
-from cgpo.policy.packing import pack
+from cgpo.policy.export import full_weights, write_model
+from cgpo.policy.layout import MicroBatch, pack
+from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.configuration import policy_settings

@@ -19,7 +19,7 @@ from cgpo.overoptimisation.independent import IndependentJudges
 from cgpo.overoptimisation.watch import OverOptimisationWatch
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.identity import check_model, describe_model
-from cgpo.policy.model import context_length, load_tokenizer
+from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import AnyReference, make_reference
 from cgpo.policy.universal import load_anywhere

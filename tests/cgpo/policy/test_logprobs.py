@@ -20,8 +20,8 @@ from transformers import (
 from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
 from cgpo.policy.layout import TokenSequence, idle_micro_batch, micro_batches
+from cgpo.policy.loading import load_causal_lm
 from cgpo.policy.logprobs import LogProbModel, check_head, sequence_sums
-from cgpo.policy.model import load_causal_lm
 
 VOCABULARY = 97
 SMALL = {

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cgpo.policy.layout import pack
 from cgpo.policy.logprobs import LogProbModel, sequence_sums
-from cgpo.policy.packing import pack
 from cgpo.types import LearnedTokens
 
 

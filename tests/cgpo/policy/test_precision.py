@@ -12,8 +12,8 @@ from policies import SEQUENCES, logprobs, settings_for, step, weight_of
 
 from cgpo.errors import ConfigError, RunError
 from cgpo.policy.layout import micro_batches
+from cgpo.policy.loading import load_causal_lm
 from cgpo.policy.logprobs import LogProbModel
-from cgpo.policy.model import load_causal_lm
 from cgpo.policy.policy import Policy
 
 BF16 = {"dtype": "bfloat16"}

@@ -86,12 +86,12 @@ def load_tokenizer(name: str, settings: ModelSettings) -> Any:
         raise ConfigError(_no_model("model.name", name, path, error)) from error
 
 
-def context_length(settings: ModelSettings, asked: int | None = None, where: str = "model.context_length") -> int:
-    """Most tokens of prompt + response: what is asked for, or what the model's own configuration allows, at most 4096.
+def context_length(settings: ModelSettings, length: int | None = None, where: str = "model.context_length") -> int:
+    """Most tokens of prompt + response: `length`, or what the model's own configuration allows, at most 4096.
 
     Args:
         settings: of the model.
-        asked: another setting's number, before `model.context_length`.
+        length: another setting's number, before `model.context_length`.
         where: that setting, for messages.
 
     Raises:
@@ -107,13 +107,13 @@ def context_length(settings: ModelSettings, asked: int | None = None, where: str
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(_no_model("model.name", settings.name, path, error)) from error
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if asked is None:
-        asked, where = settings.context_length, "model.context_length"
-    if asked is None:
+    if length is None:
+        length, where = settings.context_length, "model.context_length"
+    if length is None:
         return min(limit or DEFAULT_CONTEXT_LENGTH, DEFAULT_CONTEXT_LENGTH)
-    if limit is not None and asked > limit:
-        raise ConfigError(f"{where} = {asked}: the model {settings.name!r} has positions for {limit} tokens")
-    return asked
+    if limit is not None and length > limit:
+        raise ConfigError(f"{where} = {length}: the model {settings.name!r} has positions for {limit} tokens")
+    return length
 
 
 def switch_off_dropout(config: Any) -> Any:
