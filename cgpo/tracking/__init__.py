@@ -1,1 +1,1 @@
-"""What a run leaves behind and shows: metrics, samples, progress display, report. No torch at import."""
+"""The records of a run and its displays: metrics, responses, loggers, progress. No torch at import."""

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live panel in a terminal, plain lines elsewhere.
+"""The display of a run while it goes on: a live panel in a terminal, plain lines elsewhere.
 
 All of it goes to stderr, so that stdout stays free for what a command answers. Only rank 0 displays.
 """
@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol, TextIO
 
-from cgpo.tracking.lines import StratumLine, duration, phase_left, plain_step, stratum_lines
+from cgpo.tracking.lines import Clock, StepTimes, StratumLine, duration, phase_left, plain_step, stratum_lines
 from cgpo.tracking.metrics import Metrics
-from cgpo.tracking.times import Clock, StepTimes
 
 Mode = Literal["auto", "live", "plain", "off"]
 
@@ -90,7 +89,7 @@ class PlainDisplay:
         self._total = self._step = 0
         self._times = StepTimes(0, clock)
         self._phase: tuple[str, int | None, int | None] | None = None
-        self._phase_since = self._said = clock()
+        self._phase_since = self._spoke_at = clock()
         self._talker: threading.Thread | None = None
         self._stopped = threading.Event()
         self._lock = threading.RLock()
@@ -124,7 +123,7 @@ class PlainDisplay:
 
     def message(self, text: str) -> None:
         with self._lock:
-            self._said = self._clock()
+            self._spoke_at = self._clock()
             # A closed pipe or a full disk behind stderr is no reason to end a run.
             with suppress(OSError, ValueError):
                 print(text, file=self._stream, flush=True)
@@ -138,7 +137,7 @@ class PlainDisplay:
                 self._say_phase_if_quiet()
 
     def _say_phase_if_quiet(self) -> None:
-        if self._phase is None or self._clock() - self._said < self._quiet:
+        if self._phase is None or self._clock() - self._spoke_at < self._quiet:
             return
         name, done, total = self._phase
         count = "" if done is None else f" {done}" if total is None else f" {done}/{total}"

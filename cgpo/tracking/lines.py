@@ -1,11 +1,18 @@
-"""One stratum, one step and one time in words: what the live and the plain display both print."""
+"""Lines of text that the live and the plain display share: one stratum, one step, a time and the time that is left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cgpo.tracking.metrics import Metrics
+
+Clock = Callable[[], float]
+
+RECENT_STEPS = 10
+"""The time left is estimated from the mean of this many last steps: early ones warm caches up."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -32,7 +39,7 @@ class StratumLine:
 
     @classmethod
     def of(cls, stratum: str, metrics: Metrics) -> StratumLine:
-        """From the metrics of a step, named as `cgpo.tracking.quantities` and the trainer name them."""
+        """From the metrics of a step, named as `cgpo.tracking.response_metrics` and the trainer name them."""
 
         def count(name: str) -> int:
             return int(metrics.get(f"{stratum}/{name}") or 0)
@@ -104,3 +111,27 @@ def phase_left(done: int | None, total: int | None, seconds: float) -> str:
 def sparkline(values: Sequence[float | None], width: int = 16) -> str:
     """The last `width` values, each between 0 and 1, as a row of small bars; `·` where one is not known."""
     return "".join("·" if v is None else _BARS[round(min(max(v, 0), 1) * (len(_BARS) - 1))] for v in values[-width:])
+
+
+class StepTimes:
+    """How long steps take and, from that, how long the rest will take."""
+
+    def __init__(self, total_steps: int, clock: Clock = time.monotonic) -> None:
+        self._total = total_steps
+        self._clock = clock
+        self._started = self._last = clock()
+        self._recent: deque[float] = deque(maxlen=RECENT_STEPS)
+
+    def record(self, step: int, metrics: Metrics) -> tuple[float, float | None]:
+        """Seconds of this step, and seconds left after it."""
+        now = self._clock()
+        seconds = metrics.get("time/step")
+        seconds = now - self._last if seconds is None else seconds
+        self._last = now
+        self._recent.append(seconds)
+        return seconds, sum(self._recent) / len(self._recent) * max(self._total - step, 0)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started

@@ -8,9 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from cgpo.tracking.lines import StratumLine, duration, number, phase_left, sparkline, stratum_lines
+from cgpo.tracking.lines import (
+    Clock,
+    StepTimes,
+    StratumLine,
+    duration,
+    number,
+    phase_left,
+    sparkline,
+    stratum_lines,
+)
 from cgpo.tracking.metrics import Metrics
-from cgpo.tracking.times import Clock, StepTimes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -61,14 +61,14 @@ class StageProgress:
             yield lambda done, note: progress.update(bar, completed=done, note=note)
 
     def _lines(self, title: str, total: int, before: int) -> Update:
-        started = said = time.monotonic()
+        started = spoke = time.monotonic()
 
         def update(done: int, note: str) -> None:
-            nonlocal said
+            nonlocal spoke
             now = time.monotonic()
-            if done < total and now - said < QUIET_SECONDS:
+            if done < total and now - spoke < QUIET_SECONDS:
                 return
-            said = now
+            spoke = now
             parts = [f"{title} {done}/{total}"]
             if done >= total:
                 parts.append(f"took {duration(now - started)}")

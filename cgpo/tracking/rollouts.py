@@ -202,10 +202,10 @@ def _read(path: Path) -> list[RolloutRow]:
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-    found = (table.schema.metadata or {}).get(SCHEMA_KEY)
-    if found != SCHEMA:
-        said = "no schema version" if found is None else f"schema {found.decode(errors='replace')}"
-        raise DataError(f"{path} has {said}; this version of cgpo reads schema {SCHEMA.decode()}")
+    schema = (table.schema.metadata or {}).get(SCHEMA_KEY)
+    if schema != SCHEMA:
+        version = "no schema version" if schema is None else f"schema {schema.decode(errors='replace')}"
+        raise DataError(f"{path} has {version}; this version of cgpo reads schema {SCHEMA.decode()}")
     return [_row(record) for record in table.to_pylist()]
 
 

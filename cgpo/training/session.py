@@ -38,7 +38,7 @@ from cgpo.storage.run_config import adopt_configuration, read_config
 from cgpo.tracking.display import Display
 from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile
-from cgpo.tracking.quantities import step_metrics
+from cgpo.tracking.response_metrics import step_metrics
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
 from cgpo.training.resume import changed_versions, check_pin, describe_surroundings, restore_strata, stratum_state
 from cgpo.training.watch import StrataWatch

@@ -14,7 +14,7 @@ from typing import Any
 from cgpo.config import WeightingSettings
 from cgpo.data.informative import InformativeSampler
 from cgpo.responses.stratum import Stratum
-from cgpo.tracking.contrast import contrast_by_prompt, zero_signal_rate
+from cgpo.tracking.response_metrics import contrast_by_prompt, zero_signal_rate
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.training.no_signal import NoSignalWatch
 from cgpo.training.weighting import Weighting

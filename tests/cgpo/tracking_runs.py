@@ -11,7 +11,7 @@ from typing import Any
 
 from cgpo.config import SamplingSettings
 from cgpo.tracking.metrics import MetricsFile
-from cgpo.tracking.quantities import step_metrics
+from cgpo.tracking.response_metrics import step_metrics
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict

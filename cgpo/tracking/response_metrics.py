@@ -1,4 +1,7 @@
-"""The numbers of a step that follow from its recorded responses alone, under their metric names.
+"""Metrics of a step that follow from its recorded responses alone, and which prompts gave a contrast.
+
+A prompt whose responses all had the same outcome tells an optimiser nothing about which of them was better (its rewards
+may still differ). With one response per prompt there is nothing to compare.
 
 <stratum>/responses, /satisfied, /violated, /unknown          counts
 <stratum>/satisfied_rate, /satisfied_rate/<judge>             satisfied over known verdicts
@@ -16,9 +19,8 @@ tokens/response                                               over all strata
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from cgpo.tracking.contrast import contrast_by_prompt, zero_signal_rate
 from cgpo.tracking.rollouts import RolloutRow
 from judges import NEUTRAL, Cost, Outcome
 
@@ -27,9 +29,29 @@ def step_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
     """Metrics of all responses of a step (of every rank). A rate or mean over nothing is None, not 0."""
     metrics: dict[str, float | None] = {"tokens/response": sum(row.response_tokens for row in rows)}
     for stratum in dict.fromkeys(row.stratum for row in rows):
-        own = [row for row in rows if row.stratum == stratum]
-        metrics |= {f"{stratum}/{name}": value for name, value in _stratum_metrics(own).items()}
+        stratum_rows = [row for row in rows if row.stratum == stratum]
+        metrics |= {f"{stratum}/{name}": value for name, value in _stratum_metrics(stratum_rows).items()}
     return metrics
+
+
+def contrast_by_prompt(rows: Sequence[RolloutRow]) -> dict[str, bool | None]:
+    """Prompt id → whether its responses differed in outcome; None where it cannot be said.
+
+    Args:
+        rows: the responses of one stratum in one step.
+
+    It cannot be said of a single response, and not when an unknown one could make the difference.
+    """
+    outcomes: dict[str, list[Outcome]] = {}
+    for row in rows:
+        outcomes.setdefault(row.prompt_id, []).append(row.outcome)
+    return {prompt: _contrast(of_prompt) for prompt, of_prompt in outcomes.items()}
+
+
+def zero_signal_rate(contrast: Mapping[str, bool | None]) -> float | None:
+    """Share of prompts without contrast among those of which it can be said; None when there are none."""
+    known = [differed for differed in contrast.values() if differed is not None]
+    return known.count(False) / len(known) if known else None
 
 
 def _stratum_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
@@ -47,11 +69,11 @@ def _stratum_metrics(rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         "zero_signal_rate": zero_signal_rate(contrast_by_prompt(rows)),
     }
     for judge in dict.fromkeys(name for row in rows for name in row.verdicts):
-        said = [row.verdicts[judge].outcome for row in rows if judge in row.verdicts]
-        rates = _rates([outcome for outcome in said if outcome not in NEUTRAL])
+        verdicts = [row.verdicts[judge].outcome for row in rows if judge in row.verdicts]
+        rates = _rates([outcome for outcome in verdicts if outcome not in NEUTRAL])
         metrics |= {f"{name}/{judge}": value for name, value in rates.items()}
-        if Outcome.NOT_JUDGED in said:
-            metrics[f"not_judged/{judge}"] = said.count(Outcome.NOT_JUDGED)
+        if Outcome.NOT_JUDGED in verdicts:
+            metrics[f"not_judged/{judge}"] = verdicts.count(Outcome.NOT_JUDGED)
         metrics |= {f"{name}/{judge}": value for name, value in _costs(rows, judge).items()}
     for reward in dict.fromkeys(name for row in rows for name in row.rewards):
         metrics[f"reward/{reward}"] = _mean(row.rewards.get(reward) for row in rows)
@@ -64,12 +86,12 @@ def _costs(rows: Sequence[RolloutRow], judge: str) -> dict[str, float | None]:
     if not costs:
         return {}
     total = sum(costs, Cost(verdicts=0))
-    found: dict[str, float | None] = {"judge_seconds": total.seconds}
+    metrics: dict[str, float | None] = {"judge_seconds": total.seconds}
     if total.calls:
-        found |= {"judge_calls": total.calls, "judge_tokens": total.tokens}
+        metrics |= {"judge_calls": total.calls, "judge_tokens": total.tokens}
     if total.calls or total.cached:
-        found["cache_hit_rate"] = total.cached / total.verdicts
-    return found
+        metrics["cache_hit_rate"] = total.cached / total.verdicts
+    return metrics
 
 
 def _rates(outcomes: Sequence[Outcome]) -> dict[str, float | None]:
@@ -83,3 +105,9 @@ def _rates(outcomes: Sequence[Outcome]) -> dict[str, float | None]:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [float(value) for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _contrast(outcomes: Sequence[Outcome]) -> bool | None:
+    if len(set(outcomes) - {Outcome.UNKNOWN}) > 1:
+        return True
+    return None if len(outcomes) < 2 or Outcome.UNKNOWN in outcomes else False

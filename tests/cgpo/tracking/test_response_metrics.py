@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracking_runs import judged
 
-from cgpo.tracking.quantities import step_metrics
+from cgpo.tracking.response_metrics import step_metrics
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Cost, Outcome, Verdict
 
