@@ -40,7 +40,7 @@ from cgpo.feedback.simulation.population import Array, logistic
 from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
 from cgpo.models.assets import resolve_model
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rewards.prior import prior_shift
 from cgpo.types import Prompt

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.errors import ConfigError, LimitError
-from cgpo.rewards.classifier import SequenceClassifierReward
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
 from cgpo.rewards.heads import Head
 from cgpo.tracking.progress import StageProgress
 from cgpo.types import Prompt

@@ -17,7 +17,7 @@ from cgpo.rewards.baseline import Baseline, BaselineStore
 from cgpo.rewards.calibration import finite
 from cgpo.rewards.model import Reward
 from cgpo.rewards.notes import ScoringNotes
-from cgpo.rewards.scoring import KeptScores, Scoring
+from cgpo.rewards.scoring import Scoring, StoredScores
 from cgpo.rollout.engine import RolloutEngine
 from cgpo.types import GenerationRequest, JudgedRollout, ResponseKey, Rollout
 from judges import Judgement
@@ -68,7 +68,7 @@ def open_scoring(
     strata: Mapping[str, Stratum],
     rewards: Mapping[str, Reward],
     settings: RunSettings,
-    kept: KeptScores | None = None,
+    kept: StoredScores | None = None,
 ) -> Scoring:
     """What scores the responses to `requests` with the rewards of their strata; to be used as a context manager."""
     wanted = {name: stratum.scored for name, stratum in strata.items()}

@@ -167,7 +167,7 @@ class Journal:
 
 
 class StepScores:
-    """The scores of one step in the journal (`cgpo.rewards.scoring.KeptScores`)."""
+    """The scores of one step in the journal (`cgpo.rewards.scoring.StoredScores`)."""
 
     def __init__(self, journal: Journal, step: int) -> None:
         self._journal = journal

@@ -134,18 +134,18 @@ class BaselineStore:
     def of_reference(self, stratum: str) -> dict[str, str]:
         """Prompt id → response of π_ref; golden responses are the data set's and are left out."""
         return {
-            prompt_id: found.response
-            for (name, prompt_id), found in self._baselines.items()
-            if name == stratum and not found.golden
+            prompt_id: baseline.response
+            for (name, prompt_id), baseline in self._baselines.items()
+            if name == stratum and not baseline.golden
         }
 
     def _complete(self, stratum: str, prompt: Prompt, rewards: set[str], judged: bool) -> bool:
-        found = self._baselines.get((stratum, prompt.id))
-        if found is None or not rewards <= found.rewards.keys():
+        baseline = self._baselines.get((stratum, prompt.id))
+        if baseline is None or not rewards <= baseline.rewards.keys():
             return False
-        if judged and found.judgement is None:
+        if judged and baseline.judgement is None:
             return False
-        return prompt.baseline == found.response if prompt.baseline is not None else not found.golden
+        return prompt.baseline == baseline.response if prompt.baseline is not None else not baseline.golden
 
     def _load(self) -> None:
         try:
@@ -157,11 +157,11 @@ class BaselineStore:
             raise RunError(f"{self._file} cannot be read: {error.strerror or error}") from error
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                self._keep(json.loads(line))
+                self._read_row(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise RunError(f"{self._file} line {number} is damaged ({error}). Start anew with --fresh") from error
 
-    def _keep(self, row: dict[str, Any]) -> None:
+    def _read_row(self, row: dict[str, Any]) -> None:
         if row["schema"] != SCHEMA:
             raise ValueError(f"schema {row['schema']} instead of {SCHEMA}")
         if row.get("discarded"):

@@ -1,4 +1,4 @@
-"""How a reward model reads a prompt and a response; the same in training and in scoring.
+"""The encoding of a prompt and a response for a reward model; the same in training and in scoring.
 
 An encoder (BERT and its kin) gets a text pair, prompt then response. A model with a chat template gets the
 conversation with the response as its last turn. What is longer than `max_length` loses the start of the prompt: the
@@ -69,15 +69,15 @@ class ResponseEncoder:
 
     def _as_pair(self, prompt: Prompt, response: str) -> Encoded:
         # split_special_tokens: a "[SEP]" that a response spells out is text, not structure.
-        found = self._tokenizer(
+        encoding = self._tokenizer(
             clean(prompt.text), response, truncation=False, padding=False, split_special_tokens=True, verbose=False
         )
-        parts = found.sequence_ids(0)
-        kept = _fit(parts, self._max_length)
-        types = found.get("token_type_ids")
-        ids = found["input_ids"]
-        kept_types = tuple(types[i] for i in kept) if types is not None else None
-        return Encoded(tuple(ids[i] for i in kept), kept_types, len(kept) < len(ids))
+        parts = encoding.sequence_ids(0)
+        positions = _fit(parts, self._max_length)
+        types = encoding.get("token_type_ids")
+        ids = encoding["input_ids"]
+        token_types = tuple(types[i] for i in positions) if types is not None else None
+        return Encoded(tuple(ids[i] for i in positions), token_types, len(positions) < len(ids))
 
     def _as_chat(self, prompt: Prompt, response: str) -> Encoded:
         messages = [{"role": m["role"], "content": clean(m["content"])} for m in prompt.messages]
@@ -90,8 +90,8 @@ class ResponseEncoder:
         head = self._tokenizer.encode(whole[:split], add_special_tokens=False, verbose=False)
         tail = self._tokenizer.encode(whole[split:], add_special_tokens=False, verbose=False)
         ids = [*head, *tail]
-        kept = _fit([0] * len(head) + [1] * len(tail), self._max_length)
-        return Encoded(tuple(ids[i] for i in kept), None, len(kept) < len(ids))
+        positions = _fit([0] * len(head) + [1] * len(tail), self._max_length)
+        return Encoded(tuple(ids[i] for i in positions), None, len(positions) < len(ids))
 
 
 def _fit(parts: Sequence[int | None], max_length: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The reward `judge`: what a judge says of a response as a number.
+"""The reward `judge`: a judge's verdict on a response as a number.
 
     r(s, a) = the verdict's score, where the judge gives one (positive means satisfied)
             = +1 satisfied, −1 violated, otherwise
@@ -72,7 +72,7 @@ class JudgeReward:
         self._judges = judges
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float | None]:
-        """What the judge says of each response; None where it does not know."""
+        """r(s, a) of each response, in order; None where the verdict is unknown."""
         rows = [Row(p.messages, r, p.metadata) for p, r in zip(prompts, responses, strict=True)]
         label = self._settings.judge.label
         verdicts = [judgement.verdicts[label] for judgement in self._mixture.judge(rows)]

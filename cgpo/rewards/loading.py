@@ -79,14 +79,14 @@ def check_max_length(model: Any, max_length: int, where: str) -> None:
 
 
 def heads_of(name: str, revision: str | None = None) -> list[Head] | None:
-    """What a model's outputs mean, where `reward.json` lies with it, in its folder or on the hub.
+    """The meaning of a model's outputs, where `reward.json` lies with it, in its folder or on the hub.
 
     Raises:
         ConfigError: the file is damaged, or of another version.
     """
     from transformers.utils import cached_file
 
-    found = cached_file(
+    file = cached_file(
         resolve_model(name),
         HEADS_NAME,
         revision=revision,
@@ -94,7 +94,7 @@ def heads_of(name: str, revision: str | None = None) -> list[Head] | None:
         _raise_exceptions_for_connection_errors=False,
         _raise_exceptions_for_gated_repo=False,
     )
-    return read_heads(Path(found).parent) if found else None
+    return read_heads(Path(file).parent) if file else None
 
 
 def _load(
@@ -133,10 +133,10 @@ def _refuse_mismatched(info: Mapping[str, Any], what: str, inside: str = "") -> 
     """Refuses weights of other shapes than the model's configuration says; `inside`: of weights so named alone."""
     wrong = sorted(each for each in info["mismatched_keys"] if each[0].startswith(inside))
     if wrong:
-        key, found, wanted = wrong[0]
+        key, stored, expected = wrong[0]
         raise ConfigError(
             f"{what}: {len(wrong)} weights have other shapes in its files than its config.json says, {key} "
-            f"{list(found)} instead of {list(wanted)}: they are not of one model"
+            f"{list(stored)} instead of {list(expected)}: they are not of one model"
         )
 
 

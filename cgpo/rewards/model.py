@@ -1,4 +1,4 @@
-"""What the trainer asks of a reward, and how one is found by name.
+"""The reward: the protocol of whatever scores responses, and how one is made by name.
 
 A reward is a plugin: an entry point of the group `cgpo.rewards`. Nothing heavy is imported here; the command line
 checks names with this module.
@@ -50,7 +50,7 @@ class Reward(Protocol):
 
 
 def reward_types() -> list[str]:
-    """What `rewards.<name>.type` may be, sorted. Imports no reward."""
+    """The values of `rewards.<name>.type`, sorted. Imports no reward."""
     return plugins.names(GROUP)
 
 
@@ -60,14 +60,14 @@ def reward_class(kind: str, where: str) -> Any:
     Raises:
         ConfigError: unknown type, two packages claim it, or the class says nothing of its settings.
     """
-    found = plugins.load(GROUP, "reward type", kind, f"{where}.type")
-    settings = getattr(found, "Settings", None)
+    reward = plugins.load(GROUP, "reward type", kind, f"{where}.type")
+    settings = getattr(reward, "Settings", None)
     if not (isinstance(settings, type) and issubclass(settings, RewardSettings)):
         raise ConfigError(
             f"{where}.type: {kind!r} is no reward: its attribute `Settings` must be a subclass of "
             "cgpo.config.RewardSettings (docs/rewards.md)"
         )
-    return found
+    return reward
 
 
 def create_reward(name: str, settings: RewardSettings, judges: Judging | None = None) -> Reward:

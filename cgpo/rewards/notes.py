@@ -1,4 +1,4 @@
-"""What rewards say of their scores besides the numbers: why some are missing, what was cut, how long it took."""
+"""Notes of rewards on their scores: why some are missing, how many texts were cut, how long it took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_NUMBER = "the reward is NaN, infinite or nothing"
 
 @dataclass
 class ScoringNotes:
-    """What one reward has to say.
+    """The notes of one reward.
 
     Attributes:
         scored: texts, each counted once.
@@ -47,33 +47,33 @@ class ScoringNotes:
     @property
     def reason(self) -> str:
         """The commonest reason for a missing score, fit for a terminal's line; empty where none is missing."""
-        found = min(self.reasons, key=lambda reason: (-self.reasons[reason], reason), default="")
-        return showable(" ".join(found.split()))
+        commonest = min(self.reasons, key=lambda reason: (-self.reasons[reason], reason), default="")
+        return showable(" ".join(commonest.split()))
 
 
-def total(parts: Iterable[Mapping[str, ScoringNotes]]) -> dict[str, ScoringNotes]:
+def total_notes(parts: Iterable[Mapping[str, ScoringNotes]]) -> dict[str, ScoringNotes]:
     """The notes of all ranks together, by reward."""
-    found: dict[str, ScoringNotes] = {}
+    sums: dict[str, ScoringNotes] = {}
     for part in parts:
         for name, notes in part.items():
-            found[name] = found.get(name, ScoringNotes()) + notes
-    return dict(sorted(found.items()))
+            sums[name] = sums.get(name, ScoringNotes()) + notes
+    return dict(sorted(sums.items()))
 
 
 def notes_metrics(notes: Mapping[str, ScoringNotes]) -> dict[str, float | None]:
     """The notes under metric names: rewards/scored/<name>, /truncated_rate/…, /seconds/…"""
-    found: dict[str, float | None] = {}
-    for name, said in notes.items():
-        found[f"rewards/scored/{name}"] = said.scored
-        found[f"rewards/truncated_rate/{name}"] = said.truncated / said.scored if said.scored else None
-        found[f"rewards/seconds/{name}"] = said.seconds
-    return found
+    metrics: dict[str, float | None] = {}
+    for name, of_reward in notes.items():
+        metrics[f"rewards/scored/{name}"] = of_reward.scored
+        metrics[f"rewards/truncated_rate/{name}"] = of_reward.truncated / of_reward.scored if of_reward.scored else None
+        metrics[f"rewards/seconds/{name}"] = of_reward.seconds
+    return metrics
 
 
 def missing_text(notes: Mapping[str, ScoringNotes]) -> list[str]:
     """A sentence for each reward of which scores are missing."""
     return [
-        f"reward {name!r} gave no score for {said.missing} of {said.scored} texts; the commonest reason: {said.reason}"
-        for name, said in notes.items()
-        if said.missing
+        f"reward {name!r} gave no score for {n.missing} of {n.scored} texts; the commonest reason: {n.reason}"
+        for name, n in notes.items()
+        if n.missing
     ]

@@ -1,4 +1,4 @@
-"""Scoring the responses of a step, where it pays beside their generation, and each distinct text once.
+"""The scoring of a step's responses, where it pays beside their generation, and each distinct text once.
 
 Rewards that read the same model's outputs make one lane; any other reward is a lane of its own. A lane that works
 beside the generation has a thread and takes the responses in chunks. Chunks are cut by the order of the requests, never
@@ -38,7 +38,7 @@ _LOOK_SECONDS = 0.5
 _BEFORE = "it was missing when the step was begun before"
 
 
-class KeptScores(Protocol):
+class StoredScores(Protocol):
     """Scores that were obtained before, for rewards whose next attempt might give others."""
 
     def get(self, key: str) -> Mapping[str, float | None] | None:
@@ -56,7 +56,7 @@ class Scoring:
         wanted: stratum → names of its rewards.
         rewards: by name; only those that are wanted are asked.
         settings: by name; a reward without any works when all responses are there.
-        kept: scores of an earlier attempt at this step.
+        stored: scores of an earlier attempt at this step.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Scoring:
         wanted: Mapping[str, Sequence[str]],
         rewards: Mapping[str, Reward],
         settings: Mapping[str, RewardSettings],
-        kept: KeptScores | None = None,
+        stored: StoredScores | None = None,
     ) -> None:
         self._place = {request.key: i for i, request in enumerate(requests)}
         self._wanted = wanted
@@ -73,9 +73,9 @@ class Scoring:
         self._lanes = []
         for names in _lanes(rewards, wanted):
             places = [i for i, r in enumerate(requests) if not names.isdisjoint(wanted.get(r.stratum, ()))]
-            own = [settings[name] for name in sorted(names) if name in settings]
-            lane = _Lane({name: rewards[name] for name in sorted(names)}, own, kept)
-            size = _chunk(lane, own)
+            lane_settings = [settings[name] for name in sorted(names) if name in settings]
+            lane = _Lane({name: rewards[name] for name in sorted(names)}, lane_settings, stored)
+            size = _chunk(lane, lane_settings)
             self._lanes.append(_Queue(lane, places, size))
 
     def add(self, rollout: Rollout) -> None:
@@ -107,14 +107,14 @@ class Scoring:
         for lane in self._lanes:
             lane.wait(check_stop)
         scores = {name: column for lane in self._lanes for name, column in lane.scores().items()}
-        found: dict[str, dict[str, Column]] = {}
+        columns: dict[str, dict[str, Column]] = {}
         for stratum, names in self._wanted.items():
-            mine = [i for i in sorted(self._responses) if self._responses[i].request.stratum == stratum]
-            found[stratum] = {name: [scores[name][i] for i in mine] for name in names}
-        return found
+            places = [i for i in sorted(self._responses) if self._responses[i].request.stratum == stratum]
+            columns[stratum] = {name: [scores[name][i] for i in places] for name in names}
+        return columns
 
     def notes(self) -> dict[str, ScoringNotes]:
-        """What the rewards had to say, by name."""
+        """The rewards' notes on their scores, by name."""
         return {name: notes for lane in self._lanes for name, notes in lane.notes().items()}
 
     def __enter__(self) -> Self:
@@ -128,14 +128,14 @@ class Scoring:
 
 
 class _Lane:
-    """Rewards that are computed together, and what they have said in this step."""
+    """Rewards that are computed together, and their scores so far in this step."""
 
     def __init__(
-        self, rewards: Mapping[str, Reward], settings: Sequence[RewardSettings], kept: KeptScores | None
+        self, rewards: Mapping[str, Reward], settings: Sequence[RewardSettings], stored: StoredScores | None
     ) -> None:
         self.rewards = rewards
         repeatable = all(getattr(reward, "repeatable", True) for reward in rewards.values())
-        self._kept = None if repeatable else kept
+        self._stored = None if repeatable else stored
         self._identity = [list(rewards), [each.model_dump_json() for each in settings]]
         self.beside = all(getattr(reward, "beside_generation", False) for reward in rewards.values())
         self._source = getattr(next(iter(rewards.values())), "source", None)
@@ -147,24 +147,24 @@ class _Lane:
         """Reward name → score for each response; a text that was there before is not scored again."""
         keys = [_text(r.request.prompt, r.response, metadata=self._reads_metadata) for r in rollouts]
         new = {key: r for key, r in zip(keys, rollouts, strict=True) if key not in self._known}
-        if self._kept is not None:
-            self._recall(new, self._kept)
+        if self._stored is not None:
+            self._recall(new, self._stored)
         if new:
             prompts, responses = [r.request.prompt for r in new.values()], [r.response for r in new.values()]
             columns = self._compute(prompts, responses)
             for i, key in enumerate(new):
                 self._known[key] = {name: column[i] for name, column in columns.items()}
-                if self._kept is not None:
-                    self._kept.put(self._name(key), self._known[key])
+                if self._stored is not None:
+                    self._stored.put(self._name(key), self._known[key])
         return [self._known[key] for key in keys]
 
-    def _recall(self, new: dict[Hashable, Rollout], kept: KeptScores) -> None:
+    def _recall(self, new: dict[Hashable, Rollout], stored: StoredScores) -> None:
         """Takes out of `new` what an earlier attempt at the step has scored."""
         for key in list(new):
-            if (found := kept.get(self._name(key))) is not None:
-                self._known[key] = dict(found)
+            if (scores := stored.get(self._name(key))) is not None:
+                self._known[key] = dict(scores)
                 del new[key]
-                for name, score in found.items():
+                for name, score in scores.items():
                     reasons = Counter([_BEFORE] if score is None else [])
                     self.notes[name] += ScoringNotes(1, reasons.total(), reasons)
 
@@ -180,9 +180,9 @@ class _Lane:
             if len(scores) != len(responses):
                 raise ConfigError(f"reward {name!r} gave {len(scores)} scores for {len(responses)} responses")
             columns[name] = [finite(score) for score in scores]
-            said = reward.take_notes() if hasattr(reward, "take_notes") else ScoringNotes()
+            notes = reward.take_notes() if hasattr(reward, "take_notes") else ScoringNotes()
             missing = columns[name].count(None)
-            self.notes[name] += said.completed(len(scores), missing, time.monotonic() - started)
+            self.notes[name] += notes.completed(len(scores), missing, time.monotonic() - started)
         return columns
 
 
@@ -278,13 +278,13 @@ def _lanes(rewards: Mapping[str, Reward], wanted: Mapping[str, Sequence[str]]) -
 
 def _chunk(lane: _Lane, settings: Sequence[RewardSettings]) -> int | None:
     """How many responses a lane takes at once beside the generation; None where it works afterwards."""
-    asked = [each.overlap for each in settings if each.overlap is not None]
-    beside = all(asked) if asked else lane.beside
+    choices = [each.overlap for each in settings if each.overlap is not None]
+    beside = all(choices) if choices else lane.beside
     return min(each.overlap_responses for each in settings) if beside and settings else None
 
 
 def _text(prompt: Prompt, response: str, *, metadata: bool) -> Hashable:
-    """What a score is of; equal for two prompts of different strata that say the same."""
+    """The identity of a scored text; equal for two prompts of different strata that say the same."""
     messages = tuple((message["role"], message["content"]) for message in prompt.messages)
     read = json.dumps(prompt.metadata, default=lambda value: pickle.dumps(value).hex()) if metadata else ""
     return messages, read, response

@@ -1,4 +1,4 @@
-"""What rewards have in common that another machine computes: settings, requests, and what becomes of a bad answer.
+"""The base of rewards that another machine computes: settings, requests, and what becomes of a bad answer.
 
 A score that did not come – no answer in time, an error, a reply of the wrong form, null, NaN – is missing, with its
 reason, never 0. A request holds several responses; a reply with another number of scores is of no use for any of them,
@@ -33,14 +33,14 @@ def _address(text: str) -> str:
     """An address that can be asked. What is wrong with one is said now, and not by every request."""
     form = "must be of the form http://HOST:PORT/PATH or https://…"
     try:
-        found = urlsplit(text)
-        host, _ = found.hostname, found.port  # the port raises where it is none
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port  # the port raises where it is none
         host = (host or "").encode("idna").decode()
     except ValueError as error:
         raise ValueError(f"{form} ({error})") from None
-    if found.scheme not in ("http", "https") or not host or any(c.isspace() or not c.isprintable() for c in text):
+    if url.scheme not in ("http", "https") or not host or any(c.isspace() or not c.isprintable() for c in text):
         raise ValueError(form)
-    if found.username is not None or found.password is not None:
+    if url.username is not None or url.password is not None:
         raise ValueError(
             "must hold no user or password, which would stand in every log: put the key into an environment variable "
             "and name that as `api_key_env`"
@@ -157,12 +157,12 @@ class ServerReward(ABC):
         try:
             body = self.body([prompt for prompt, _ in batch], [clean(response) for _, response in batch])
             reply = await self._server.post(body, self._settings.timeout_seconds)
-            found = self.answers(reply.content)
+            scores = self.answers(reply.content)
         except (LLMError, ValueError) as error:
             return [self._server.without_key(str(error))[: 2 * _SHOWN_CHARS]] * len(batch)
-        if len(found) != len(batch):
-            return [f"the server answered {len(batch)} responses with {len(found)} scores"] * len(batch)
-        answers = [_number(each) for each in found]
+        if len(scores) != len(batch):
+            return [f"the server answered {len(batch)} responses with {len(scores)} scores"] * len(batch)
+        answers = [_number(each) for each in scores]
         return [self._server.without_key(each) if isinstance(each, str) else each for each in answers]
 
 

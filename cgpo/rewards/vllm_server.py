@@ -54,18 +54,18 @@ class VllmServerReward(ServerReward):
     Settings = VllmServerSettings
 
     def __init__(self, settings: VllmServerSettings, name: str) -> None:
-        self._asked = settings
+        self._options = settings
         super().__init__(settings, name, f"{settings.base_url.rstrip('/')}/{settings.endpoint}")
 
     @property
     def batch_size(self) -> int:
-        return 1 if self._asked.endpoint == "classify" else self._asked.batch_size
+        return 1 if self._options.endpoint == "classify" else self._options.batch_size
 
     def body(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> dict[str, Any]:
-        common: dict[str, Any] = {"model": self._asked.model, "use_activation": False}
-        if self._asked.truncate_tokens is not None:
-            common |= {"truncate_prompt_tokens": self._asked.truncate_tokens, "truncation_side": "left"}
-        if self._asked.endpoint == "classify":
+        common: dict[str, Any] = {"model": self._options.model, "use_activation": False}
+        if self._options.truncate_tokens is not None:
+            common |= {"truncate_prompt_tokens": self._options.truncate_tokens, "truncation_side": "left"}
+        if self._options.endpoint == "classify":
             (prompt,), (response,) = prompts, responses
             return {**common, "messages": [*plain_messages(prompt), {"role": "assistant", "content": response}]}
         texts = ["\n\n".join(message["content"] for message in plain_messages(prompt)) for prompt in prompts]
@@ -75,15 +75,15 @@ class VllmServerReward(ServerReward):
         data = reply.get("data") if isinstance(reply, dict) else None
         if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
             raise malformed(reply, '{"data": [{…}, …]}')
-        if self._asked.endpoint == "classify":
+        if self._options.endpoint == "classify":
             return [self._output(each) for each in data]
         return [each.get("score") for each in _in_order(data)]
 
     def _output(self, item: dict[str, Any]) -> Any:
         outputs = item.get("probs")
-        if not isinstance(outputs, list) or self._asked.output >= len(outputs):
-            raise malformed(item, f'{{"probs": [at least {self._asked.output + 1} numbers]}}')
-        return outputs[self._asked.output]
+        if not isinstance(outputs, list) or self._options.output >= len(outputs):
+            raise malformed(item, f'{{"probs": [at least {self._options.output + 1} numbers]}}')
+        return outputs[self._options.output]
 
 
 def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:

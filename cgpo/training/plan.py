@@ -14,7 +14,7 @@ from cgpo.compose import Composed
 from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings, TrainSettings
 from cgpo.errors import CgpoError
 from cgpo.models.memory import memory_text
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.storage.run_directory import would_go_on
 
 

@@ -33,7 +33,7 @@ from cgpo.responses.collection import (
 )
 from cgpo.responses.limits import check_limits
 from cgpo.responses.stratum import BASELINE_STEP, Stratum, share_of_rank
-from cgpo.rewards.notes import ScoringNotes, missing_text, notes_metrics, total
+from cgpo.rewards.notes import ScoringNotes, missing_text, notes_metrics, total_notes
 from cgpo.rollout.parity import Gap
 from cgpo.training.learning import learn
 from cgpo.training.plan import batch_text
@@ -156,7 +156,7 @@ class Trainer:
 
     def _noted(self, notes: Mapping[str, ScoringNotes], when: str) -> dict[str, ScoringNotes]:
         """The notes of all ranks together; scores that are missing are said in the display. Every rank calls it."""
-        found = total(distributed.gather_objects(dict(notes)))
+        found = total_notes(distributed.gather_objects(dict(notes)))
         for text in missing_text(found):
             self.session.display.message(f"{when}: {text}")
         return found

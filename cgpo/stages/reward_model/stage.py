@@ -20,7 +20,7 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.models.quiet import quiet_transformers
 from cgpo.report.page import Page, write_page
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder
 from cgpo.rewards.heads import Head, write_heads
 from cgpo.rewards.loading import check_max_length, load_base

@@ -14,7 +14,7 @@ from cgpo.cli import main
 from cgpo.compose import compose
 from cgpo.data.prepared_feedback import read_prepared
 from cgpo.feedback.simulation.population import logistic, read_population
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.model import create_reward
 from cgpo.stages.reward_model.stage import run_reward_stage
 from cgpo.types import Prompt

@@ -81,8 +81,7 @@ def test_it_measures_writes_and_prints(model: Path, tmp_path: Path, capsys: pyte
 
 def test_probabilities_are_at_the_true_rate(model: Path, tmp_path: Path) -> None:
     """The same model read at the training's own rate: the logits differ by the shift, log(0.25) − log(1/9)."""
-    from cgpo.rewards.classifier import SequenceClassifierReward
-    from cgpo.rewards.classifier_settings import ClassifierSettings
+    from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
     from cgpo.types import Prompt
 
     asked = [Prompt("p", ({"role": "user", "content": "Tell me of 1."},))]

@@ -11,7 +11,7 @@ from small_models import small_model
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.encoding import ResponseEncoder, batches_by_length
 from cgpo.rewards.loading import check_max_length, load_base, load_trained
 from cgpo.rewards.model import Reward, create_reward, reward_types

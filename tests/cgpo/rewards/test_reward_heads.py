@@ -10,8 +10,7 @@ from small_models import plain_outputs, prompt, small_model
 
 from cgpo.config import RewardSettings
 from cgpo.errors import ConfigError
-from cgpo.rewards.classifier import SequenceClassifierReward
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
 from cgpo.rewards.heads import Head, write_heads
 from cgpo.rewards.scoring import Scoring
 from cgpo.types import GenerationRequest, Prompt, Rollout

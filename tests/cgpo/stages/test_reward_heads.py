@@ -15,7 +15,7 @@ from cgpo.compose import compose
 from cgpo.config import RunSettings
 from cgpo.data.prepared_feedback import FeedbackRow
 from cgpo.errors import DataError
-from cgpo.rewards.classifier_settings import ClassifierSettings
+from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.heads import read_heads
 from cgpo.rewards.model import create_reward
 from cgpo.stages.reward_model import stage as stage_module
