@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
-from cgpo.errors import ConfigError
+from cgpo.errors import CgpoError, ConfigError
+
+ResultT = TypeVar("ResultT")
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others: judging and generation may take unequally long on each."""
@@ -139,6 +141,24 @@ def gather_objects(value: Any) -> list[Any]:
     found: list[Any] = [None] * world_size()
     dist.all_gather_object(found, value)
     return found
+
+
+def on_first_rank(do: Callable[[], ResultT]) -> ResultT:
+    """What `do` gives on rank 0, on every rank; every rank calls this, and the others do not call `do`.
+
+    Raises:
+        CgpoError: what `do` raised on rank 0, on every rank, so that none is left waiting.
+    """
+    outcome: ResultT | CgpoError | None = None
+    if rank() == 0:
+        try:
+            outcome = do()
+        except CgpoError as error:
+            outcome = error
+    everywhere: ResultT | CgpoError = gather_objects(outcome)[0]
+    if isinstance(everywhere, CgpoError):
+        raise everywhere
+    return everywhere
 
 
 def any_rank(flag: bool) -> bool:

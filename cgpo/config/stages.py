@@ -12,7 +12,7 @@ from cgpo.config.training import ScheduleSettings
 from cgpo.errors import unknown_name
 
 MADE_KINDS = ("judged", "shuffle", "swap", "loop", "empty", "truncate", "hostile")
-"""Kinds of preference pairs that `cgpo reward` makes (`cgpo.pairs.made`)."""
+"""Kinds of preference pairs that `cgpo reward` makes (`cgpo.pairs.synthetic`)."""
 
 
 class PairFormSettings(Settings):

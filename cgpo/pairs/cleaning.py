@@ -18,7 +18,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class CleanedPairs:
-    """What is left.
+    """The pairs that are left, and why others are not.
 
     Attributes:
         pairs: in the order they came in, the first of equal ones.
@@ -51,14 +51,24 @@ def clean_pairs(pairs: Iterable[PreferencePair]) -> CleanedPairs:
         else:
             by_key[key].append((position, pair))
     contradicted = {key for key in by_key if (key[0], key[2], key[1]) in by_key}
-    kept = sorted((found[0] for key, found in by_key.items() if key not in contradicted), key=lambda item: item[0])
+    distinct = {key: alike for key, alike in by_key.items() if key not in contradicted}
+    firsts = sorted((alike[0] for alike in distinct.values()), key=lambda item: item[0])
     return CleanedPairs(
-        pairs=[pair for _, pair in kept],
-        positions=[position for position, _ in kept],
+        pairs=[pair for _, pair in firsts],
+        positions=[position for position, _ in firsts],
         equal=equal,
-        duplicates=sum(len(found) - 1 for key, found in by_key.items() if key not in contradicted),
+        duplicates=sum(len(alike) - 1 for alike in distinct.values()),
         contradictions=sum(len(by_key[key]) for key in contradicted),
     )
+
+
+def without_duplicates(pairs: Iterable[PreferencePair]) -> list[PreferencePair]:
+    """Each (prompt, chosen, rejected) once, the first; pairs of two texts that differ in white space only left out."""
+    distinct: dict[Key, PreferencePair] = {}
+    for pair in pairs:
+        if pair.chosen.split() != pair.rejected.split():
+            distinct.setdefault((prompt_key(pair.prompt), pair.chosen, pair.rejected), pair)
+    return list(distinct.values())
 
 
 def _key(pair: PreferencePair) -> Key:

@@ -3,15 +3,39 @@
 Judges say nothing about most of what makes a response helpful. Pairs of a response and its corruption give a reward
 model that signal in every stratum, also where no sampled response is satisfied or none violated. `shuffle`, `loop`
 and `swap` keep the length about as it was; otherwise the model would learn length alone.
+
+The corruption `hostile` puts a hostile or dangerous sentence into a response:
+
+    inserted at the start, in the middle or at the end      below the response with a harmless sentence of like length
+                                                            there (two times of three), or below the response itself
+    in the place of one of its sentences                    below the response itself
+
+What is better then has mostly as many sentences as what is worse: that a sentence was added or exchanged says little,
+what it says decides. Held-out pairs are made with sentences that no training pair holds.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
+
+from cgpo.pairs.hostile_sentences import HARMLESS_SENTENCES, HOSTILE_SENTENCES, sentences
+
+HOSTILE = "hostile"
+"""Kind of the pairs whose rejected response holds a hostile sentence."""
 
 EMPTY_ANSWERS = ("", "I don't know.", "I am not sure about that.", "No idea, sorry.", "I have nothing to say.")
 """Responses that help nobody."""
+
+_BETWEEN = re.compile(r"(?<=[.!?])\s+")
+"""What stands between two sentences."""
+
+_NEAREST = 6
+"""A harmless sentence is drawn from so many of the nearest lengths."""
+
+_HARMLESS_SHARE = 2 / 3
+"""Of the insertions: how often what is better has an inserted sentence too."""
 
 Corruption = Callable[[str, Sequence[str], random.Random], "str | None"]
 """(response, responses to other prompts of the stratum, random numbers) → spoilt response; None if it cannot be."""
@@ -31,8 +55,8 @@ def truncate(response: str, others: Sequence[str], rng: random.Random) -> str | 
     words = response.split()
     if len(words) < 6:
         return None
-    kept = " ".join(words[: rng.randint(len(words) // 3, 2 * len(words) // 3)])
-    return kept.rstrip(".!?:;, ")
+    beginning = " ".join(words[: rng.randint(len(words) // 3, 2 * len(words) // 3)])
+    return beginning.rstrip(".!?:;, ")
 
 
 def loop(response: str, others: Sequence[str], rng: random.Random) -> str | None:
@@ -66,3 +90,58 @@ CORRUPTIONS: dict[str, Corruption] = {
     "truncate": truncate,
 }
 """Kind of pair → how its rejected response is made."""
+
+
+def corrupt(
+    kind: str, response: str, others: Sequence[str], rng: random.Random, *, heldout: bool
+) -> tuple[str, str] | None:
+    """(better, worse) of a response and its corruption; None if it cannot be made.
+
+    Args:
+        kind: one of `CORRUPTIONS`, or `hostile`.
+        response: what is spoilt.
+        others: responses to other prompts of the stratum.
+        rng: random numbers.
+        heldout: the pair is held out.
+    """
+    if kind == HOSTILE:
+        return hostile_contrast(response, rng, heldout=heldout)
+    spoilt = CORRUPTIONS[kind](response, others, rng)
+    return None if spoilt is None else (response, spoilt)
+
+
+def hostile_contrast(response: str, rng: random.Random, *, heldout: bool) -> tuple[str, str] | None:
+    """(better, worse); None for a response without text.
+
+    Args:
+        response: what both are made from.
+        rng: random numbers.
+        heldout: take the sentences of held-out pairs.
+    """
+    if not response.strip():
+        return None
+    hostile = rng.choice(sentences(HOSTILE_SENTENCES, heldout=heldout))
+    text = response.strip()
+    starts = [0, *(gap.end() for gap in _BETWEEN.finditer(text))]
+    place = rng.choice(["start", "middle", "end", "exchange"])
+    if place == "exchange" and len(starts) > 1:
+        at = rng.randrange(len(starts))
+        ends = [gap.start() for gap in _BETWEEN.finditer(text)] + [len(text)]
+        return response, text[: starts[at]] + hostile + text[ends[at] :]
+    at = {"start": 0, "middle": (len(starts) + 1) // 2}.get(place, len(starts))
+    worse = _inserted(text, starts, at, hostile)
+    if rng.random() >= _HARMLESS_SHARE:
+        return response, worse
+    return _inserted(text, starts, at, _harmless_like(hostile, rng, heldout=heldout)), worse
+
+
+def _inserted(text: str, starts: Sequence[int], at: int, sentence: str) -> str:
+    """The text with a sentence before its sentence number `at`; its other white space stays."""
+    if at == len(starts):
+        return f"{text} {sentence}"
+    return f"{text[: starts[at]]}{sentence} {text[starts[at] :]}"
+
+
+def _harmless_like(hostile: str, rng: random.Random, *, heldout: bool) -> str:
+    allowed = sentences(HARMLESS_SENTENCES, heldout=heldout)
+    return rng.choice(sorted(allowed, key=lambda text: abs(len(text) - len(hostile)))[:_NEAREST])

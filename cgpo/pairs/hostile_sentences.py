@@ -78,10 +78,10 @@ DANGEROUS_ADVICE = (
     "Drink it even if the label says poison.",
     "Threaten your neighbour with a knife and the noise will stop.",
 )
-HOSTILE = INSULTS + CONTEMPT + THREATS + DANGEROUS_ADVICE
+HOSTILE_SENTENCES = INSULTS + CONTEMPT + THREATS + DANGEROUS_ADVICE
 """64 sentences."""
 
-HARMLESS = (
+HARMLESS_SENTENCES = (
     "I am glad you asked.",
     "That is a good thing to think about.",
     "Honestly, many people wonder about this at some point.",

@@ -12,7 +12,7 @@ from typing import Any
 from cgpo.config import RunSettings
 from cgpo.errors import LimitError
 from cgpo.pairs.ranking import REWARD
-from cgpo.pairs.samples import SampledResponse
+from cgpo.pairs.response_file import SampledResponse
 from cgpo.rewards.calibration import check_missing
 from judges import NEUTRAL, Outcome
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from cgpo.config import PreferencesSettings, RunSettings
 from cgpo.pairs.cleaning import clean_pairs
-from cgpo.pairs.made import JUDGED
-from cgpo.pairs.pair import PreferencePair
+from cgpo.pairs.pair import JUDGED, PreferencePair
 from cgpo.pairs.ranking import Decision, rank_prompt
-from cgpo.pairs.samples import SampledResponse
+from cgpo.pairs.response_file import SampledResponse
 from judges import Outcome
 
 BY_REWARD = "reward"

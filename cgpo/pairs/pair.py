@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,12 +18,15 @@ from typing import Any
 
 from cgpo.errors import DataError, nearest
 from cgpo.storage.disk import write_atomically
+from cgpo.storage.jsonl import SCHEMA
 from cgpo.types import Prompt
 from judges import Message
 
-SCHEMA = 1
 GIVEN = "given"
 """Kind of the pairs that come from a user's file."""
+
+JUDGED = "judged"
+"""Kind of the pairs that the judges' verdicts decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +88,9 @@ def split(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[Pref
     return [replace(pair, heldout=prompt_key(pair.prompt) in heldout) for pair in pairs]
 
 
-def without_duplicates(pairs: Iterable[PreferencePair]) -> list[PreferencePair]:
-    """Each (prompt, chosen, rejected) once, the first; pairs of two texts that differ in white space only left out."""
-    found: dict[tuple[str, str, str], PreferencePair] = {}
-    for pair in pairs:
-        if pair.chosen.split() != pair.rejected.split():
-            found.setdefault((prompt_key(pair.prompt), pair.chosen, pair.rejected), pair)
-    return list(found.values())
+def counts_by_kind(pairs: Iterable[PreferencePair]) -> Mapping[str, int]:
+    """Kind → number of pairs, in the order of the kinds' names."""
+    return dict(sorted(Counter(pair.kind for pair in pairs).items()))
 
 
 def write_pairs(file: Path, pairs: Iterable[PreferencePair]) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cgpo.config import PreferencesSettings
-from cgpo.pairs.samples import SampledResponse
+from cgpo.pairs.response_file import SampledResponse
 from judges import Outcome
 
 JUDGES = "judges"

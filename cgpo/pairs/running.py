@@ -15,12 +15,12 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.data.contamination import in_words
 from cgpo.errors import DataError, RunError
-from cgpo.pairs.collect import collect
 from cgpo.pairs.configuration import preferences_configuration
 from cgpo.pairs.making import make_preferences, no_pairs
 from cgpo.pairs.pair import write_pairs
 from cgpo.pairs.report import preferences_report, report_lines
-from cgpo.pairs.samples import NAME as RESPONSES_NAME
+from cgpo.pairs.response_file import NAME as RESPONSES_NAME
+from cgpo.pairs.sampling import collect_responses
 from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
@@ -66,7 +66,7 @@ def _make(settings: RunSettings, run_dir: Path, progress: StageProgress) -> None
     first = distributed.rank() == 0
     if first:
         write_environment(run_dir, distributed.world_size())
-    collected = collect(settings, run_dir / RESPONSES_NAME, progress)
+    collected = collect_responses(settings, run_dir / RESPONSES_NAME, progress)
     if collected.contaminated:
         progress.message(f"left out: {in_words(collected.contaminated)}")
     made = make_preferences(collected.responses, settings)

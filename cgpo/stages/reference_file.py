@@ -85,16 +85,7 @@ class ReferenceFile:
 
     def _open(self) -> dict[int, tuple[float, float]]:
         """What is stored, the same on every rank; begins the file where there is none."""
-        found: dict[int, tuple[float, float]] | RunError = {}
-        if distributed.rank() == 0:
-            try:
-                found = self._read()
-            except RunError as error:
-                found = error
-        everywhere: dict[int, tuple[float, float]] | RunError = distributed.gather_objects(found)[0]
-        if isinstance(everywhere, RunError):
-            raise everywhere
-        return everywhere
+        return distributed.on_first_rank(self._read)
 
     def _read(self) -> dict[int, tuple[float, float]]:
         found = read_jsonl(self._path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cgpo import distributed
-from cgpo.errors import CgpoError, ConfigError
+from cgpo.errors import ConfigError
 from cgpo.storage.run_config import first_difference
 from cgpo.storage.run_directory import claim_run_directory, lock_run_directory, may_be_locked, move_aside
 
@@ -35,17 +35,12 @@ def claim(run_dir: str, config: dict[str, Any], *, fresh: bool, allow: Sequence[
         CgpoError: the same on every rank.
     """
     _check_ranks_agree(config)
-    outcome: bool | CgpoError = False
-    if distributed.rank() == 0:
-        try:
-            _lock(Path(run_dir), fresh=fresh)
-            outcome = claim_run_directory(run_dir, config, allow=allow, adopt=adopt)
-        except CgpoError as error:
-            outcome = error
-    outcome = distributed.gather_objects(outcome)[0]
-    if isinstance(outcome, CgpoError):
-        raise outcome
-    return outcome
+
+    def lock_and_claim() -> bool:
+        _lock(Path(run_dir), fresh=fresh)
+        return claim_run_directory(run_dir, config, allow=allow, adopt=adopt)
+
+    return distributed.on_first_rank(lock_and_claim)
 
 
 def _lock(run_dir: Path, *, fresh: bool) -> None:

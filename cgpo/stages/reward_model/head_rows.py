@@ -11,10 +11,11 @@ from cgpo.config import HeadSettings, PairwiseHeadSettings, RewardPairSettings, 
 from cgpo.data.contamination import strata_heldout
 from cgpo.errors import RunError
 from cgpo.pairs.found import FoundPairs
-from cgpo.pairs.made import Sample, counts_by_kind, make_pairs
-from cgpo.pairs.pair import PreferencePair, read_pairs, write_pairs
+from cgpo.pairs.pair import PreferencePair, counts_by_kind, read_pairs, write_pairs
+from cgpo.pairs.response_file import SampledResponse
 from cgpo.pairs.rows import read_preference_rows
-from cgpo.pairs.sampling import collect_samples
+from cgpo.pairs.sampling import sample_responses
+from cgpo.pairs.synthetic import synthetic_pairs
 from cgpo.stages.configuration import started_from
 from cgpo.stages.reward_model.rows import HeadRows, read_text_rows, row_of_pair
 from cgpo.stages.running import announce_rows
@@ -36,7 +37,7 @@ class HeadSources:
         self._stage = settings.reward_stage
         self._run_dir = run_dir
         self._progress = progress
-        self._samples: dict[tuple[object, ...], list[Sample]] = {}
+        self._responses: dict[tuple[object, ...], list[SampledResponse]] = {}
 
     def shares(self) -> dict[str, float]:
         """Name → share of the prompts to hold out, of the heads whose rows do not say themselves which are."""
@@ -74,7 +75,7 @@ class HeadSources:
                 found = self._given(asked, head.margin_column, where)
                 pairs, left_out = found.pairs, {"bad": len(found.bad), **found.left_out}
             else:
-                pairs = make_pairs(self._sampled(asked), asked, self._settings.seed)
+                pairs = synthetic_pairs(self._sampled(asked), asked, self._settings.seed)
             if distributed.rank() == 0:
                 # Before the pairs: where these are, a stage that was killed finds the counts too.
                 text = json.dumps({"schema": 1, "left_out": left_out})
@@ -83,13 +84,13 @@ class HeadSources:
         distributed.barrier()
         return read_pairs(file), _left_out(_counts_file(file))
 
-    def _sampled(self, asked: RewardPairSettings) -> list[Sample]:
+    def _sampled(self, asked: RewardPairSettings) -> list[SampledResponse]:
         """Judged responses; heads that ask for the same ones share them."""
         key = (asked.model, asked.prompts_per_stratum, asked.responses_per_prompt, asked.temperature)
-        if key not in self._samples:
+        if key not in self._responses:
             sampled_from = started_from(self._settings, asked.model)
-            self._samples[key] = collect_samples(sampled_from, asked, self._progress)
-        return self._samples[key]
+            self._responses[key] = sample_responses(sampled_from, asked, self._progress)
+        return self._responses[key]
 
     def _given(self, asked: RewardPairSettings, margin_column: str | None, where: str) -> FoundPairs:
         """The pairs of a user's data set, without those of the strata's held-out prompts; its own split is kept."""

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cgpo.pairs.made import JUDGED
-from cgpo.pairs.pair import GIVEN
+from cgpo.pairs.pair import GIVEN, JUDGED
 from cgpo.report.head_metrics import pairwise_report, pointwise_report, regression_report
 from cgpo.report.head_report import rate_words, report_lines, report_section
 from cgpo.report.page import Section

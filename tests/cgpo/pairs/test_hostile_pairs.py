@@ -6,12 +6,13 @@ import random
 
 import pytest
 from pydantic import ValidationError
-from test_pairs import TEXT, prompt, samples
+from test_pairs import TEXT, response, responses
 
 from cgpo.config import RewardPairSettings
-from cgpo.pairs.hostile import hostile_contrast
-from cgpo.pairs.hostile_sentences import HARMLESS, HOSTILE, sentences
-from cgpo.pairs.made import Sample, counts_by_kind, make_pairs
+from cgpo.pairs.corruption import hostile_contrast
+from cgpo.pairs.hostile_sentences import HARMLESS_SENTENCES, HOSTILE_SENTENCES, sentences
+from cgpo.pairs.pair import counts_by_kind
+from cgpo.pairs.synthetic import synthetic_pairs
 from judges import Outcome
 
 RESPONSE = "The river rises in the hills.\nIt passes two mills.\n\n- Then it meets the sea!"
@@ -22,9 +23,9 @@ def held(texts: tuple[str, ...], text: str) -> set[str]:
 
 
 def test_there_are_enough_different_sentences_and_none_is_on_both_sides() -> None:
-    assert len(set(HOSTILE)) == len(HOSTILE) >= 60
-    assert not set(HOSTILE) & set(HARMLESS)
-    for listed in (HOSTILE, HARMLESS):
+    assert len(set(HOSTILE_SENTENCES)) == len(HOSTILE_SENTENCES) >= 60
+    assert not set(HOSTILE_SENTENCES) & set(HARMLESS_SENTENCES)
+    for listed in (HOSTILE_SENTENCES, HARMLESS_SENTENCES):
         train, heldout = sentences(listed, heldout=False), sentences(listed, heldout=True)
         assert not set(train) & set(heldout)
         assert sorted([*train, *heldout]) == sorted(listed)
@@ -37,14 +38,14 @@ def test_the_worse_side_has_one_hostile_sentence_and_nothing_else_is_worse() -> 
         found = hostile_contrast(RESPONSE, random.Random(seed), heldout=seed % 2 == 0)
         assert found is not None
         better, worse = found
-        (said,) = held(HOSTILE, worse)
-        assert (said in sentences(HOSTILE, heldout=True)) is (seed % 2 == 0)
-        assert not held(HOSTILE, better)
-        harmless = held(HARMLESS, better)
+        (said,) = held(HOSTILE_SENTENCES, worse)
+        assert (said in sentences(HOSTILE_SENTENCES, heldout=True)) is (seed % 2 == 0)
+        assert not held(HOSTILE_SENTENCES, better)
+        harmless = held(HARMLESS_SENTENCES, better)
         if harmless:
             forms["against harmless"] += 1
             (kind_words,) = harmless
-            assert (kind_words in sentences(HARMLESS, heldout=True)) is (seed % 2 == 0)
+            assert (kind_words in sentences(HARMLESS_SENTENCES, heldout=True)) is (seed % 2 == 0)
             # one sentence apart, at the same place, white space and all
             assert better.replace(kind_words, "|") == worse.replace(said, "|")
             assert abs(len(kind_words) - len(said)) <= 25
@@ -66,23 +67,23 @@ def test_no_text_gives_no_pair_and_one_sentence_is_enough() -> None:
 
 
 def test_kinds_are_chosen_and_hostile_ones_are_only_made_if_asked_for() -> None:
-    default = counts_by_kind(make_pairs(samples(), RewardPairSettings(), seed=0))
+    default = counts_by_kind(synthetic_pairs(responses(), RewardPairSettings(), seed=0))
     assert "hostile" not in default
     only = RewardPairSettings(kinds=["hostile"], corruptions_per_prompt=3)
-    pairs = make_pairs(samples(), only, seed=0)
+    pairs = synthetic_pairs(responses(), only, seed=0)
     assert counts_by_kind(pairs) == {"hostile": 120}  # 2 strata x 20 prompts x 3
     for pair in pairs:
-        (said,) = held(HOSTILE, pair.rejected)
-        assert (said in sentences(HOSTILE, heldout=True)) is pair.heldout
+        (said,) = held(HOSTILE_SENTENCES, pair.rejected)
+        assert (said in sentences(HOSTILE_SENTENCES, heldout=True)) is pair.heldout
     mixed = RewardPairSettings(kinds=["shuffle", "hostile"], corruptions_per_prompt=2)
-    assert counts_by_kind(make_pairs(samples(), mixed, seed=0)) == {"hostile": 40, "shuffle": 40}
+    assert counts_by_kind(synthetic_pairs(responses(), mixed, seed=0)) == {"hostile": 40, "shuffle": 40}
     judged = RewardPairSettings(kinds=["judged"])
-    assert counts_by_kind(make_pairs(samples(), judged, seed=0)) == {"judged": 40}
+    assert counts_by_kind(synthetic_pairs(responses(), judged, seed=0)) == {"judged": 40}
 
 
 def test_violated_responses_still_show_what_is_hostile() -> None:
-    bad = [Sample("math", prompt(n, "math"), 0, f"{TEXT} {n}", complete=True, outcome=Outcome.VIOLATED) for n in (1, 2)]
-    pairs = make_pairs(bad, RewardPairSettings(kinds=["hostile"], heldout_share=0.5), seed=0)
+    bad = [response("math", n, 0, f"{TEXT} {n}", complete=True, outcome=Outcome.VIOLATED) for n in (1, 2)]
+    pairs = synthetic_pairs(bad, RewardPairSettings(kinds=["hostile"], heldout_share=0.5), seed=0)
     assert counts_by_kind(pairs) == {"hostile": 4}
 
 

@@ -1,4 +1,4 @@
-"""Preference pairs: what is made from samples, what a user's file may hold, and that the split never leaks."""
+"""Preference pairs: what is made from responses, what a user's file may hold, and that the split never leaks."""
 
 from __future__ import annotations
 
@@ -10,40 +10,58 @@ import pytest
 
 from cgpo.config import RewardPairSettings
 from cgpo.errors import DataError
+from cgpo.pairs.cleaning import without_duplicates
 from cgpo.pairs.corruption import CORRUPTIONS, EMPTY_ANSWERS
-from cgpo.pairs.made import Sample, counts_by_kind, make_pairs
-from cgpo.pairs.pair import PreferencePair, prompt_key, read_pairs, split, without_duplicates, write_pairs
-from cgpo.types import Prompt
-from judges import Outcome
+from cgpo.pairs.pair import PreferencePair, counts_by_kind, prompt_key, read_pairs, split, write_pairs
+from cgpo.pairs.response_file import SampledResponse
+from cgpo.pairs.synthetic import synthetic_pairs
+from judges import Message, Outcome
 
 TEXT = "The river rises in the hills, passes two old mills and meets the sea near a quiet town."
 
 
-def prompt(number: int, stratum: str) -> Prompt:
-    return Prompt(f"{stratum}-{number}", ({"role": "user", "content": f"{stratum} question {number}"},))
+def question(stratum: str, number: int) -> tuple[Message, ...]:
+    return ({"role": "user", "content": f"{stratum} question {number}"},)
 
 
-def samples(prompts: int = 20) -> list[Sample]:
-    found = []
-    for stratum in ("math", "chat"):
-        for n in range(prompts):
-            for k in range(3):
-                response = f"Response {k} to {stratum} {n}: {TEXT}"
-                outcome = Outcome.SATISFIED if k == 0 else Outcome.VIOLATED if k == 1 else Outcome.UNKNOWN
-                found.append(Sample(stratum, prompt(n, stratum), k, response, complete=k != 1, outcome=outcome))
-    return found
+def response(stratum: str, number: int, index: int, text: str, *, complete: bool, outcome: Outcome) -> SampledResponse:
+    """A judged response to question `number` of a stratum."""
+    return SampledResponse(
+        stratum=stratum,
+        prompt_id=f"{stratum}-{number}",
+        prompt=question(stratum, number),
+        index=index,
+        seed=0,
+        response=text,
+        tokens=1,
+        finish_reason="stop" if complete else "length",
+        outcome=outcome,
+        verdicts={},
+        rewards={},
+        reward=None,
+    )
 
 
-def test_pairs_follow_from_the_seed_whatever_the_order_of_samples() -> None:
+def responses(prompts: int = 20) -> list[SampledResponse]:
+    outcomes = (Outcome.SATISFIED, Outcome.VIOLATED, Outcome.UNKNOWN)
+    return [
+        response(stratum, n, k, f"Response {k} to {stratum} {n}: {TEXT}", complete=k != 1, outcome=outcomes[k])
+        for stratum in ("math", "chat")
+        for n in range(prompts)
+        for k in range(3)
+    ]
+
+
+def test_pairs_follow_from_the_seed_whatever_the_order_of_responses() -> None:
     settings = RewardPairSettings()
-    first = make_pairs(samples(), settings, seed=3)
-    shuffled = random.Random(0).sample(samples(), len(samples()))
-    assert make_pairs(shuffled, settings, seed=3) == first
-    assert make_pairs(samples(), settings, seed=4) != first
+    first = synthetic_pairs(responses(), settings, seed=3)
+    shuffled = random.Random(0).sample(responses(), len(responses()))
+    assert synthetic_pairs(shuffled, settings, seed=3) == first
+    assert synthetic_pairs(responses(), settings, seed=4) != first
 
 
 def test_every_kind_gets_its_share_with_provenance() -> None:
-    pairs = make_pairs(samples(), RewardPairSettings(corruptions_per_prompt=2), seed=0)
+    pairs = synthetic_pairs(responses(), RewardPairSettings(corruptions_per_prompt=2), seed=0)
     counts = dict(counts_by_kind(pairs))
     assert counts.pop("judged") == 40
     assert sorted(counts) == ["empty", "loop", "shuffle", "swap", "truncate"]
@@ -59,20 +77,18 @@ def test_every_kind_gets_its_share_with_provenance() -> None:
 
 
 def test_the_split_is_by_prompt_and_swaps_do_not_cross_it() -> None:
-    pairs = make_pairs(samples(), RewardPairSettings(heldout_share=0.25), seed=0)
+    pairs = synthetic_pairs(responses(), RewardPairSettings(heldout_share=0.25), seed=0)
     heldout = {prompt_key(p.prompt) for p in pairs if p.heldout}
     trained = {prompt_key(p.prompt) for p in pairs if not p.heldout}
     assert not heldout & trained
     assert len(heldout) == 10  # a quarter of each stratum's 20 prompts
-    responses = {p.chosen for p in pairs if p.heldout}
-    assert not responses & {p.rejected for p in pairs if not p.heldout}
+    texts = {p.chosen for p in pairs if p.heldout}
+    assert not texts & {p.rejected for p in pairs if not p.heldout}
     assert not {p.chosen for p in pairs if not p.heldout} & {p.rejected for p in pairs if p.heldout}
 
 
 def test_the_same_prompt_under_two_ids_is_one_prompt() -> None:
-    twice = [
-        PreferencePair(prompt(n % 5, "math").messages, "good answer", f"bad {n}", prompt_id=str(n)) for n in range(10)
-    ]
+    twice = [PreferencePair(question("math", n % 5), "good answer", f"bad {n}", prompt_id=str(n)) for n in range(10)]
     pairs = split(twice, 0.4, seed=1)
     for n in range(5):
         assert pairs[n].heldout == pairs[n + 5].heldout
@@ -80,10 +96,8 @@ def test_the_same_prompt_under_two_ids_is_one_prompt() -> None:
 
 
 def test_violated_and_cut_off_responses_make_no_misleading_pairs() -> None:
-    bad = [
-        Sample("math", prompt(n, "math"), 0, f"{TEXT} {n}", complete=False, outcome=Outcome.VIOLATED) for n in range(10)
-    ]
-    kinds = counts_by_kind(make_pairs(bad, RewardPairSettings(corruptions_per_prompt=5), seed=0))
+    bad = [response("math", n, 0, f"{TEXT} {n}", complete=False, outcome=Outcome.VIOLATED) for n in range(10)]
+    kinds = counts_by_kind(synthetic_pairs(bad, RewardPairSettings(corruptions_per_prompt=5), seed=0))
     assert "swap" not in kinds  # the other prompt's response might be the better one
     assert "truncate" not in kinds  # it would only say that longer is better
     assert kinds["shuffle"] == 10
@@ -91,11 +105,11 @@ def test_violated_and_cut_off_responses_make_no_misleading_pairs() -> None:
 
 def test_empty_and_identical_responses_make_no_pairs() -> None:
     same = [
-        Sample("math", prompt(n, "math"), k, "  " if n == 0 else "yes", complete=True, outcome=o)
+        response("math", n, k, "  " if n == 0 else "yes", complete=True, outcome=o)
         for n in range(3)
         for k, o in enumerate((Outcome.SATISFIED, Outcome.VIOLATED))
     ]
-    pairs = make_pairs(same, RewardPairSettings(corruptions_per_prompt=5), seed=0)
+    pairs = synthetic_pairs(same, RewardPairSettings(corruptions_per_prompt=5), seed=0)
     assert {p.kind for p in pairs} == {"empty"}
     assert without_duplicates(pairs * 2) == pairs
 
@@ -128,7 +142,7 @@ def test_what_is_too_short_is_not_corrupted() -> None:
 
 
 def test_pairs_survive_the_disk(tmp_path: Path) -> None:
-    pairs = [*make_pairs(samples(4), RewardPairSettings(), seed=0)]
+    pairs = [*synthetic_pairs(responses(4), RewardPairSettings(), seed=0)]
     pairs.append(PreferencePair(({"role": "user", "content": "x"},), "lone \udc80", "\x00"))
     write_pairs(tmp_path / "pairs.jsonl", pairs)
     assert read_pairs(tmp_path / "pairs.jsonl") == pairs

@@ -15,11 +15,11 @@ import pytest
 from cgpo import distributed
 from cgpo.config import PairDataSettings, RunSettings
 from cgpo.errors import ConfigError, DataError, LimitError
-from cgpo.pairs.collect import Sampler
 from cgpo.pairs.configuration import compose_preferences
 from cgpo.pairs.plan import plan_lines
 from cgpo.pairs.rows import read_preference_rows
 from cgpo.pairs.running import run_preferences
+from cgpo.pairs.sampling import Sampler
 from cgpo.rewards.loading import load_base
 
 STRATA = ("math", "chat")
@@ -117,17 +117,17 @@ def test_broken_off_and_gone_on_with_it_is_the_same_and_samples_nothing_twice(
     done: RunSettings, tiny_model: str, reward: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = settings(tmp_path / "run", tiny_model, reward)
-    chunk = Sampler._chunk
-    asked: list[int] = []
+    sample = Sampler.sample
+    chunks: list[int] = []
 
-    def broken_off(self: Sampler, part: Any, before: int, update: Any) -> Any:
-        asked.append(len(part))
-        if before >= 12:
+    def broken_off(self: Sampler, requests: Any, progress: Any) -> Any:
+        chunks.append(len(requests))
+        if len(chunks) == 3:
             raise KeyboardInterrupt
-        return chunk(self, part, before, update)
+        return sample(self, requests, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sampler, "_chunk", broken_off)
+        patch.setattr(Sampler, "sample", broken_off)
         with pytest.raises(KeyboardInterrupt):
             run_preferences(again)
     file = tmp_path / "run" / "responses.jsonl"
@@ -136,7 +136,7 @@ def test_broken_off_and_gone_on_with_it_is_the_same_and_samples_nothing_twice(
     with file.open("a") as cut_off:  # as a kill in the middle of a write leaves it
         cut_off.write('{"schema": 1, "stratum": "ma')
     run_preferences(again)
-    assert asked == [6, 6, 6]
+    assert chunks == [6, 6, 6]
     for name in ("responses.jsonl", "pairs.jsonl", "report.json"):
         assert (tmp_path / "run" / name).read_text() == (Path(done.run_dir) / name).read_text(), name
 

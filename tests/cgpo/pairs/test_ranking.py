@@ -16,7 +16,7 @@ from cgpo.pairs.making import make_preferences
 from cgpo.pairs.pair import PreferencePair
 from cgpo.pairs.ranking import NoPair, rank_prompt
 from cgpo.pairs.report import length_of_pairs, preferences_report, report_lines
-from cgpo.pairs.samples import SampledResponse
+from cgpo.pairs.response_file import SampledResponse
 from judges import Outcome
 
 OUTCOMES = {"+": Outcome.SATISFIED, "-": Outcome.VIOLATED, "?": Outcome.UNKNOWN}

@@ -20,13 +20,10 @@ from cgpo.responses.stratum import Stratum
 from cgpo.rewards.calibration import finite
 from cgpo.storage.disk import append_line, write_atomically
 from cgpo.storage.jsonl import SCHEMA, read_jsonl
-from cgpo.types import JudgedRollout
+from cgpo.types import JudgedRollout, ResponseKey
 from judges import Message, Outcome
 
 NAME = "responses.jsonl"
-
-Key = tuple[str, str, int]
-"""Stratum, prompt id, index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +59,17 @@ class SampledResponse:
     reward: float | None
 
     @property
-    def key(self) -> Key:
+    def complete(self) -> bool:
+        """The model ended it itself; it was not cut off at the token limit."""
+        return self.finish_reason == "stop"
+
+    @property
+    def key(self) -> ResponseKey:
         """What tells it from the others."""
         return self.stratum, self.prompt_id, self.index
 
 
-def sampled(judged: JudgedRollout, stratum: Stratum, *, scored: bool) -> SampledResponse:
+def sampled_response(judged: JudgedRollout, stratum: Stratum, *, scored: bool) -> SampledResponse:
     """The record of a judged response; without `scored` no reward was asked."""
     rollout = judged.rollout
     request = rollout.request
@@ -87,37 +89,37 @@ def sampled(judged: JudgedRollout, stratum: Stratum, *, scored: bool) -> Sampled
     )
 
 
-def read_samples(file: Path) -> list[SampledResponse]:
+def read_responses(file: Path) -> list[SampledResponse]:
     """What is on disk; a half-written last line is dropped, from the file too.
 
     Raises:
         RunError: a line is damaged.
     """
-    found = read_jsonl(file)
+    lines = read_jsonl(file)
     try:
-        if found.problems:
-            raise ValueError(found.problems[0])
-        samples = [_from_row(row) for row in found.records]
+        if lines.problems:
+            raise ValueError(lines.problems[0])
+        responses = [_from_row(row) for row in lines.records]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}. Start anew with --fresh") from error
     if file.exists():
-        write_atomically(file, "".join(f"{_line(s)}\n" for s in samples).encode(), "the sampled responses")
-    return samples
+        write_atomically(file, "".join(f"{_line(r)}\n" for r in responses).encode(), "the sampled responses")
+    return responses
 
 
-def append_samples(file: Path, samples: Iterable[SampledResponse]) -> None:
+def append_responses(file: Path, responses: Iterable[SampledResponse]) -> None:
     """Adds responses, on disk when this returns.
 
     Raises:
         RunError: the disk is full, or the file cannot be written.
     """
-    lines = [_line(sample) for sample in samples]
+    lines = [_line(response) for response in responses]
     if lines:
         append_line(file, "\n".join(lines), "the sampled responses")
 
 
-def _line(sample: SampledResponse) -> str:
-    return json.dumps({"schema": SCHEMA, **asdict(sample)}, allow_nan=False)
+def _line(response: SampledResponse) -> str:
+    return json.dumps({"schema": SCHEMA, **asdict(response)}, allow_nan=False)
 
 
 def _from_row(row: Mapping[str, Any]) -> SampledResponse:
