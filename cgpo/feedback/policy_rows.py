@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from cgpo.config import PromptSettings
 from cgpo.data.messages import content, messages_of
 from cgpo.data.rows import RawRow, read_rows
 from cgpo.errors import ConfigError, DataError, unknown_name
-from cgpo.statistics.intervals import Interval, rate_interval
+from cgpo.statistics.intervals import Interval, normal_quantile, rate_interval
 from cgpo.statistics.resampling import Floats
 from judges import Message
 
@@ -56,7 +55,7 @@ class Observed:
             return rate_interval(self.positives, self.n, confidence)
         if self.error is None:
             return Interval(self.value, None, None, 1)
-        half = NormalDist().inv_cdf((1 + confidence) / 2) * self.error
+        half = normal_quantile(confidence) * self.error
         return Interval(self.value, self.value - half, self.value + half, 1)
 
     def draws(self, generator: np.random.Generator, n: int) -> Floats:
@@ -142,7 +141,7 @@ def _error(row: RawRow) -> float | None:
     if row.values.get("se") is not None:
         error = _number(row, "se")
     elif row.values.get("low") is not None and row.values.get("high") is not None:
-        error = (_number(row, "high") - _number(row, "low")) / (2 * NormalDist().inv_cdf(0.975))
+        error = (_number(row, "high") - _number(row, "low")) / (2 * normal_quantile(0.95))
     else:
         return None
     if error < 0:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from cgpo import distributed
 from cgpo.policy.layout import MicroBatch, pack
 from cgpo.policy.logprobs import sequence_sums
 from cgpo.policy.policy import Policy, pad_to_all_ranks
-from cgpo.statistics.intervals import RESAMPLES, Interval
+from cgpo.statistics.intervals import Interval, ratio_interval
 from cgpo.types import LearnedTokens
 
 CONFIDENCE = 0.95
-_SEED = 20240930
-_CHUNK = 2_000_000
 
 
 @torch.no_grad()
@@ -38,31 +35,6 @@ def heldout_loss(policy: Policy, conversations: Sequence[LearnedTokens]) -> Inte
 def _sums(policy: Policy, batch: MicroBatch, n: int) -> torch.Tensor:
     logprobs, _ = policy.module(batch, 1.0)
     return sequence_sums(logprobs, batch.sample, n).cpu()
-
-
-def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], confidence: float) -> Interval:
-    """Σ numerators / Σ denominators with its percentile bootstrap interval: pairs of the two are resampled.
-
-    Args:
-        numerators: [n].
-        denominators: positive, [n]. One pair alone has a ratio but no interval.
-        confidence: level in (0, 1).
-    """
-    n = len(numerators)
-    if n == 0:
-        return Interval(None, None, None, 0)
-    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
-    estimate = float(a.sum() / b.sum())
-    if n == 1:
-        return Interval(estimate, None, None, 1)
-    generator = np.random.default_rng(_SEED)
-    ratios = np.empty(RESAMPLES)
-    rows = max(1, _CHUNK // n)
-    for start in range(0, RESAMPLES, rows):
-        drawn = generator.integers(0, n, size=(min(rows, RESAMPLES - start), n))
-        ratios[start : start + len(drawn)] = a[drawn].sum(axis=1) / b[drawn].sum(axis=1)
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate, float(low), float(high), n)
 
 
 def as_report(found: Interval) -> dict[str, float | int | None]:

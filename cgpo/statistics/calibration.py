@@ -156,8 +156,8 @@ def _ece(gaps: Floats, place: Ints, index: Ints, by_chance: float, confidence: f
 
 def _if_calibrated(p: Floats, place: Ints) -> tuple[float, float]:
     generator = np.random.default_rng(_SEED)
-    found = [
+    errors = [
         np.abs(np.bincount(place, weights=p - (generator.random(len(p)) < p))).sum() / len(p)
         for _ in range(_SIMULATIONS)
     ]
-    return float(np.mean(found)), float(np.quantile(found, 0.95))
+    return float(np.mean(errors)), float(np.quantile(errors, 0.95))

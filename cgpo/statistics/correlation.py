@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from statistics import NormalDist
 
 import numpy as np
 
-from cgpo.statistics.intervals import Interval
+from cgpo.statistics.intervals import Interval, normal_quantile
 from cgpo.statistics.resampling import (
     CONFIDENCE,
     Floats,
@@ -114,7 +113,7 @@ def _with_interval(
     within = max(-largest, min(largest, r))
     if abs(within) == 1:
         return Interval(r, r, r, n)
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(factor(r) / (n - 3))
+    half = normal_quantile(confidence) * math.sqrt(factor(r) / (n - 3))
     low, high = (math.tanh(math.atanh(within) + side) for side in (-half, half))
     return Interval(r, min(low, r), max(high, r), n)
 

@@ -20,9 +20,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-RESAMPLES = 4000
+_RESAMPLES = 4000
 _SEED = 20240930
-_CHUNK = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def rate_interval(count: float, n: int, confidence: float) -> Interval:
         raise ValueError(f"count {count} is not between 0 and n = {n}")
     if n == 0:
         return Interval(None, None, None, 0)
-    z = _quantile(confidence)
+    z = normal_quantile(confidence)
     p = count / n
     scale = 1 + z * z / n
     centre = (p + z * z / (2 * n)) / scale
@@ -76,9 +75,9 @@ def responses_rate(values: Sequence[float], prompts: Sequence[Hashable], confide
     if distinct == len(values):
         return rate_interval(sum(values), len(values), confidence)
     if len(set(values)) > 1 and distinct > 1:
-        found = mean_interval(values, confidence, prompts)
-        if found.low != found.high:
-            return found
+        bootstrap = mean_interval(values, confidence, prompts)
+        if bootstrap.low != bootstrap.high:
+            return bootstrap
     rate = sum(values) / len(values)
     over_prompts = rate_interval(rate * distinct, distinct, confidence)
     return Interval(rate, over_prompts.low, over_prompts.high, len(values))
@@ -100,9 +99,9 @@ def rate_change(
         return _newcombe(pairs, confidence)
     differences = [float(a) - float(b) for b, a in pairs]
     if len(set(differences)) > 1 and len(set(prompts)) > 1:
-        found = mean_interval(differences, confidence, prompts)
-        if found.low != found.high:
-            return found
+        bootstrap = mean_interval(differences, confidence, prompts)
+        if bootstrap.low != bootstrap.high:
+            return bootstrap
     firsts = dict(reversed(list(zip(prompts, pairs, strict=True))))
     over_prompts = _newcombe(list(firsts.values()), confidence)
     mean = sum(differences) / len(differences)
@@ -137,24 +136,36 @@ def mean_interval(values: Sequence[float], confidence: float, prompts: Sequence[
     """
     import numpy as np
 
+    from cgpo.statistics.resampling import cluster_index
+
     n = len(values)
     if n == 0:
         return Interval(None, None, None, 0)
-    data = np.asarray(values, dtype=np.float64)
-    order: dict[Hashable, int] = {}
-    cluster = np.asarray([order.setdefault(p, len(order)) for p in (range(n) if prompts is None else prompts)])
-    sums, counts = np.bincount(cluster, weights=data), np.bincount(cluster)
-    if len(sums) == 1:
-        return Interval(float(data.mean()), None, None, n)
-    generator = np.random.default_rng(_SEED)
-    means = np.empty(RESAMPLES)
-    rows = max(1, _CHUNK // len(sums))
-    for start in range(0, RESAMPLES, rows):
-        chosen = generator.integers(0, len(sums), size=(min(rows, RESAMPLES - start), len(sums)))
-        means[start : start + len(chosen)] = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(data.mean()), float(low), float(high), n)
+    data, cluster = np.asarray(values, dtype=np.float64), cluster_index(n, prompts)
+    bounds = ratio_interval(np.bincount(cluster, weights=data).tolist(), np.bincount(cluster).tolist(), confidence)
+    return Interval(float(data.mean()), bounds.low, bounds.high, n)
+
+
+def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], confidence: float) -> Interval:
+    """Σ numerators / Σ denominators with its percentile bootstrap interval: pairs of the two are resampled.
+
+    Args:
+        numerators: [n].
+        denominators: positive, [n]. One pair alone has a ratio but no interval.
+        confidence: level in (0, 1).
+    """
+    import numpy as np
+
+    from cgpo.statistics.resampling import percentiles, resampled_ratios
+
+    n = len(numerators)
+    if n == 0:
+        return Interval(None, None, None, 0)
+    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    estimate = float(a.sum() / b.sum())
+    if n == 1:
+        return Interval(estimate, None, None, 1)
+    return Interval(estimate, *percentiles(resampled_ratios(a, b, _RESAMPLES, _SEED), confidence), n)
 
 
 def mean_change(
@@ -174,7 +185,8 @@ def mean_change(
     return mean_interval([a - b for b, a in zip(before, after, strict=True)], confidence, prompts)
 
 
-def _quantile(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
+    """z with P(|Z| ≤ z) = confidence."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 

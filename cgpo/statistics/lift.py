@@ -60,13 +60,13 @@ def lift_by_decile(
         return []
     index, place = cluster_index(len(values), clusters), equal_mass(values, groups)
     base, total, captured = float(y.mean()), int(y.sum()), 0
-    found = []
+    lifts = []
     for number in range(int(place.max()), -1, -1):
         rows = np.flatnonzero(place == number)
         rate = responses_rate(y[rows].tolist(), index[rows].tolist(), confidence)
         positives = int(y[rows].sum())
         captured += positives
-        found.append(
+        lifts.append(
             LiftGroup(
                 n=len(rows),
                 positives=positives,
@@ -77,7 +77,7 @@ def lift_by_decile(
                 captured=captured / total if total else None,
             )
         )
-    return found
+    return lifts
 
 
 def _over(rate: Interval, base: float) -> Interval:

@@ -121,8 +121,8 @@ def _fisher(x: Floats, y: Floats, largest: float) -> Floats:
     scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     known = np.isfinite(scale) & (scale > 0)
     r = (a * b).sum(axis=1)[known] / scale[known]
-    found: Floats = np.arctanh(np.clip(r, -largest, largest))
-    return found
+    z: Floats = np.arctanh(np.clip(r, -largest, largest))
+    return z
 
 
 def _row_ranks(rows: Floats) -> Floats:
@@ -133,7 +133,7 @@ def _row_ranks(rows: Floats) -> Floats:
 
 
 def _permutation(x: Floats, y: Floats, r: float) -> float:
-    """Share of the orders of y whose |r| is at least the one found."""
+    """Share of the orders of y whose |r| is at least the observed one."""
     n = len(y)
     a, b = x - x.mean(), y - y.mean()
     scale = math.sqrt(float(a @ a) * float(b @ b))

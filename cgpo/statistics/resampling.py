@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ CONFIDENCE = 0.95
 
 RESAMPLES = 2000
 _SEED = 20250514
+_DRAWN_AT_ONCE = 2_000_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,12 +39,28 @@ def cluster_sums(columns: Floats, index: Ints) -> Floats:
 
 def resampled_sums(sums: Floats, resamples: int = RESAMPLES) -> Floats:
     """Totals over as many clusters as there are, drawn with replacement, always the same draws: [C, K] → [R, K]."""
-    generator = np.random.default_rng(_SEED)
     n = len(sums)
     totals = np.empty((resamples, sums.shape[1]))
-    for row in range(resamples):
-        totals[row] = np.bincount(generator.integers(0, n, size=n), minlength=n) @ sums
+    for start, drawn in _draws(n, resamples, _SEED):
+        for row, clusters in enumerate(drawn, start):
+            totals[row] = np.bincount(clusters, minlength=n) @ sums
     return totals
+
+
+def resampled_ratios(numerators: Floats, denominators: Floats, resamples: int, seed: int) -> Floats:
+    """Σ numerators / Σ denominators over as many clusters as there are, drawn with replacement: [C] twice → [R]."""
+    ratios = np.empty(resamples)
+    for start, drawn in _draws(len(numerators), resamples, seed):
+        ratios[start : start + len(drawn)] = numerators[drawn].sum(axis=1) / denominators[drawn].sum(axis=1)
+    return ratios
+
+
+def _draws(n: int, resamples: int, seed: int) -> Iterator[tuple[int, Ints]]:
+    """The clusters of each resample, a part of the resamples at a time: the number of its first, and [r, n]."""
+    generator = np.random.default_rng(seed)
+    rows = max(1, _DRAWN_AT_ONCE // n)
+    for start in range(0, resamples, rows):
+        yield start, generator.integers(0, n, size=(min(rows, resamples - start), n))
 
 
 def percentiles(values: Floats, confidence: float) -> tuple[float, float]:
@@ -59,10 +76,10 @@ def checked(values: Sequence[float], what: str) -> Floats:
     Raises:
         ValueError: one is not finite.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(found).all():
-        raise ValueError(f"{what}: {int((~np.isfinite(found)).sum())} of {len(found)} are not finite")
-    return found
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what}: {int((~np.isfinite(array)).sum())} of {len(array)} are not finite")
+    return array
 
 
 def checked_labels(labels: Sequence[int], n: int) -> Floats:
@@ -71,10 +88,10 @@ def checked_labels(labels: Sequence[int], n: int) -> Floats:
     Raises:
         ValueError: another value, or another number of them.
     """
-    found = np.asarray(labels, dtype=np.float64)
-    if len(found) != n or not np.isin(found, (0.0, 1.0)).all():
+    array = np.asarray(labels, dtype=np.float64)
+    if len(array) != n or not np.isin(array, (0.0, 1.0)).all():
         raise ValueError(f"labels must be {n} times 0 or 1")
-    return found
+    return array
 
 
 def midranks(values: Floats) -> Floats:

@@ -19,8 +19,8 @@ from cgpo.interrupt import Interrupted
 from cgpo.stages import loop as loop_module
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.conversation_set import load_conversations
-from cgpo.stages.heldout import ratio_interval
 from cgpo.stages.sft import run_sft_stage
+from cgpo.statistics.intervals import ratio_interval
 from cgpo.types import LearnedTokens
 
 
