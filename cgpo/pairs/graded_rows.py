@@ -16,7 +16,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cgpo.config import PairDataSettings
 from cgpo.data.conversations import column, parse_rows
@@ -29,8 +29,19 @@ from judges import Message
 RATED = "rated"
 """Kind of these pairs."""
 
-FoundRows = tuple[list[tuple[PreferencePair, str]], list[str], int]
-"""Pairs with their sources; a sentence for each bad row; prompts whose responses make no pair."""
+
+class RowPairs(NamedTuple):
+    """The pairs of a data set's rows.
+
+    Attributes:
+        pairs: each with its source: file and row.
+        bad: a sentence for each row that cannot be used.
+        without_contrast: prompts whose responses make no pair.
+    """
+
+    pairs: list[tuple[PreferencePair, str]]
+    bad: list[str]
+    without_contrast: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +57,7 @@ class Graded:
     """The grade has a unit, so that a difference is a margin."""
 
 
-def rating_pairs(
-    rows: Sequence[RawRow], settings: PairDataSettings, where: str, unreadable: Sequence[str]
-) -> FoundRows:
+def rating_pairs(rows: Sequence[RawRow], settings: PairDataSettings, where: str, unreadable: Sequence[str]) -> RowPairs:
     """Pairs of responses to one prompt whose ratings differ.
 
     Raises:
@@ -73,7 +82,7 @@ def rating_pairs(
 
 def best_of_n_pairs(
     rows: Sequence[RawRow], settings: PairDataSettings, where: str, unreadable: Sequence[str]
-) -> FoundRows:
+) -> RowPairs:
     """Pairs of the responses of each row.
 
     Raises:
@@ -83,9 +92,9 @@ def best_of_n_pairs(
     return _pairs_of_groups(groups, settings, bad)
 
 
-def _pairs_of_groups(groups: Sequence[Sequence[Graded]], settings: PairDataSettings, bad: list[str]) -> FoundRows:
-    found = [_pairs(group, settings) for group in groups]
-    return [pair for pairs in found for pair in pairs], bad, sum(not pairs for pairs in found)
+def _pairs_of_groups(groups: Sequence[Sequence[Graded]], settings: PairDataSettings, bad: list[str]) -> RowPairs:
+    of_groups = [_pairs(group, settings) for group in groups]
+    return RowPairs([pair for pairs in of_groups for pair in pairs], bad, sum(not pairs for pairs in of_groups))
 
 
 def _pairs(group: Sequence[Graded], settings: PairDataSettings) -> list[tuple[PreferencePair, str]]:
@@ -160,9 +169,9 @@ def _number(value: Any, where: str, name: str) -> float:
         DataError: it is no finite number.
     """
     try:
-        found = math.nan if value is None or isinstance(value, bool) else float(value)
+        number = math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
+        number = math.nan
+    if not math.isfinite(number):
         raise DataError(f"{where}: {name!r} must be a finite number; got {value!r}")
-    return found
+    return number

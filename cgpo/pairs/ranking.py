@@ -1,6 +1,6 @@
-"""Which of two responses is the better one, by whom, and which pairs of a prompt are kept.
+"""Ranking of a prompt's responses: which of two is the better one, by whom, and which pairs are taken.
 
-The criteria of `preferences.rank_by` are asked in their order; the first one that decides, decides.
+The criteria of `preferences.rank_by` come in their order; the first one that decides, decides.
 
     judges    satisfied over violated; if the outcome of either is unknown there is no pair, whatever the others say
     reward    the higher Σ w·r of the stratum, if they differ by `min_reward_difference` or more; if either is missing
@@ -86,10 +86,10 @@ def _by_judges(one: SampledResponse, other: SampledResponse, settings: Preferenc
 
 
 def _by_reward(one: SampledResponse, other: SampledResponse, settings: PreferencesSettings) -> SampledResponse | None:
-    found = difference(one, other) or 0.0
-    if found == 0 or abs(found) < settings.min_reward_difference:
+    lead = difference(one, other) or 0.0
+    if lead == 0 or abs(lead) < settings.min_reward_difference:
         return None
-    return one if found > 0 else other
+    return one if lead > 0 else other
 
 
 _CRITERIA = {JUDGES: _by_judges, REWARD: _by_reward}

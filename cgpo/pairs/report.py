@@ -1,35 +1,38 @@
-"""What came out of `cgpo preferences`: counts, why prompts gave no pair, and whether the longer response won."""
+"""The report of `cgpo preferences`: counts, why prompts gave no pair, and whether the longer response won."""
 
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cgpo.config import RunSettings
+from cgpo.config import PreferencesSettings, RunSettings
 from cgpo.data.contamination import Contaminated, as_report
-from cgpo.pairs.making import Made
 from cgpo.pairs.pair import PreferencePair
+from cgpo.pairs.ranked_pairs import RankedPairs, StratumCounts
 from cgpo.statistics.intervals import rate_interval
+from cgpo.storage.jsonl import SCHEMA
 
-SCHEMA = 1
 CONFIDENCE = 0.95
 LONGER_WINS = 0.65
 """Share of pairs in which the longer response is the chosen one, from which on there is a warning."""
 
 
-def preferences_report(settings: RunSettings, made: Made, contaminated: Sequence[Contaminated]) -> dict[str, Any]:
+def preferences_report(
+    settings: RunSettings, ranked: RankedPairs, contaminated: Sequence[Contaminated]
+) -> dict[str, Any]:
     """The report as it stands on disk."""
     return {
         "schema": SCHEMA,
         "command": "preferences",
         "model": settings.model.name,
-        "pairs": len(made.pairs),
-        "strata": {name: counts.as_json() for name, counts in made.counts.items()},
-        "duplicates": made.duplicates,
-        "contradictions": made.contradictions,
+        "pairs": len(ranked.pairs),
+        "strata": {name: counts.as_json() for name, counts in ranked.counts.items()},
+        "duplicates": ranked.duplicates,
+        "contradictions": ranked.contradictions,
         "contaminated": as_report(contaminated),
-        "length": length_of_pairs(made.pairs),
+        "length": length_of_pairs(ranked.pairs),
     }
 
 
@@ -40,14 +43,14 @@ def length_of_pairs(pairs: Sequence[PreferencePair]) -> dict[str, Any]:
     """
     lengths = [(len(p.chosen.split()), len(p.rejected.split())) for p in pairs]
     decided = [c > r for c, r in lengths if c != r]
-    found = rate_interval(sum(decided), len(decided), CONFIDENCE)
-    wins = found.estimate is not None and found.low is not None and found.estimate >= LONGER_WINS and found.low > 0.5
+    rate = rate_interval(sum(decided), len(decided), CONFIDENCE)
+    wins = rate.estimate is not None and rate.low is not None and rate.estimate >= LONGER_WINS and rate.low > 0.5
     return {
         "chosen_words": statistics.fmean(c for c, _ in lengths) if lengths else None,
         "rejected_words": statistics.fmean(r for _, r in lengths) if lengths else None,
-        "longer_is_chosen": {"rate": found.estimate, "low": found.low, "high": found.high, "n": found.n},
+        "longer_is_chosen": {"rate": rate.estimate, "low": rate.low, "high": rate.high, "n": rate.n},
         "warning": (
-            f"in {found.estimate:.0%} of {found.n} pairs the longer response is the better one: what learns from them "
+            f"in {rate.estimate:.0%} of {rate.n} pairs the longer response is the better one: what learns from them "
             "may learn to write longer"
         )
         if wins
@@ -79,3 +82,13 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     if length["warning"]:
         lines.append(f"  warning: {length['warning']}")
     return lines
+
+
+def no_pairs(settings: PreferencesSettings, counts: Mapping[str, StratumCounts]) -> str:
+    """The message where no prompt gave a pair, with the reasons over all strata."""
+    total = sum((stratum.without_pair for stratum in counts.values()), Counter[str]())
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in total.most_common())
+    return (
+        f"no prompt gave a pair ({reasons or 'there were none'}): raise preferences.responses_per_prompt (now "
+        f"{settings.responses_per_prompt}) or preferences.temperature, or rank by something else (preferences.rank_by)"
+    )

@@ -14,24 +14,68 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from cgpo.config import PairDataSettings
-from cgpo.data.contamination import Contaminated, HeldoutPrompt, heldout_prompts, without_contaminated
+from cgpo.data.contamination import Contaminated, HeldoutPrompt, heldout_prompts, in_words, without_contaminated
 from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow, kind_of
 from cgpo.errors import DataError, unknown_name
 from cgpo.pairs.cleaning import clean_pairs
-from cgpo.pairs.found import FoundPairs
-from cgpo.pairs.graded_rows import FoundRows, best_of_n_pairs, rating_pairs
+from cgpo.pairs.graded_rows import RowPairs, best_of_n_pairs, rating_pairs
 from cgpo.pairs.pair import GIVEN, PreferencePair, checked_margin, prompt_key, split
 from cgpo.types import Prompt
 from judges import Message
 
+_WORDS = {
+    "equal": "pairs were left out because their two sides are equal",
+    "duplicates": "pairs were left out because they are there already",
+    "contradictions": "pairs were left out because the same two responses are ranked both ways",
+    "without_contrast": "prompts make no pair: their responses are graded alike, or there is only one",
+}
+
 _TURN = re.compile(r"\n\n(Human|Assistant):[ ]?")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
+
+
+@dataclass(frozen=True)
+class PairData:
+    """The preference pairs of a data set.
+
+    Attributes:
+        pairs: the usable ones, each either to train on or held out.
+        sources: file and row of each.
+        bad: a sentence for each row that was left out.
+        left_out: why pairs were left out → how many: `equal` (the two sides are one text), `duplicates`,
+            `contradictions` (ranked both ways), `contaminated` (the prompt is a held-out one), `without_contrast`
+            (prompts whose graded responses make no pair).
+        contaminated: the prompts that are held-out ones too.
+    """
+
+    pairs: list[PreferencePair]
+    sources: list[str]
+    bad: list[str]
+    left_out: dict[str, int]
+    contaminated: list[Contaminated]
+
+    @property
+    def equal(self) -> int:
+        """Pairs left out because their two sides are the same text."""
+        return self.left_out["equal"]
+
+    def lines(self, where: str) -> list[str]:
+        """The pairs that were left out in words, a line each.
+
+        Args:
+            where: the setting the pairs come from.
+        """
+        lines = [f"{where}: {self.left_out[key]} {text}" for key, text in _WORDS.items() if self.left_out[key]]
+        if self.contaminated:
+            lines.append(f"{where}: left out: {in_words(self.contaminated)}")
+        return lines
 
 
 def read_preference_rows(
@@ -41,7 +85,7 @@ def read_preference_rows(
     where: str,
     margin_column: str | None = None,
     heldout: Sequence[HeldoutPrompt] = (),
-) -> FoundPairs:
+) -> PairData:
     """All pairs of a stage, split by prompt. A data set with a `split` of its own, as `cgpo reward` writes, keeps it.
 
     Args:
@@ -63,29 +107,29 @@ def read_preference_rows(
                 raise DataError(unknown_name("kind of pair", kind, known, f"{where}.kinds"))
         rows = [row for row in rows if str(row.values.get("kind", GIVEN)) in settings.kinds]
 
-    readers: dict[str, Callable[[Sequence[RawRow], PairDataSettings, str, Sequence[str]], FoundRows]] = {
+    readers: dict[str, Callable[[Sequence[RawRow], PairDataSettings, str, Sequence[str]], RowPairs]] = {
         "pairs": partial(_given_pairs, margin_column=margin_column),
         "ratings": rating_pairs,
         "best_of_n": best_of_n_pairs,
     }
-    found, bad, without_contrast = readers[settings.form](rows, settings, where, unreadable)
-    cleaned = clean_pairs(pair for pair, _ in found)
+    read = readers[settings.form](rows, settings, where, unreadable)
+    cleaned = clean_pairs(pair for pair, _ in read.pairs)
     clean, contaminated = _uncontaminated(cleaned.pairs, settings, heldout, where)
     left_out = cleaned.left_out | {
         "contaminated": len(cleaned.pairs) - len(clean),
-        "without_contrast": without_contrast,
+        "without_contrast": read.without_contrast,
     }
     if not clean:
-        said = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count)
-        raise DataError(f"{where}: no pair is left of {len(found)} ({said})")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count)
+        raise DataError(f"{where}: no pair is left of {len(read.pairs)} ({reasons})")
     pairs = [cleaned.pairs[i] for i in clean]
     if not any(pair.heldout for pair in pairs):
         try:
             pairs = split(pairs, settings.heldout_share, seed)
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
-    sources = [found[cleaned.positions[i]][1] for i in clean]
-    return FoundPairs(pairs, sources, bad, left_out, contaminated)
+    sources = [read.pairs[cleaned.positions[i]][1] for i in clean]
+    return PairData(pairs, sources, read.bad, left_out, contaminated)
 
 
 def _uncontaminated(
@@ -98,9 +142,9 @@ def _uncontaminated(
         return list(range(len(pairs))), []
     keys = [prompt_key(pair.prompt) for pair in pairs]
     prompts = {key: Prompt(key, pair.prompt) for key, pair in zip(keys, pairs, strict=True)}
-    clean, found = without_contaminated({"pairs": list(prompts.values())}, measured, check, setting)
-    kept = {prompt.id for prompt in clean["pairs"]}
-    return [i for i, key in enumerate(keys) if key in kept], found
+    clean, contaminated = without_contaminated({"pairs": list(prompts.values())}, measured, check, setting)
+    left = {prompt.id for prompt in clean["pairs"]}
+    return [i for i, key in enumerate(keys) if key in left], contaminated
 
 
 def _given_pairs(
@@ -109,14 +153,13 @@ def _given_pairs(
     where: str,
     unreadable: Sequence[str],
     margin_column: str | None,
-) -> FoundRows:
+) -> RowPairs:
     """Rows that are pairs already."""
 
     def parse(row: RawRow) -> tuple[PreferencePair, str]:
         return _pair(row, settings, margin_column), row.where
 
-    found, bad = parse_rows(rows, parse, settings, where, unreadable)
-    return found, bad, 0
+    return RowPairs(*parse_rows(rows, parse, settings, where, unreadable))
 
 
 def _pair(row: RawRow, settings: PairDataSettings, margin_column: str | None) -> PreferencePair:
@@ -141,8 +184,8 @@ def _pair(row: RawRow, settings: PairDataSettings, margin_column: str | None) ->
 
 
 def _margin(row: RawRow, name: str | None) -> float:
-    own = row.values.get("margin") if "schema" in row.values else None  # in another's file it may mean anything
-    value: Any = column(row, name) if name is not None else own or 0.0
+    written = row.values.get("margin") if "schema" in row.values else None  # in another's file it may mean anything
+    value: Any = column(row, name) if name is not None else written or 0.0
     if isinstance(value, str):  # as is every cell of a CSV file
         with contextlib.suppress(ValueError):
             value = float(value)
@@ -169,7 +212,7 @@ def _response(side: str | tuple[Message, ...], prompt: tuple[Message, ...], wher
     if isinstance(side, str):
         return side
     before, system = side[:-1], tuple(m for m in prompt if m["role"] == "system")
-    if before and not any(_texts(before) == _texts(said) for said in (prompt, prompt[len(system) :])):
+    if before and not any(_texts(before) == _texts(messages) for messages in (prompt, prompt[len(system) :])):
         raise DataError(
             f"{where}: the {len(before)} messages of {name!r} before its response are not those of the row's prompt, "
             f"which has {len(prompt)}: it answers something else. Leave the prompt's column out (name another with "
@@ -195,7 +238,7 @@ def _shared_prompt(
 ) -> tuple[tuple[Message, ...], str, str]:
     """The messages both sides begin with, and the last message of each."""
     names = (settings.chosen_column, settings.rejected_column)
-    found = []
+    conversations = []
     for side, name in zip(sides, names, strict=True):
         messages = _transcript(side) if isinstance(side, str) else side
         if not messages:
@@ -203,8 +246,8 @@ def _shared_prompt(
                 f"{where}: there is no {settings.prompt_column!r}, and {name!r} is neither a list of messages nor a "
                 'transcript of "Human:" and "Assistant:" turns that would hold one'
             )
-        found.append(_ending_with_assistant(messages, where, name))
-    chosen, rejected = found
+        conversations.append(_ending_with_assistant(messages, where, name))
+    chosen, rejected = conversations
     if chosen[:-1] != rejected[:-1]:
         raise DataError(f"{where}: {names[0]!r} and {names[1]!r} differ before their last message: not one prompt")
     return messages_of([dict(m) for m in chosen[:-1]], where), chosen[-1]["content"], rejected[-1]["content"]
@@ -215,7 +258,7 @@ def _transcript(text: str) -> tuple[Message, ...]:
     if len(parts) < 3 or parts[0].strip():
         return ()
     turns = zip(parts[1::2], parts[2::2], strict=True)
-    return tuple({"role": _ROLES[speaker], "content": said.strip()} for speaker, said in turns)
+    return tuple({"role": _ROLES[speaker], "content": turn.strip()} for speaker, turn in turns)
 
 
 def _text(value: str, where: str) -> str:

@@ -16,9 +16,9 @@ from cgpo.config import RunSettings
 from cgpo.data.contamination import in_words
 from cgpo.errors import DataError, RunError
 from cgpo.pairs.configuration import preferences_configuration
-from cgpo.pairs.making import make_preferences, no_pairs
 from cgpo.pairs.pair import write_pairs
-from cgpo.pairs.report import preferences_report, report_lines
+from cgpo.pairs.ranked_pairs import ranked_pairs
+from cgpo.pairs.report import no_pairs, preferences_report, report_lines
 from cgpo.pairs.response_file import NAME as RESPONSES_NAME
 from cgpo.pairs.sampling import collect_responses
 from cgpo.storage.claim import claim
@@ -69,12 +69,12 @@ def _make(settings: RunSettings, run_dir: Path, progress: StageProgress) -> None
     collected = collect_responses(settings, run_dir / RESPONSES_NAME, progress)
     if collected.contaminated:
         progress.message(f"left out: {in_words(collected.contaminated)}")
-    made = make_preferences(collected.responses, settings)
-    if not made.pairs:
-        raise DataError(no_pairs(settings.preferences, made.counts))
+    ranked = ranked_pairs(collected.responses, settings)
+    if not ranked.pairs:
+        raise DataError(no_pairs(settings.preferences, ranked.counts))
     if first:
-        write_pairs(run_dir / PAIRS_NAME, made.pairs)
-        report = preferences_report(settings, made, collected.contaminated)
+        write_pairs(run_dir / PAIRS_NAME, ranked.pairs)
+        report = preferences_report(settings, ranked, collected.contaminated)
         text = json.dumps(report, indent=1, allow_nan=False)
         write_atomically(run_dir / REPORT_NAME, text.encode(), "the report")
 

@@ -31,7 +31,7 @@ class PairSet:
         pairs: those to train on, then those held out.
         train: how many of them are to train on.
         bad: a sentence for each row that was left out because it cannot be used.
-        left_out: pairs left out, by reason (`cgpo.pairs.found`).
+        left_out: pairs left out, by reason (`cgpo.pairs.rows`).
         said: what to say of them.
         too_long: pairs left out as too long.
     """

@@ -10,10 +10,9 @@ from cgpo import distributed
 from cgpo.config import HeadSettings, PairwiseHeadSettings, RewardPairSettings, RunSettings
 from cgpo.data.contamination import strata_heldout
 from cgpo.errors import RunError
-from cgpo.pairs.found import FoundPairs
 from cgpo.pairs.pair import PreferencePair, counts_by_kind, read_pairs, write_pairs
 from cgpo.pairs.response_file import SampledResponse
-from cgpo.pairs.rows import read_preference_rows
+from cgpo.pairs.rows import PairData, read_preference_rows
 from cgpo.pairs.sampling import sample_responses
 from cgpo.pairs.synthetic import synthetic_pairs
 from cgpo.stages.configuration import started_from
@@ -92,7 +91,7 @@ class HeadSources:
             self._responses[key] = sample_responses(sampled_from, asked, self._progress)
         return self._responses[key]
 
-    def _given(self, asked: RewardPairSettings, margin_column: str | None, where: str) -> FoundPairs:
+    def _given(self, asked: RewardPairSettings, margin_column: str | None, where: str) -> PairData:
         """The pairs of a user's data set, without those of the strata's held-out prompts; its own split is kept."""
         heldout = strata_heldout(self._settings) if asked.contamination.action != "off" else []
         found = read_preference_rows(

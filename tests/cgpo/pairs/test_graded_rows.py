@@ -15,23 +15,22 @@ from cgpo.config import ContaminationSettings, PairDataSettings, RewardPairSetti
 from cgpo.data.contamination import HeldoutPrompt
 from cgpo.errors import DataError
 from cgpo.pairs.cleaning import clean_pairs
-from cgpo.pairs.found import FoundPairs
 from cgpo.pairs.pair import PreferencePair
-from cgpo.pairs.rows import read_preference_rows
+from cgpo.pairs.rows import PairData, read_preference_rows
 from cgpo.stages.reward_model.head_rows import HeadSources
 from cgpo.tracking.progress import StageProgress
 
 ASKED = ({"role": "user", "content": "q"},)
 
 
-def read(tmp_path: Path, rows: list[dict[str, Any]], heldout: Any = (), **more: Any) -> FoundPairs:
+def read(tmp_path: Path, rows: list[dict[str, Any]], heldout: Any = (), **more: Any) -> PairData:
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = PairDataSettings(path=str(file), heldout_share=0.5, **more)
     return read_preference_rows(settings, seed=0, where="dpo_stage.data", heldout=heldout)
 
 
-def texts(found: FoundPairs) -> list[tuple[str, str, str, float]]:
+def texts(found: PairData) -> list[tuple[str, str, str, float]]:
     return [(p.prompt[-1]["content"], p.chosen, p.rejected, p.margin) for p in found.pairs]
 
 

@@ -12,8 +12,8 @@ from cgpo.compose import compose
 from cgpo.config import PreferencesSettings
 from cgpo.errors import LimitError
 from cgpo.pairs.limits import check_samples
-from cgpo.pairs.making import make_preferences
 from cgpo.pairs.pair import PreferencePair
+from cgpo.pairs.ranked_pairs import ranked_pairs
 from cgpo.pairs.ranking import NoPair, rank_prompt
 from cgpo.pairs.report import length_of_pairs, preferences_report, report_lines
 from cgpo.pairs.response_file import SampledResponse
@@ -151,7 +151,7 @@ def test_counts_of_the_report_by_hand() -> None:
         *responses("a+2 b+0.5", "q3", "chat"),
         *responses("a+2 b-1", "q0", "chat"),  # the same words to the same text in another stratum: one pair
     ]
-    made = make_preferences(sampled, settings)
+    made = ranked_pairs(sampled, settings)
     report = preferences_report(settings, made, [])
     assert report["strata"]["math"] == {
         "prompts": 3,

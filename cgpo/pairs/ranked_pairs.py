@@ -1,16 +1,16 @@
-"""From ranked responses to preference pairs with provenance, and what there is to say about them."""
+"""The pairs of `cgpo preferences`: of each prompt those that ranking its responses gives, with their provenance."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cgpo.config import PreferencesSettings, RunSettings
+from cgpo.config import RunSettings
 from cgpo.pairs.cleaning import clean_pairs
 from cgpo.pairs.pair import JUDGED, PreferencePair
-from cgpo.pairs.ranking import Decision, rank_prompt
+from cgpo.pairs.ranking import JUDGES, REWARD, Decision, rank_prompt
 from cgpo.pairs.response_file import SampledResponse
 from judges import Outcome
 
@@ -20,7 +20,7 @@ BY_REWARD = "reward"
 
 @dataclass
 class StratumCounts:
-    """What became of a stratum's prompts and responses."""
+    """A stratum's prompts and responses, and how many of them gave pairs."""
 
     prompts: int = 0
     responses: int = 0
@@ -44,7 +44,7 @@ class StratumCounts:
 
 
 @dataclass(frozen=True)
-class Made:
+class RankedPairs:
     """The pairs of a command.
 
     Attributes:
@@ -60,34 +60,34 @@ class Made:
     contradictions: int
 
 
-def make_preferences(responses: Sequence[SampledResponse], settings: RunSettings) -> Made:
+def ranked_pairs(responses: Sequence[SampledResponse], settings: RunSettings) -> RankedPairs:
     """Ranks the responses of every prompt and makes pairs of them.
 
     Args:
         responses: all of them.
         settings: the run's, with the model that was sampled from.
     """
-    asked = settings.preferences
+    preferences = settings.preferences
     by_prompt: dict[tuple[str, str], list[SampledResponse]] = defaultdict(list)
     for response in responses:
         by_prompt[response.stratum, response.prompt_id].append(response)
     counts: dict[str, StratumCounts] = defaultdict(StratumCounts)
     pairs: list[PreferencePair] = []
-    for (stratum, _), mine in by_prompt.items():
-        ordered = sorted(mine, key=lambda r: r.index)
-        decisions, reason = rank_prompt(ordered, asked, settings.seed)
-        found = counts[stratum]
-        found.prompts += 1
-        found.responses += len(ordered)
-        found.outcomes.update(r.outcome.value for r in ordered)
-        found.missing_scores += sum(r.reward is None for r in ordered) if "reward" in asked.rank_by else 0
+    for (stratum, _), of_prompt in by_prompt.items():
+        ordered = sorted(of_prompt, key=lambda r: r.index)
+        decisions, reason = rank_prompt(ordered, preferences, settings.seed)
+        of_stratum = counts[stratum]
+        of_stratum.prompts += 1
+        of_stratum.responses += len(ordered)
+        of_stratum.outcomes.update(r.outcome.value for r in ordered)
+        of_stratum.missing_scores += sum(r.reward is None for r in ordered) if REWARD in preferences.rank_by else 0
         if reason is not None:
-            found.without_pair[reason] += 1
+            of_stratum.without_pair[reason] += 1
         pairs += [_pair(decision, settings) for decision in decisions]
     cleaned = clean_pairs(pairs)
     for pair in cleaned.pairs:
         counts[pair.stratum].pairs[pair.kind] += 1
-    return Made(cleaned.pairs, dict(counts), cleaned.duplicates, cleaned.contradictions)
+    return RankedPairs(cleaned.pairs, dict(counts), cleaned.duplicates, cleaned.contradictions)
 
 
 def _pair(decision: Decision, settings: RunSettings) -> PreferencePair:
@@ -96,7 +96,7 @@ def _pair(decision: Decision, settings: RunSettings) -> PreferencePair:
         prompt=chosen.prompt,
         chosen=chosen.response,
         rejected=rejected.response,
-        kind=JUDGED if decision.by == "judges" else BY_REWARD,
+        kind=JUDGED if decision.by == JUDGES else BY_REWARD,
         stratum=chosen.stratum,
         prompt_id=chosen.prompt_id,
         # A negative difference is no margin: the judges have outvoted the reward.
@@ -133,17 +133,3 @@ def _side(response: SampledResponse) -> dict[str, Any]:
         "rewards": dict(response.rewards),
         "reward": response.reward,
     }
-
-
-def reasons_of(counts: Mapping[str, StratumCounts]) -> Counter[str]:
-    """Why prompts gave no pair, over all strata."""
-    return sum((c.without_pair for c in counts.values()), Counter())
-
-
-def no_pairs(settings: PreferencesSettings, counts: Mapping[str, StratumCounts]) -> str:
-    """What to say when no prompt gave a pair."""
-    said = ", ".join(f"{reason}: {count}" for reason, count in reasons_of(counts).most_common())
-    return (
-        f"no prompt gave a pair ({said or 'there were none'}): raise preferences.responses_per_prompt (now "
-        f"{settings.responses_per_prompt}) or preferences.temperature, or rank by something else (preferences.rank_by)"
-    )
