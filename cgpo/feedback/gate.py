@@ -219,9 +219,9 @@ class Sources:
         self._runs = {str(folder): last_evaluation(folder) for folder in runs}
 
     def results(self, name: str, limit: float, named: bool) -> Iterator[Result]:
-        """What becomes of a rule: a result, or one for each stratum of each run.
+        """The outcome of a rule: a result, or one for each stratum of each run.
 
-        Without its source a rule fails; only those on runs do not apply then, unless they were asked for by name.
+        Without its source a rule fails; only those on runs do not apply then, unless the file of rules names them.
         """
         rule, subject = rule_of(name)
         kind = name.partition("/")[0]

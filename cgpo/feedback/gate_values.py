@@ -43,14 +43,14 @@ def unknown(reason: str) -> Value:
     return Value(None, reason=reason)
 
 
-def from_evaluation(kind: str, found: Mapping[str, Any]) -> Value:
+def from_evaluation(kind: str, evaluation: Mapping[str, Any]) -> Value:
     """The value of a rule on evaluation.json."""
-    return _EVALUATION[kind](found)
+    return _EVALUATION[kind](evaluation)
 
 
-def from_correlation(kind: str, found: Mapping[str, Any]) -> Value:
+def from_correlation(kind: str, correlation: Mapping[str, Any]) -> Value:
     """The value of a rule on correlation.json."""
-    return _CORRELATION[kind](found)
+    return _CORRELATION[kind](correlation)
 
 
 def from_run(kind: str, subject: str, stratum: str, last: Mapping[str, Any]) -> Value:
@@ -65,38 +65,38 @@ def from_run(kind: str, subject: str, stratum: str, last: Mapping[str, Any]) -> 
     return _RUN[kind](last["strata"][stratum], last.get("changes", {}).get(stratum), subject)
 
 
-def _interval(found: Mapping[str, Any] | None, what: str) -> Value:
-    if found is None or found.get("estimate") is None:
+def _interval(interval: Mapping[str, Any] | None, what: str) -> Value:
+    if interval is None or interval.get("estimate") is None:
         return unknown(f"{what} is unknown")
-    if found["low"] is None or found["high"] is None:
-        return Value(found["estimate"], reason=f"{what} has no interval: too little data")
-    return Value(found["estimate"], found["low"], found["high"])
+    if interval["low"] is None or interval["high"] is None:
+        return Value(interval["estimate"], reason=f"{what} has no interval: too little data")
+    return Value(interval["estimate"], interval["low"], interval["high"])
 
 
-def _later(found: Mapping[str, Any]) -> Value:
-    time, report = found["time"], found["report"]
+def _later(evaluation: Mapping[str, Any]) -> Value:
+    time, report = evaluation["time"], evaluation["report"]
     if time["later"] is None:
         return unknown("nobody says when the model's training data ended (--trained-on of `cgpo feedback evaluate`)")
     total = report["n"] + report["missing"]
     return exact(1 - time["not_later"] / total)
 
 
-def _missing(found: Mapping[str, Any]) -> Value:
-    report = found["report"]
+def _missing(evaluation: Mapping[str, Any]) -> Value:
+    report = evaluation["report"]
     return exact(report["missing"] / (report["n"] + report["missing"]))
 
 
-def _over_length(found: Mapping[str, Any]) -> Value:
+def _over_length(evaluation: Mapping[str, Any]) -> Value:
     """The model's bounds less the estimate of length alone: both are of the same rows, so their errors go together."""
-    model, length = _interval(found["report"]["auroc"], "AUROC"), found["report"]["length"]
+    model, length = _interval(evaluation["report"]["auroc"], "AUROC"), evaluation["report"]["length"]
     alone = None if length is None else length["alone"]["estimate"]
     if model.estimate is None or model.low is None or model.high is None or alone is None:
         return unknown("AUROC, of the model or of length alone, is unknown")
     return Value(model.estimate - alone, model.low - alone, model.high - alone)
 
 
-def _length_correlation(found: Mapping[str, Any]) -> Value:
-    length = found["report"]["length"]
+def _length_correlation(evaluation: Mapping[str, Any]) -> Value:
+    length = evaluation["report"]["length"]
     value = _interval(None if length is None else length["pearson"], "the correlation of score and length")
     if value.estimate is None or value.low is None or value.high is None:
         return value
@@ -105,8 +105,8 @@ def _length_correlation(found: Mapping[str, Any]) -> Value:
     return Value(abs(value.estimate), nearest_to_zero, max(low, high))
 
 
-def _ece(found: Mapping[str, Any]) -> Value:
-    report = found["report"]
+def _ece(evaluation: Mapping[str, Any]) -> Value:
+    report = evaluation["report"]
     rate = report["rate"]["estimate"]
     if report["calibration"] is None:
         return unknown("there is no calibration: the head gives no probability, or no row has a score")
@@ -117,22 +117,22 @@ def _ece(found: Mapping[str, Any]) -> Value:
     return Value(None if value.estimate is None else value.estimate / rate, low, high, value.reason)
 
 
-def _skill(found: Mapping[str, Any]) -> Value:
-    fit = found["report"]["calibration"]
+def _skill(evaluation: Mapping[str, Any]) -> Value:
+    fit = evaluation["report"]["calibration"]
     if fit is None:
         return unknown("there is no calibration: the head gives no probability, or no row has a score")
     return _interval(fit["brier_skill"], "the Brier skill")
 
 
-def _lift(found: Mapping[str, Any]) -> Value:
-    groups = found["report"]["lift"]
+def _lift(evaluation: Mapping[str, Any]) -> Value:
+    groups = evaluation["report"]["lift"]
     return _interval(groups[0]["lift"] if groups else None, "the lift of the top tenth")
 
 
 _EVALUATION: Mapping[str, Callable[[Mapping[str, Any]], Value]] = {
     "later_data": _later,
     "missing_scores": _missing,
-    "auroc": lambda found: _interval(found["report"]["auroc"], "AUROC"),
+    "auroc": lambda evaluation: _interval(evaluation["report"]["auroc"], "AUROC"),
     "over_length": _over_length,
     "length_correlation": _length_correlation,
     "ece_over_rate": _ece,
@@ -141,29 +141,29 @@ _EVALUATION: Mapping[str, Callable[[Mapping[str, Any]], Value]] = {
 }
 
 
-def _left_out(found: Mapping[str, Any]) -> Value:
-    each = found["leave_one_out"]
-    if not each or any(r is None for r in each.values()):
+def _left_out(correlation: Mapping[str, Any]) -> Value:
+    without = correlation["leave_one_out"]
+    if not without or any(r is None for r in without.values()):
         return unknown("r is unknown with a policy left out")
-    worst = min(each, key=lambda name: each[name])
-    return Value(each[worst], each[worst], each[worst], f"without {worst}")
+    worst = min(without, key=lambda name: without[name])
+    return Value(without[worst], without[worst], without[worst], f"without {worst}")
 
 
 _CORRELATION: Mapping[str, Callable[[Mapping[str, Any]], Value]] = {
-    "correlation": lambda found: _interval(found["pearson"], "the correlation"),
+    "correlation": lambda correlation: _interval(correlation["pearson"], "the correlation"),
     "correlation_left_out": _left_out,
 }
 
 Tree = Mapping[str, Any]
 
 
-def _measure(found: Mapping[str, Any] | None, key: str, reason: str) -> Value:
+def _measure(measure: Mapping[str, Any] | None, key: str, reason: str) -> Value:
     """A rate, win or change of an evaluation's summary."""
-    if found is None or found.get(key) is None:
+    if measure is None or measure.get(key) is None:
         return unknown(reason)
-    if found["low"] is None or found["high"] is None:
-        return Value(found[key], reason="it has no interval: too little data")
-    return Value(found[key], found["low"], found["high"])
+    if measure["low"] is None or measure["high"] is None:
+        return Value(measure[key], reason="it has no interval: too little data")
+    return Value(measure[key], measure["low"], measure["high"])
 
 
 def _satisfied_change(now: Tree, change: Tree | None, subject: str) -> Value:

@@ -1,4 +1,4 @@
-"""What `cgpo feedback correlate` reads: the policies' responses, and what was observed of each policy."""
+"""The rows that `cgpo feedback correlate` reads: the policies' responses, and each policy's observed number."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PolicyResponse:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was observed of a policy online.
+    """The number that was observed of a policy online.
 
     Attributes:
         value: the rate, or the change of it.
@@ -79,15 +79,15 @@ def read_responses(responses: str | None, policies: Sequence[str], score: str | 
     """
     if responses is None and not policies:
         raise ConfigError("name the responses: --responses ROWS with a `policy` column, or --policy NAME=ROWS for each")
-    found = [] if responses is None else list(_responses(responses, "--responses", None, score))
+    rows = [] if responses is None else list(_responses(responses, "--responses", None, score))
     for text in policies:
         name, equals, path = text.partition("=")
         if not (equals and name and path):
             raise ConfigError(f"--policy {text}: must be NAME=ROWS, e.g. --policy sft=sft.jsonl")
-        found += _responses(path, f"--policy {name}", name, score)
-    if not found:
+        rows += _responses(path, f"--policy {name}", name, score)
+    if not rows:
         raise DataError("there are no responses: the files are empty")
-    return found
+    return rows
 
 
 def read_observed(path: str) -> dict[str, Observed]:
@@ -96,15 +96,15 @@ def read_observed(path: str) -> dict[str, Observed]:
     Raises:
         DataError: a row is wrong, or a policy stands there twice.
     """
-    found: dict[str, Observed] = {}
+    policies: dict[str, Observed] = {}
     for row in read_rows(PromptSettings(path=path), "--observed"):
         name = _name(row)
-        if name in found:
+        if name in policies:
             raise DataError(f"{row.where}: the policy {name!r} stands there twice")
-        found[name] = _observed(row)
-    if len({one.is_change for one in found.values()}) > 1:
+        policies[name] = _observed(row)
+    if len({observed.is_change for observed in policies.values()}) > 1:
         raise DataError(f"--observed {path}: some policies have a rate, others a change; these cannot be compared")
-    return found
+    return policies
 
 
 def _responses(path: str, where: str, policy: str | None, score: str | None) -> Iterator[PolicyResponse]:

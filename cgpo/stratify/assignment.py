@@ -30,7 +30,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What became of a row.
+    """The stratum of a row, or why it has none.
 
     Attributes:
         stratum: its stratum, or None.

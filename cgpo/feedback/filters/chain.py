@@ -13,7 +13,7 @@ import numpy as np
 
 from cgpo.feedback.filters.content import content
 from cgpo.feedback.filters.rates import rate, share
-from cgpo.feedback.filters.screening import Found
+from cgpo.feedback.filters.screening import Screening, Suspect
 from cgpo.feedback.filters.windows import burst, coordinated
 from cgpo.feedback.preparation.settings import FilterSettings
 from cgpo.feedback.preparation.table import Ints, Spill, Table
@@ -21,7 +21,7 @@ from cgpo.feedback.preparation.table import Ints, Spill, Table
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was dropped.
+    """A suspect whose rows were dropped.
 
     Attributes:
         who: the user, or an excerpt of the text.
@@ -38,12 +38,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FilterResult:
-    """What a filter did.
+    """The outcome of a filter.
 
     Attributes:
         name: of the filter.
         rule: its statistic and threshold in words, with numbers.
-        findings: what it found.
+        findings: who and what it suspects.
         finding: the number of the finding for each row that is dropped, −1 for others, [N] of the whole table.
         positives: positive reactions among the dropped rows.
         tested: how many users (or texts) could be tested, and how many not.
@@ -68,7 +68,7 @@ class FilterResult:
         return self.findings[int(self.finding[row])].reason
 
 
-_Filter = Callable[[Table, Spill, FilterSettings, int], Found]
+_Filter = Callable[[Table, Spill, FilterSettings, int], Screening]
 
 
 def run_filters(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> list[FilterResult]:
@@ -84,31 +84,31 @@ def run_filters(table: Table, spill: Spill, settings: FilterSettings, seed: int)
     results = []
     for name in settings.names:
         part = table.take(left)
-        found = _FILTERS[name](part, spill, settings, seed)
-        result = _result(name, table, left, found)
+        screening = _FILTERS[name](part, spill, settings, seed)
+        result = _result(name, table, left, screening)
         results.append(result)
         left = left[result.finding[left] < 0]
     return results
 
 
 def filter_heldout(
-    heldout: Table, gone: Collection[str], spill: Spill, settings: FilterSettings, seed: int
+    heldout: Table, dropped_users: Collection[str], spill: Spill, settings: FilterSettings, seed: int
 ) -> list[FilterResult]:
     """Filters held-out rows: those of users who left the training side, then by the same filters as there.
 
     Args:
         heldout: the rows.
-        gone: names of users all of whose training rows were dropped.
+        dropped_users: names of users all of whose training rows were dropped.
         spill: texts of the rows.
         settings: which filters run, and their thresholds.
         seed: of what is drawn.
     """
     suspects = [
-        (name, "all training rows of this user were dropped", np.flatnonzero(heldout.user == number))
+        Suspect(name, "all training rows of this user were dropped", heldout.rows_of(number))
         for number, name in enumerate(heldout.users)
-        if name in gone
+        if name in dropped_users
     ]
-    known = Found("all training rows of the user were dropped", f"{len(gone):,} users", suspects)
+    known = Screening("all training rows of the user were dropped", f"{len(dropped_users):,} users", suspects)
     first = _result("known users", heldout, np.arange(len(heldout)), known)
     left = np.flatnonzero(first.finding < 0)
     later = run_filters(heldout.take(left), spill, settings, seed)
@@ -123,17 +123,17 @@ def _spread(result: FilterResult, left: Ints, count: int) -> FilterResult:
     )
 
 
-def _result(name: str, table: Table, left: Ints, found: Found) -> FilterResult:
+def _result(name: str, table: Table, left: Ints, screening: Screening) -> FilterResult:
     finding = np.full(len(table), -1, dtype=np.int64)
     findings: list[Finding] = []
-    for who, reason, rows in found.suspects:
+    for who, reason, rows in screening.suspects:
         fresh = left[rows][finding[left[rows]] < 0]
         if not len(fresh):
             continue
         finding[fresh] = len(findings)
         findings.append(Finding(who, len(fresh), int(table.label[fresh].sum()), reason))
     positives = int(table.label[finding >= 0].sum())
-    return FilterResult(name, found.rule, findings, finding, positives, found.tested, found.note)
+    return FilterResult(name, screening.rule, findings, finding, positives, screening.tested, screening.note)
 
 
 _FILTERS: dict[str, _Filter] = {

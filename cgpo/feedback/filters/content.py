@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cgpo.feedback.filters.rates import discoveries
-from cgpo.feedback.filters.screening import MIN_USERS, Found, rows_of, tested_text, user_counts
+from cgpo.feedback.filters.screening import MIN_USERS, Screening, Suspect, tested_text
 from cgpo.feedback.preparation.settings import FilterSettings
 from cgpo.feedback.preparation.table import Hashes, Ints, Mask, Spill, Table, priority
 
@@ -68,7 +68,7 @@ def scores(responses: Callable[[Ints], Sequence[str]], label: Ints, part: Ints, 
     from sklearn.linear_model import LogisticRegression
 
     vectorizer = HashingVectorizer(n_features=FEATURES, ngram_range=(1, 2), alternate_sign=False)
-    found = np.full(len(label), np.nan)
+    scores_of_rows = np.full(len(label), np.nan)
     for number in range(PARTS):
         rows = np.flatnonzero(wanted & (part == number))
         learnt = _learnt(np.flatnonzero(part != number), label, order)
@@ -78,8 +78,8 @@ def scores(responses: Callable[[Ints], Sequence[str]], label: Ints, part: Ints, 
         model.fit(vectorizer.transform(responses(learnt)), label[learnt])
         for start in range(0, len(rows), SCORED_AT_ONCE):
             chunk = rows[start : start + SCORED_AT_ONCE]
-            found[chunk] = model.decision_function(vectorizer.transform(responses(chunk)))
-    return found
+            scores_of_rows[chunk] = model.decision_function(vectorizer.transform(responses(chunk)))
+    return scores_of_rows
 
 
 def _learnt(rows: Ints, label: Ints, order: Hashes) -> Ints:
@@ -128,16 +128,18 @@ def hanley_mcneil(auroc: float, positives: Ints, negatives: Ints) -> Floats:
     return np.asarray(spread / (positives * negatives), dtype=np.float64)
 
 
-def content(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
+def content(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Screening:
     """A user's reactions do not follow from the content at all (`py`)."""
-    rows, positives = user_counts(table)
+    rows, positives = table.user_counts()
     least = settings.min_content_positives
     users = np.flatnonzero((positives >= least) & (rows - positives >= least))
     level = settings.false_discovery_rate
     rule = f"AUROC of the content against a user's reactions ≤ 0.5; false-discovery rate < {level:g}"
     tested = tested_text(table, len(users))
     if len(users) < MIN_USERS:
-        return Found(rule, tested, [], f"not run: fewer than {MIN_USERS} users have {least} reactions of each class")
+        return Screening(
+            rule, tested, [], f"not run: fewer than {MIN_USERS} users have {least} reactions of each class"
+        )
     parts = (priority(table.user_keys, seed, "parts") % np.uint64(PARTS)).astype(np.int64)
     score = scores(
         lambda chosen: spill.responses(table.place[chosen]),
@@ -147,18 +149,18 @@ def content(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> 
         np.isin(table.user, users),
     )
     if np.isnan(score[np.isin(table.user, users)]).any():
-        return Found(rule, tested, [], "not run: too few users to fit the content's model on others")
-    found = check_agreement(score, table.label, table.user, users, level)
-    rule += f"; expected {found.expected:.3f}"
-    if found.expected < MIN_EXPECTED_AUROC:
-        return Found(rule, tested, [], f"not applied: the content tells too little (below {MIN_EXPECTED_AUROC})")
-    findings = [
-        (
+        return Screening(rule, tested, [], "not run: too few users to fit the content's model on others")
+    agreement = check_agreement(score, table.label, table.user, users, level)
+    rule += f"; expected {agreement.expected:.3f}"
+    if agreement.expected < MIN_EXPECTED_AUROC:
+        return Screening(rule, tested, [], f"not applied: the content tells too little (below {MIN_EXPECTED_AUROC})")
+    suspects = [
+        Suspect(
             table.users[users[place]],
-            f"AUROC {found.auroc[place]:.3f} over {positives[users[place]]} positive of {rows[users[place]]} rows; "
-            f"expected {found.expected:.3f} ± {found.spread[place]:.3f}",
-            rows_of(table, int(users[place])),
+            f"AUROC {agreement.auroc[place]:.3f} over {positives[users[place]]} positive of {rows[users[place]]} rows; "
+            f"expected {agreement.expected:.3f} ± {agreement.spread[place]:.3f}",
+            table.rows_of(int(users[place])),
         )
-        for place in np.flatnonzero(found.suspected)
+        for place in np.flatnonzero(agreement.suspected)
     ]
-    return Found(rule, tested, findings)
+    return Screening(rule, tested, suspects)

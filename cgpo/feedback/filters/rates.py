@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cgpo.feedback.filters.screening import MIN_USERS, Found, rows_of, tested_text, user_counts
+from cgpo.feedback.filters.screening import MIN_USERS, Screening, Suspect, tested_text
 from cgpo.feedback.preparation.settings import FilterSettings
 from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
 
@@ -32,7 +32,7 @@ SHARE_LEVEL = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class UserRates:
-    """What was found.
+    """The honest users' rates, and who is far from them.
 
     Attributes:
         a: of the honest users' Beta(a, b).
@@ -78,10 +78,10 @@ def discoveries(tails: Floats, level: float) -> Mask:
     order = np.argsort(tails, kind="stable")
     limits = level * np.arange(1, len(tails) + 1) / max(1, len(tails))
     under = np.flatnonzero(tails[order] <= limits)
-    found = np.zeros(len(tails), dtype=np.bool_)
+    discovered = np.zeros(len(tails), dtype=np.bool_)
     if len(under):
-        found[order[: under[-1] + 1]] = True
-    return found
+        discovered[order[: under[-1] + 1]] = True
+    return discovered
 
 
 def _tails(positives: Ints, rows: Ints, a: float, b: float) -> Floats:
@@ -90,8 +90,8 @@ def _tails(positives: Ints, rows: Ints, a: float, b: float) -> Floats:
     pairs, inverse = np.unique(np.stack([positives, rows]), axis=1, return_inverse=True)
     k, n = pairs
     low, high = betabinom.cdf(k, n, a, b), betabinom.sf(k - 1, n, a, b)
-    found: Floats = np.clip(2 * np.minimum(low, high), 0.0, 1.0)[inverse.ravel()]
-    return found
+    tails: Floats = np.clip(2 * np.minimum(low, high), 0.0, 1.0)[inverse.ravel()]
+    return tails
 
 
 def _fit(positives: Ints, rows: Ints) -> tuple[float, float]:
@@ -122,11 +122,11 @@ def _parameters(parameters: Floats) -> tuple[float, float]:
     return float(mean * total), float((1 - mean) * total)
 
 
-def share(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
+def share(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Screening:
     """One user gives a large share of all positive reactions, and not as an honest user with many rows would."""
     from scipy.stats import betabinom
 
-    rows, positives = user_counts(table)
+    rows, positives = table.user_counts()
     shares = positives / max(1, table.positives)
     large = np.flatnonzero((positives >= settings.min_user_positives) & (shares > settings.max_user_share))
     present = np.flatnonzero(rows)
@@ -136,39 +136,39 @@ def share(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Fo
     )
     counted = tested_text(table, len(large))
     if len(present) < MIN_USERS:
-        return Found(rule, counted, [], f"not run: fewer than {MIN_USERS} users")
+        return Screening(rule, counted, [], f"not run: fewer than {MIN_USERS} users")
     honest = check_rates(positives[present], rows[present], settings.false_discovery_rate)
     tails = betabinom.sf(positives[large] - 1, rows[large], honest.a, honest.b)
-    findings = [
-        (
+    suspects = [
+        Suspect(
             table.users[user],
             f"{shares[user]:.1%} of all positive reactions: {positives[user]} in {rows[user]} rows, where honest users "
             f"have {honest.mean:.4f} (tail {tail:.1e})",
-            rows_of(table, int(user)),
+            table.rows_of(int(user)),
         )
         for user, tail in zip(large, tails, strict=True)
         if tail < SHARE_LEVEL
     ]
-    return Found(rule, counted, findings)
+    return Screening(rule, counted, suspects)
 
 
-def rate(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
+def rate(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Screening:
     """A user's rate is far from what honest users have, in either direction."""
-    rows, positives = user_counts(table)
+    rows, positives = table.user_counts()
     users = np.flatnonzero(rows)
     level = settings.false_discovery_rate
     rule = f"two-sided beta-binomial tail of a user's positive reactions; false-discovery rate < {level:g}"
     tested = tested_text(table, int((rows >= settings.min_user_rows).sum()))
     if len(users) < MIN_USERS:
-        return Found(rule, tested, [], f"not run: fewer than {MIN_USERS} users")
-    found = check_rates(positives[users], rows[users], level, settings.min_user_rows)
-    findings = [
-        (
+        return Screening(rule, tested, [], f"not run: fewer than {MIN_USERS} users")
+    honest = check_rates(positives[users], rows[users], level, settings.min_user_rows)
+    suspects = [
+        Suspect(
             table.users[user],
-            f"{positives[user]} of {rows[user]} rows positive; users' mean is {found.mean:.4f}, spread "
-            f"{found.spread:.4f}; tail {tail:.1e}",
-            rows_of(table, int(user)),
+            f"{positives[user]} of {rows[user]} rows positive; users' mean is {honest.mean:.4f}, spread "
+            f"{honest.spread:.4f}; tail {tail:.1e}",
+            table.rows_of(int(user)),
         )
-        for user, tail in zip(users[found.suspected], found.tails[found.suspected], strict=True)
+        for user, tail in zip(users[honest.suspected], honest.tails[honest.suspected], strict=True)
     ]
-    return Found(f"{rule}; honest mean {found.mean:.4f}, spread {found.spread:.4f}", tested, findings)
+    return Screening(f"{rule}; honest mean {honest.mean:.4f}, spread {honest.spread:.4f}", tested, suspects)

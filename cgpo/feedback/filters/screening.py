@@ -1,8 +1,9 @@
-"""What a filter is shown, and what it says."""
+"""The form of what a filter suspects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,18 +12,29 @@ from cgpo.feedback.preparation.table import Ints, Table
 MIN_USERS = 20
 """Filters that compare users with one another say nothing where there are fewer."""
 
-Suspect = tuple[str, str, Ints]
-"""Who (a user, a text, a policy), why, and which rows leave."""
+
+class Suspect(NamedTuple):
+    """A user, a text or a policy whose rows leave.
+
+    Attributes:
+        who: its name, or an excerpt of the text.
+        reason: the numbers in words.
+        rows: their places.
+    """
+
+    who: str
+    reason: str
+    rows: Ints
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a filter says of the rows it was shown.
+class Screening:
+    """The suspects of a filter among the rows it was given.
 
     Attributes:
         rule: its statistic and threshold, with numbers.
         tested: how many users (or targets) could be tested.
-        suspects: what it found.
+        suspects: whom or what it suspects.
         note: why it was not run; may be empty.
     """
 
@@ -30,19 +42,6 @@ class Found:
     tested: str
     suspects: list[Suspect]
     note: str = ""
-
-
-def user_counts(table: Table) -> tuple[Ints, Ints]:
-    """Rows and positive reactions of each user, [U]."""
-    known = table.user >= 0
-    rows = np.bincount(table.user[known], minlength=len(table.users))
-    positives = np.bincount(table.user[known], weights=table.label[known], minlength=len(table.users))
-    return rows, positives.astype(np.int64)
-
-
-def rows_of(table: Table, user: int) -> Ints:
-    """The rows of a user."""
-    return np.flatnonzero(table.user == user)
 
 
 def tested_text(table: Table, tested: int) -> str:

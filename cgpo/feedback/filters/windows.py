@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cgpo.feedback.filters.rates import check_rates
-from cgpo.feedback.filters.screening import MIN_USERS, Found, Suspect, rows_of, tested_text, user_counts
+from cgpo.feedback.filters.screening import MIN_USERS, Screening, Suspect, tested_text
 from cgpo.feedback.preparation.near_duplicates import group
 from cgpo.feedback.preparation.settings import FilterSettings
 from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
@@ -72,15 +72,15 @@ def excess_windows(
 
     spans = list(_spans(units, time, label, least))
     looked_at = sum(int(label[rows].sum()) for _, rows in spans)
-    found: list[Window] = []
+    windows: list[Window] = []
     for unit, rows in spans:
         for inside, count, expected in _windows(rows, time, label, width, rate):
             if count < least:
                 continue
             tail = min(1.0, float(poisson.sf(count - 1, expected)) * looked_at)
             if tail < level:
-                found.append(Window(unit, inside, count, expected, tail))
-    return found
+                windows.append(Window(unit, inside, count, expected, tail))
+    return windows
 
 
 def _spans(units: Ints, time: npt.NDArray[np.float64], label: Ints, least: int) -> list[tuple[int, Ints]]:
@@ -108,12 +108,12 @@ def _windows(
     before = np.r_[0, np.cumsum(labels)]
     starts = np.flatnonzero(labels)
     ends = np.searchsorted(times, times[starts] + width, side="right")
-    found = []
+    windows = []
     for start, end in zip(starts, ends, strict=True):
         count, inside = int(before[end] - before[start]), int(end - start)
         outside = (before[-1] - count + PRIOR_ROWS * rate) / (len(rows) - inside + PRIOR_ROWS)
-        found.append((rows[start:end], count, inside * max(rate, float(outside))))
-    return found
+        windows.append((rows[start:end], count, inside * max(rate, float(outside))))
+    return windows
 
 
 def window_text(window: Window, what: str) -> str:
@@ -124,7 +124,7 @@ def window_text(window: Window, what: str) -> str:
     )
 
 
-def burst(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
+def burst(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Screening:
     """A user's positive reactions crowd in a short time, whose rows leave; or all of a user's rows do.
 
     The second catches bots that react to little of what they see: c of a user's n rows follow the one before within
@@ -140,17 +140,17 @@ def burst(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Fo
         least=settings.min_user_positives,
         level=settings.significance,
     )
-    findings = [(table.users[w.unit], window_text(w, "positive reactions"), w.rows) for w in windows]
+    suspects = [Suspect(table.users[w.unit], window_text(w, "positive reactions"), w.rows) for w in windows]
     others = np.ones(len(table), dtype=np.bool_)
     for window in windows:
         others[window.rows] = False
-    rows, _ = user_counts(table)
-    return Found(
+    rows, _ = table.user_counts()
+    return Screening(
         f"at least {settings.min_user_positives} positive reactions of a user within {settings.burst_window:g} s, "
         f"Poisson tail × windows < {settings.significance:g}; or rows crowded so, false-discovery rate < "
         f"{settings.false_discovery_rate:g}, and more reactions than honest users, tail < {CROWDED_LEVEL:g}",
         tested_text(table, int((rows >= settings.min_user_rows).sum())),
-        findings + _crowded(table.take(others), np.flatnonzero(others), settings),
+        suspects + _crowded(table.take(others), np.flatnonzero(others), settings),
     )
 
 
@@ -158,7 +158,7 @@ def _crowded(table: Table, places: Ints, settings: FilterSettings) -> list[Suspe
     """Users whose rows crowd and who react more; `places`: the rows' places in the whole table."""
     from scipy.stats import binom
 
-    rows, positives = user_counts(table)
+    rows, positives = table.user_counts()
     users = np.flatnonzero(rows >= 2)  # with one row nothing can crowd
     if len(users) < MIN_USERS:
         return []
@@ -169,11 +169,11 @@ def _crowded(table: Table, places: Ints, settings: FilterSettings) -> list[Suspe
     eager = binom.sf(positives[users] - 1, rows[users], honest.mean) < CROWDED_LEVEL
     usual = close / (rows[users] - 1) <= crowds.mean
     return [
-        (
+        Suspect(
             table.users[users[place]],
             f"{close[place]} of {rows[users[place]]} rows follow another within {settings.burst_window:g} s (honest "
             f"share {crowds.mean:.3f}), and {positives[users[place]]} are positive (honest rate {honest.mean:.3f})",
-            places[rows_of(table, int(users[place]))],
+            places[table.rows_of(int(users[place]))],
         )
         for place in np.flatnonzero(crowds.suspected & eager & ~usual)
     ]
@@ -187,7 +187,7 @@ def _close_rows(table: Table, width: float) -> Ints:
     return np.bincount(user[1:][close], minlength=len(table.users))
 
 
-def coordinated(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Found:
+def coordinated(table: Table, spill: Spill, settings: FilterSettings, seed: int) -> Screening:
     """Many users react to one target within a short time (a user counts once in it).
 
     A target is nearly one text, or whatever one of several policies writes.
@@ -197,19 +197,20 @@ def coordinated(table: Table, spill: Spill, settings: FilterSettings, seed: int)
     by_text = _excess(table, texts, settings)
     several = len(np.unique(table.policy[table.policy >= 0])) > 1
     by_policy = _excess(table, table.policy, settings) if several else []
-    findings: list[Suspect] = []
+    suspects: list[Suspect] = []
     for window, targets in [*((w, texts) for w in by_text), *((w, table.policy) for w in by_policy)]:
         end = table.time[window.rows[0]] + settings.coordination_window
         inside = (table.time >= table.time[window.rows[0]]) & (table.time <= end)
         rows = np.flatnonzero((targets == window.unit) & named & inside)
         if len(np.unique(table.user[rows])) >= settings.min_coordinated_users:
-            findings.append((_target(table, spill, window, targets), window_text(window, "users reacted"), rows))
-    findings += _conspirators(table, findings, settings.coordination_window)
-    return Found(
+            who = _target(table, spill, window, targets)
+            suspects.append(Suspect(who, window_text(window, "users reacted"), rows))
+    suspects += _conspirators(table, suspects, settings.coordination_window)
+    return Screening(
         f"at least {settings.min_coordinated_users} users react to nearly one text, or to one policy, within "
         f"{settings.coordination_window:g} s; Poisson tail × windows < {settings.significance:g}",
         f"{len(np.unique(texts)):,} texts, {len(table.policies):,} policies",
-        findings,
+        suspects,
     )
 
 
@@ -240,21 +241,21 @@ def _firsts(table: Table, targets: Ints, width: float) -> Mask:
     rows = rows[np.lexsort((table.time[rows], table.user[rows], targets[rows]))]
     same = (targets[rows[1:]] == targets[rows[:-1]]) & (table.user[rows[1:]] == table.user[rows[:-1]])
     again = same & (table.time[rows[1:]] - table.time[rows[:-1]] <= width)
-    found = np.zeros(len(table), dtype=np.bool_)
-    found[rows] = True
-    found[rows[1:][again]] = False
-    return found
+    firsts = np.zeros(len(table), dtype=np.bool_)
+    firsts[rows] = True
+    firsts[rows[1:][again]] = False
+    return firsts
 
 
-def _conspirators(table: Table, findings: list[Suspect], width: float) -> list[Suspect]:
+def _conspirators(table: Table, targets: list[Suspect], width: float) -> list[Suspect]:
     """Users most of whose positive reactions are coordinated, and that more than once."""
-    _, positives = user_counts(table)
-    inside = np.unique(np.concatenate([rows for _, _, rows in findings])) if findings else np.zeros(0, dtype=np.int64)
-    found = []
+    _, positives = table.user_counts()
+    inside = np.unique(np.concatenate([target.rows for target in targets])) if targets else np.zeros(0, dtype=np.int64)
+    suspects = []
     for user in np.unique(table.user[inside]):
-        mine = inside[table.user[inside] == user]
-        occasions = 1 + int((np.diff(table.time[mine]) > width).sum())
-        if occasions >= FEW_OCCASIONS and 2 * len(mine) > positives[user]:
-            reason = f"{len(mine)} of {positives[user]} positive reactions are coordinated, on {occasions} occasions"
-            found.append((table.users[user], reason, rows_of(table, int(user))))
-    return found
+        rows = inside[table.user[inside] == user]
+        occasions = 1 + int((np.diff(table.time[rows]) > width).sum())
+        if occasions >= FEW_OCCASIONS and 2 * len(rows) > positives[user]:
+            reason = f"{len(rows)} of {positives[user]} positive reactions are coordinated, on {occasions} occasions"
+            suspects.append(Suspect(table.users[user], reason, table.rows_of(int(user))))
+    return suspects

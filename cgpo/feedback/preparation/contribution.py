@@ -74,7 +74,7 @@ def caps(table: Table, settings: CapSettings, seed: int) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Upsampling:
-    """What came of it.
+    """Copies of rows, and the share of positives before and after.
 
     Attributes:
         copies: how often each row counts, 0 for rows left out, [N].
@@ -110,7 +110,7 @@ def upsample(table: Table, settings: UpsamplingSettings, seed: int) -> Upsamplin
         copies[positive] = wanted // count
         copies[order[positive[order]][: wanted % count]] += 1
     else:
-        kept = max(1, round((1 - share) * count / share))
-        copies[order[~positive[order]][kept:]] = 0
+        left = max(1, round((1 - share) * count / share))
+        copies[order[~positive[order]][left:]] = 0
     after = float(copies[positive].sum() / copies.sum())
     return Upsampling(copies, before, after)

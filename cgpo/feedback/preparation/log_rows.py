@@ -42,7 +42,7 @@ class Reactions:
 
     def __init__(self, positive: Collection[str]) -> None:
         self.positive = {word.strip().lower() for word in positive}
-        self.found: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def label(self, value: Any) -> int:
         """1 for a positive reaction, 0 for none (null) or another.
@@ -51,7 +51,7 @@ class Reactions:
             BadRowError: the value cannot be understood.
         """
         shown = value_text(value)
-        self.found[shown] += 1
+        self.counts[shown] += 1
         if value is None:
             return 0
         if isinstance(value, (bool, int, float)) and value in (0, 1):
@@ -70,15 +70,15 @@ class Reactions:
 
     def values_text(self) -> str:
         """`null 940, 'like' 60`, most frequent first."""
-        shown = [f"{value} {count:,}" for value, count in self.found.most_common(8)]
-        more = len(self.found) - len(shown)
+        shown = [f"{value} {count:,}" for value, count in self.counts.most_common(8)]
+        more = len(self.counts) - len(shown)
         return ", ".join(shown) + (f", {more} more" if more > 0 else "")
 
     def nearest_positive(self) -> str:
         """A sentence with the values that are closest to the positive words; empty where there is none."""
-        words = [value.strip("'") for value in self.found if value.startswith("'")]
+        words = [value.strip("'") for value in self.counts if value.startswith("'")]
         close = {word: nearest(word, words) for word in sorted(self.positive)}
-        pairs = [f"{found!r} instead of {word!r}" for word, found in close.items() if found and found != word]
+        pairs = [f"{value!r} instead of {word!r}" for word, value in close.items() if value and value != word]
         if pairs:
             return f" Did you mean --positive with {', '.join(pairs)}?"
         return f" Name the positive ones: --positive {words[0]}" if words and not self.positive else ""

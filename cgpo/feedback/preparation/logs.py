@@ -79,7 +79,7 @@ class Log:
         table: its valid rows.
         rows: all rows, bad ones too.
         bad: rows that cannot be used.
-        reactions: the values that were found.
+        reactions: the values of reactions, counted.
     """
 
     table: Table
@@ -153,13 +153,13 @@ def read_log(
     for row in read_rows(PromptSettings(path=path), INPUT, unreadable):
         columns.note(row)
         try:
-            found = reader.read(row)
+            log_row = reader.read(row)
         except BadRowError as error:
             bad += 1
             dropped.add(row.where, error.reason, error.detail)
         else:
             good += 1
-            builder.add(found, spill.add(found))
+            builder.add(log_row, spill.add(log_row))
         if (good + bad) % UPDATE_EVERY == 0:
             update(good + bad, f"{bad:,} bad" if bad else "")
     _check(path, settings, good, bad, columns, dropped)
@@ -182,21 +182,21 @@ def check_reactions(log: Log, settings: LogSettings) -> None:
     """Refuses a log with reactions of one class only.
 
     Raises:
-        DataError: says the counts, the values found and the nearest ones.
+        DataError: with the counts, the values and the nearest ones.
     """
     positives, rows = log.table.positives, len(log.table)
     if 0 < positives < rows:
         return
-    found = f"{positives:,} positive, {rows - positives:,} not"
+    counts = f"{positives:,} positive, {rows - positives:,} not"
     named = f" --positive is {','.join(settings.positive)}." if settings.positive else ""
     raise DataError(
-        f"the reactions are of one class only: {found}. Values found: {log.reactions.values_text()}.{named}"
+        f"the reactions are of one class only: {counts}. Values found: {log.reactions.values_text()}.{named}"
         f"{log.reactions.nearest_positive()}"
     )
 
 
 def _no_column(what: str, names: list[str], seen: set[str]) -> str:
-    close = next((found for name in names if (found := nearest(name, seen))), None)
+    close = next((column for name in names if (column := nearest(name, seen))), None)
     meant = f" Did you mean --column {what}={close}?" if close else f" Name it: --column {what}=COLUMN."
     return f"{INPUT}: no row has a column {' or '.join(map(repr, names))}.{meant} Columns: {', '.join(sorted(seen))}"
 

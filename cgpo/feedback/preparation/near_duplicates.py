@@ -44,8 +44,8 @@ def signature(text: str) -> npt.NDArray[np.uint32]:
     # Multiply-shift: the high half of a·x + b (mod 2⁶⁴), over x spread to 64 bits.
     spread = hashes * np.uint64(0x9E3779B97F4A7C15)
     values = (spread[:, None] * _FACTORS + _TERMS) >> np.uint64(32)
-    found: npt.NDArray[np.uint32] = values.min(axis=0).astype(np.uint32)
-    return found
+    smallest: npt.NDArray[np.uint32] = values.min(axis=0).astype(np.uint32)
+    return smallest
 
 
 def group(signatures: npt.NDArray[np.uint32]) -> Ints:
@@ -68,8 +68,8 @@ def group(signatures: npt.NDArray[np.uint32]) -> Ints:
     _, component = connected_components(graph, directed=False)
     first = np.full(component.max() + 1, count, dtype=np.int64)
     np.minimum.at(first, component, np.arange(count))
-    found: Ints = first[component]
-    return found
+    groups: Ints = first[component]
+    return groups
 
 
 def _links(signatures: npt.NDArray[np.uint32]) -> tuple[Ints, Ints]:

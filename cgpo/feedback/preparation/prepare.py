@@ -86,10 +86,10 @@ class _Preparation:
         filtered = run_filters(train, self.spill, self.settings.filters, self.settings.seed)
         before, train = train, self._apply(train, filtered, "filter: ")
         steps.append(Step.of("… after filters", train))
-        gone = before.present_users() - train.present_users()
+        dropped_users = before.present_users() - train.present_users()
         train = self._cap(train)
         steps.append(Step.of("… after caps", train))
-        heldout, heldout_filtered = self._heldout(table.take(sides.heldout), gone)
+        heldout, heldout_filtered = self._heldout(table.take(sides.heldout), dropped_users)
         _check_classes(train, steps)
         upsampling = upsample(train, self.settings.upsampling, self.settings.seed)
         self._write(folder / TRAIN, train, upsampling.copies)
@@ -115,11 +115,11 @@ class _Preparation:
         self._drop(table, repeated, "repeated row", "the log holds this very row before")
         return table.take(~repeated), int(repeated.sum())
 
-    def _heldout(self, heldout: Table, gone: set[str]) -> tuple[Table, list[FilterResult]]:
+    def _heldout(self, heldout: Table, dropped_users: set[str]) -> tuple[Table, list[FilterResult]]:
         if not self.settings.filter_heldout:
             return heldout, []
-        found = filter_heldout(heldout, gone, self.spill, self.settings.filters, self.settings.seed)
-        return self._apply(heldout, found, "held-out filter: "), found
+        filtered = filter_heldout(heldout, dropped_users, self.spill, self.settings.filters, self.settings.seed)
+        return self._apply(heldout, filtered, "held-out filter: "), filtered
 
     def _apply(self, table: Table, filtered: list[FilterResult], prefix: str) -> Table:
         left = np.ones(len(table), dtype=np.bool_)

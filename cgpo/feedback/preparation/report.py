@@ -15,7 +15,7 @@ from cgpo.feedback.preparation.contribution import Upsampling
 from cgpo.feedback.preparation.logs import Log
 from cgpo.feedback.preparation.settings import PrepareSettings
 from cgpo.feedback.preparation.split import time_text
-from cgpo.feedback.preparation.table import Ints, Table
+from cgpo.feedback.preparation.table import Table
 from cgpo.report.charts import Series, line_chart
 from cgpo.report.page import Page, Section, render_page
 from cgpo.report.page import Table as PageTable
@@ -105,7 +105,7 @@ class Outcome:
         return self.upsampling.after
 
     def notes(self) -> Iterator[str]:
-        """What a reader should know."""
+        """Sentences on what is missing, filtered or left as it was."""
         if self.upsampling.note:
             yield self.upsampling.note
         if self.heldout.positives in (0, len(self.heldout)):
@@ -159,7 +159,7 @@ def report_json(outcome: Outcome) -> dict[str, Any]:
         "train": {"from": float(train.time[0]), "to": float(train.time[-1])},
         "filters": [_filter_json(result) for result in outcome.filters],
         "heldout_filters": [_filter_json(result) for result in outcome.heldout_filters],
-        "reactions": dict(outcome.log.reactions.found.most_common(100)),
+        "reactions": dict(outcome.log.reactions.counts.most_common(100)),
         "notes": list(outcome.notes()),
         "settings": settings,
     }
@@ -257,19 +257,17 @@ def _charts(outcome: Outcome) -> list[Any]:
 
 
 def _users_table(table: Table) -> PageTable:
-    known = table.user >= 0
-    rows: Ints = np.bincount(table.user[known], minlength=len(table.users))
-    positives = np.bincount(table.user[known], weights=table.label[known], minlength=len(table.users))
-    found = []
+    rows, positives = table.user_counts()
+    groups = []
     low = 1
     while low <= rows.max(initial=0):
         high = low * 4 - 1
         inside = (rows >= low) & (rows <= high)
         if inside.any():
             count, total = int(inside.sum()), int(rows[inside].sum())
-            found.append([f"{low:,} – {high:,}", f"{count:,}", f"{total:,}", f"{positives[inside].sum() / total:.3%}"])
+            groups.append([f"{low:,} – {high:,}", f"{count:,}", f"{total:,}", f"{positives[inside].sum() / total:.3%}"])
         low = high + 1
-    return PageTable(["rows of a user", "users", "rows", "rate"], found)
+    return PageTable(["rows of a user", "users", "rows", "rate"], groups)
 
 
 def _filter_section(result: FilterResult, title: str) -> Section:

@@ -1,4 +1,4 @@
-"""What `cgpo feedback prepare` can be told, with its defaults. Nothing heavy is imported here."""
+"""The settings of `cgpo feedback prepare`, with their defaults. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FILTERS = ("coordinated", "share", "burst", "rate", "content")
 """The filters, in the order in which they run: each sees what those before it left."""
 
 COLUMNS = ("prompt", "conversation", "response", "reaction", "time", "user", "policy", "conversation_id")
-"""What a row of a log may have."""
+"""The parts of a log's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class FilterSettings:
 
 @dataclass(frozen=True, slots=True)
 class CapSettings:
-    """What one user or one text may contribute; None sets no limit.
+    """Limits on what one user or one text contributes; None sets no limit.
 
     Attributes:
         user_rows: rows of a user.

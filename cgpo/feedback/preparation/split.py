@@ -1,4 +1,4 @@
-"""The split in time: training rows, then (after a gap, where one is asked for) held-out rows.
+"""The split in time: training rows, then (after a gap, if any) held-out rows.
 
 Rows of one time are on one side. A conversation is on one side: a training row goes where its conversation is also
 held out, that is where prompt and response are those of a held-out row, one's conversation is the beginning of the
@@ -50,9 +50,9 @@ def split(table: Table, settings: SplitSettings) -> Split:
     border = _border(table, settings)
     heldout = table.time >= border
     period = table.time < border - settings.gap
-    found = Split(border, period, ~heldout & ~period, heldout, period & conversations_shared(table, heldout))
-    _check(table, found)
-    return found
+    sides = Split(border, period, ~heldout & ~period, heldout, period & conversations_shared(table, heldout))
+    _check(table, sides)
+    return sides
 
 
 def _border(table: Table, settings: SplitSettings) -> float:
@@ -72,17 +72,17 @@ def conversations_shared(table: Table, heldout: Mask) -> Mask:
     shared = by_id | equal | begins_a_heldout
     goes_on = np.isin(table.prefixes, table.whole[heldout])
     shared[table.prefix_rows[goes_on]] = True
-    found: Mask = shared & ~heldout
-    return found
+    not_heldout: Mask = shared & ~heldout
+    return not_heldout
 
 
-def _check(table: Table, found: Split) -> None:
-    train, heldout = table.take(found.train), table.take(found.heldout)
-    where = f"the held-out rows begin at {time_text(found.border)}"
+def _check(table: Table, sides: Split) -> None:
+    train, heldout = table.take(sides.train), table.take(sides.heldout)
+    where = f"the held-out rows begin at {time_text(sides.border)}"
     span = f"the log goes from {time_text(table.time[0])} to {time_text(table.time[-1])}"
-    if found.period.any() and not len(train):
+    if sides.period.any() and not len(train):
         raise DataError(
-            f"there are no training rows: the conversations of all {int(found.period.sum()):,} rows of the training "
+            f"there are no training rows: the conversations of all {int(sides.period.sum()):,} rows of the training "
             f"period are also held out; {where}, {span} (--heldout-from, --heldout-share)"
         )
     for what, part in (("training", train), ("held-out", heldout)):

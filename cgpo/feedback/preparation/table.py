@@ -77,6 +77,17 @@ class Table:
         """The share of positive reactions; of no rows, 0."""
         return self.positives / len(self) if len(self) else 0.0
 
+    def user_counts(self) -> tuple[Ints, Ints]:
+        """Rows and positive reactions of each user, [U]."""
+        known = self.user >= 0
+        rows = np.bincount(self.user[known], minlength=len(self.users))
+        positives = np.bincount(self.user[known], weights=self.label[known], minlength=len(self.users))
+        return rows, positives.astype(np.int64)
+
+    def rows_of(self, user: int) -> Ints:
+        """Places of the rows of a user."""
+        return np.flatnonzero(self.user == user)
+
     def present_users(self) -> set[str]:
         """Names of the users who have rows."""
         return {self.users[user] for user in np.unique(self.user[self.user >= 0])}
@@ -86,9 +97,9 @@ class Table:
         chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         new_place = np.full(len(self), -1, dtype=np.int64)
         new_place[chosen] = np.arange(len(chosen))
-        kept = new_place[self.prefix_rows] >= 0
+        stays = new_place[self.prefix_rows] >= 0
         taken = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name in _ROW_COLUMNS}
-        return replace(self, **taken, prefixes=self.prefixes[kept], prefix_rows=new_place[self.prefix_rows[kept]])
+        return replace(self, **taken, prefixes=self.prefixes[stays], prefix_rows=new_place[self.prefix_rows[stays]])
 
 
 _ROW_COLUMNS = frozenset(["time", "label", "user", "policy", "conversation", "whole", "row_hash", "signature", "place"])
@@ -134,10 +145,10 @@ class TableBuilder:
         self._place.append(place)
 
     def table(self) -> Table:
-        """What was collected, in the table's order, users and policies numbered in it."""
+        """The collected rows in the table's order, users and policies numbered in it."""
         row_hash = np.array(self._row_hash, dtype=np.uint64)
         time = np.array(self._time, dtype=np.float64)
-        found = Table(
+        unordered = Table(
             time=time,
             label=np.array(self._label, dtype=np.int64),
             user=np.array(self._user, dtype=np.int64),
@@ -153,7 +164,7 @@ class TableBuilder:
             user_keys=np.zeros(0, dtype=np.uint64),
             policies=(),
         )
-        ordered = found.take(np.lexsort((row_hash, time)))
+        ordered = unordered.take(np.lexsort((row_hash, time)))
         user, names = _renumber(ordered.user, list(self._users))
         policy, policies = _renumber(ordered.policy, list(self._policies))
         keys = np.array([_hash("user", name) for name in names], dtype=np.uint64)
@@ -231,11 +242,11 @@ class Spill:
 
     def responses(self, places: Ints) -> list[str]:
         """The responses at these places, read in the file's order and returned in that of `places`."""
-        found = [""] * len(places)
+        responses = [""] * len(places)
         order = np.argsort(places, kind="stable")
         for number, texts in zip(order, self.read(places[order]), strict=True):
-            found[number] = texts["response"]
-        return found
+            responses[number] = texts["response"]
+        return responses
 
     def __enter__(self) -> Self:
         return self

@@ -184,13 +184,13 @@ class Population:
         shift = np.add.outer(self.position(), self.habits()).ravel()  # [TURNS × segments]
         mass = np.outer(self.turn_shares(), self.shares()).ravel()
         usual = self.intercept + (np.zeros(len(features)) if drift is None else drift)
-        found = np.empty(len(features))
+        love = np.empty(len(features))
         for start in range(0, len(features), _CHUNK):
             part = slice(start, start + _CHUNK)
             liking = np.tile(features[part] @ self.weights().T, (1, TURNS))  # [n, TURNS × segments]
             logits = (usual[part, None] + liking + shift)[:, :, None] + spread[part, None, None] * nodes
-            found[part] = (logistic(logits) @ masses) @ mass
-        return found
+            love[part] = (logistic(logits) @ masses) @ mass
+        return love
 
     def love_of(self, responses: Sequence[str]) -> Array:
         """P[love | x] of any responses, [N]; a real policy's too."""
@@ -202,13 +202,13 @@ class Population:
         The log-odds of the mean grow with b a little more slowly than b itself, so the step b += logit(rate) −
         logit(mean) comes nearer every time, and never passes it.
         """
-        found = self
+        population = self
         for _ in range(_MAX_STEPS):
-            step = logit(rate) - logit(float(found.love(features, drift).mean()))
-            found = replace(found, intercept=found.intercept + step)
+            step = logit(rate) - logit(float(population.love(features, drift).mean()))
+            population = replace(population, intercept=population.intercept + step)
             if abs(step) < _STEP:
                 break
-        return found
+        return population
 
     def write(self, path: Path) -> None:
         """Writes all there is to know of the users as JSON.

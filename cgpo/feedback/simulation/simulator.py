@@ -52,7 +52,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What to simulate.
+    """A simulation.
 
     Attributes:
         rows: responses with or without a reaction.
@@ -123,22 +123,22 @@ class Log:
             }
 
     def truth_rows(self) -> Iterator[dict[str, Any]]:
-        """What is true of each row of the log; rows count from 1."""
+        """The true probability and the kind of user of each row of the log; rows count from 1."""
         for n, probability in enumerate(self.truth):
             yield {"row": n + 1, "probability": float(probability), "user_kind": self.kinds[self.users[n]]}
 
     def policy_rates(self) -> Iterator[dict[str, Any]]:
         """Observed and true love rates by policy."""
         for number, name in enumerate(self.policy_names):
-            mine = self.policies == number
-            positives, n = int(self.reactions[mine].sum()), int(mine.sum())
+            rows = self.policies == number
+            positives, n = int(self.reactions[rows].sum()), int(rows.sum())
             if n:
                 yield {
                     "policy": name,
                     "n": n,
                     "positives": positives,
                     "rate": positives / n,
-                    "true_rate": float(self.truth[mine].mean()),
+                    "true_rate": float(self.truth[rows].mean()),
                 }
 
 
@@ -173,8 +173,8 @@ def simulate(simulation: Simulation, population: Population | None = None) -> Lo
     chances = _honest_love(tastes, features, users, turns, (times - START) // DAY, drift, rng)
     target = int(rng.integers(0, simulation.policies))
     for kind in sorted(set(kinds) - {HONEST}):
-        mine = np.array([other == kind for other in kinds])[users]
-        chances[mine] = adversarial_love(kind, Seen(features[mine], policies[mine], target), tastes)
+        rows = np.array([other == kind for other in kinds])[users]
+        chances[rows] = adversarial_love(kind, Seen(features[rows], policies[rows], target), tastes)
     return Log(
         prompts=prompts,
         responses=responses,
@@ -209,10 +209,10 @@ def _times(users: Ints, kinds: list[str], days: int, rng: np.random.Generator) -
     hour = np.clip(rng.normal(15.0, 4.0, size=n), 0.0, 23.999)
     times = rng.integers(0, days, size=n) * DAY + (hour * 3600).astype(np.int64)
     shared = rng.integers(0, days * DAY - _BURST_SECONDS, size=_BURSTS)
-    own = rng.integers(0, days * DAY - _BURST_SECONDS, size=(len(kinds), _BURSTS))
+    burst_starts = rng.integers(0, days * DAY - _BURST_SECONDS, size=(len(kinds), _BURSTS))
     which, within = rng.integers(0, _BURSTS, size=n), rng.integers(0, _BURST_SECONDS, size=n)
     kind = np.array(kinds)[users]
-    times = np.where(kind == "bot", own[users, which] + within, times)
+    times = np.where(kind == "bot", burst_starts[users, which] + within, times)
     times = np.where(kind == "group", shared[which] + within, times)
     return START + times.astype(np.int64)
 

@@ -30,7 +30,7 @@ def test_what_is_no_reaction_is_said_and_never_taken_for_none(value: Any) -> Non
 def test_words_are_positive_when_named_and_other_words_are_other_reactions() -> None:
     reactions = Reactions(("Love", "heart"))
     assert [reactions.label(word) for word in ("love", "HEART ", "like", None, True)] == [1, 1, 0, 0, 1]
-    assert reactions.found["'like'"] == 1
+    assert reactions.counts["'like'"] == 1
 
 
 def test_the_nearest_word_is_named() -> None:
