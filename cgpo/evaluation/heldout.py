@@ -21,12 +21,14 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.config import RunSettings
+from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.quantities import Yardstick
-from cgpo.evaluation.responses import Evaluated, heldout_requests, respond
+from cgpo.evaluation.responses import heldout_requests, respond
 from cgpo.evaluation.sides import sides_of
 from cgpo.evaluation.summary import by_stratum, evaluation_line
 from cgpo.responses.collection import Progress
-from cgpo.responses.probes import SAME_TEXT
+from cgpo.responses.parts import ResponseParts
+from cgpo.responses.probes import SAME_TEXT, Probes
 from cgpo.responses.stratum import Stratum
 from cgpo.storage.disk import write_atomically
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
@@ -41,10 +43,15 @@ class Evaluator:
 
     Args:
         parts: of the run.
+        evaluations: where its evaluations are recorded.
+        kl: estimate KL; impossible where the reference reads prompts in other tokens.
     """
 
-    def __init__(self, parts: Evaluated) -> None:
+    def __init__(self, parts: ResponseParts, evaluations: EvaluationFile, *, kl: bool = True) -> None:
         self._parts = parts
+        self._evaluations = evaluations
+        self._probes = Probes(parts.settings.eval, parts.runtime)
+        self._kl = kl
         self._requests = heldout_requests(parts.settings, parts.strata)
         self._reference: dict[ResponseKey, RolloutRow] = {}
 
@@ -56,9 +63,9 @@ class Evaluator:
         parts, known = self._parts, self._known()
         missing = [r for r in self._requests if r.key not in known]
         if missing:
-            parts.engine_holds_reference()
-            known |= {row.key: row for row in respond(parts, missing, {}, progress, check_stop)}
-            parts.engine_holds_policy()
+            with parts.engine_as_reference():
+                responses = respond(parts, self._probes, missing, {}, progress, check_stop)
+            known |= {row.key: row for row in responses}
             if parts.writes:
                 RolloutsWriter(self._folder).write(0, list(known.values()))
                 # After the responses: a kill in between makes them anew.
@@ -73,10 +80,10 @@ class Evaluator:
         Returns:
             How many requests are left out.
         """
-        known, asked = self._known(), len(self._requests)
+        known, requested = self._known(), len(self._requests)
         self._requests = [r for r in self._requests if r.key in known]
         self._reference = {r.key: known[r.key] for r in self._requests}
-        return asked - len(self._requests)
+        return requested - len(self._requests)
 
     @property
     def _folder(self) -> Path:
@@ -108,7 +115,7 @@ class Evaluator:
     def reference_rows(self) -> list[RolloutRow]:
         """The reference's responses, in the order of the requests; its own log ratio is 0."""
         sampled = self._parts.settings.eval.temperature != 0
-        tie = SAME_TEXT if self._parts.probes.compares else None
+        tie = SAME_TEXT if self._probes.compares else None
         return [replace(row, log_ratio=0.0 if sampled else None, preference=tie) for row in self._reference.values()]
 
     def rows(self, step: int, progress: Progress, check_stop: Callable[[], None]) -> list[RolloutRow]:
@@ -119,7 +126,7 @@ class Evaluator:
         """
         if step == 0 and self._parts.settings.model.reference is None:
             return self.reference_rows()
-        return respond(self._parts, self._requests, self._reference, progress, check_stop)
+        return respond(self._parts, self._probes, self._requests, self._reference, progress, check_stop, kl=self._kl)
 
     def line(self, step: int, rows: list[RolloutRow], before: list[RolloutRow] | None) -> dict[str, Any]:
         """What the responses say, compared with earlier ones (`cgpo.evaluation.summary.evaluation_line`)."""
@@ -133,7 +140,7 @@ class Evaluator:
         Raises:
             RunError: the disk is full, or a file cannot be written.
         """
-        evaluations = self._parts.evaluations
+        evaluations = self._evaluations
         if self._parts.writes:
             evaluations.add(self.line(step, rows, evaluations.first_responses(before=step)), rows)
         distributed.barrier()

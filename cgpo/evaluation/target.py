@@ -12,15 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cgpo import distributed
 from cgpo.compose import to_plain
 from cgpo.config import ModelSettings, RunSettings
 from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.errors import ConfigError
+from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.heldout import Evaluator, has_heldout
-from cgpo.evaluation.standalone import EvaluationSession, open_evaluation
 from cgpo.policy.checkpoints import Checkpoint, Checkpoints
 from cgpo.policy.export import checkpoint_model
 from cgpo.policy.loading import load_causal_lm, load_tokenizer
+from cgpo.policy.logprobs import LogProbModel
+from cgpo.policy.policy import ScoringModel
+from cgpo.policy.weights import ModuleWeights
+from cgpo.responses.baselines import baseline_requests, make_baselines
+from cgpo.responses.engine_probe import EngineProbe
+from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.tracking.display import Display
 from cgpo.tracking.rollouts import RolloutRow
 
@@ -78,14 +85,14 @@ def evaluate_target(
     if target.model is not None:
         return _evaluate_model(settings, target.model, display, check_stop)
     checkpoint = _checkpoint(settings, target.checkpoint, display)
-    with open_evaluation(settings, display) as session:
-        evaluator = _prepared(session, display, check_stop)
+    with open_parts(settings, display) as parts:
+        evaluator = _prepared(parts, check_stop)
         step = 0
         if checkpoint is not None:
             step = checkpoint.step
-            session.push(checkpoint_model(checkpoint, stored))
+            _push(parts, checkpoint_model(checkpoint, stored))
         elif settings.model.reference is not None:  # the engine may hold the reference by now
-            session.push(load_causal_lm(settings.model.name, settings.model))
+            _push(parts, load_causal_lm(settings.model.name, settings.model))
         rows = evaluator.rows(step, _progress(display, "evaluation"), check_stop)
         if (settings.eval, settings.judging) == (stored.eval, stored.judging):
             evaluator.record(step, rows)
@@ -98,11 +105,11 @@ def _evaluate_model(settings: RunSettings, name: str, display: Display, check_st
     model = settings.model
     same = _same_tokens(settings, name)
     reference = model if model.reference is None else _model(model.reference, model.reference_revision, model)
-    with open_evaluation(settings.model_copy(update={"model": reference}), display) as session:
-        _prepared(session, display, check_stop)
+    with open_parts(settings.model_copy(update={"model": reference}), display) as parts:
+        _prepared(parts, check_stop)
     other = _model(name, None, model, reference=reference.name, reference_revision=reference.revision)
-    with open_evaluation(settings.model_copy(update={"model": other}), display, own_kl=same) as session:
-        evaluator = Evaluator(session)
+    with open_parts(settings.model_copy(update={"model": other}), display) as parts:
+        evaluator = Evaluator(parts, EvaluationFile(parts.run_dir), kl=same)
         if left_out := evaluator.prepare_from_disk():
             display.message(f"{left_out} responses left out: their prompts are too long for the reference")
         rows = evaluator.rows(0, _progress(display, "evaluation"), check_stop)
@@ -117,18 +124,35 @@ def _measured(name: str, step: int, rows: list[RolloutRow], evaluator: Evaluator
     return Measured(name, line, {"model": reference_name, **reference_line})
 
 
-def _prepared(session: EvaluationSession, display: Display, check_stop: Callable[[], None]) -> Evaluator:
-    """An evaluator that knows what the reference says.
+def _prepared(parts: ResponseParts, check_stop: Callable[[], None]) -> Evaluator:
+    """An evaluator that knows what the reference says: taken from the run directory, made where it is missing.
 
     Raises:
         ConfigError: nothing is held out.
     """
-    if not has_heldout(session.strata):
+    if not has_heldout(parts.strata):
         raise ConfigError("nothing to evaluate: no stratum has `heldout` prompts")
-    session.make_baselines(_progress(display, "baseline responses"), check_stop)
-    evaluator = Evaluator(session)
-    evaluator.prepare(_progress(display, "reference responses"), check_stop)
+    heldout = {name: [prompt for prompt, _ in stratum.heldout.values()] for name, stratum in parts.strata.items()}
+    requests = baseline_requests(parts, heldout)
+    make_baselines(parts, requests, _progress(parts.display, "baseline responses"), check_stop)
+    evaluator = Evaluator(parts, EvaluationFile(parts.run_dir))
+    evaluator.prepare(_progress(parts.display, "reference responses"), check_stop)
     return evaluator
+
+
+def _push(parts: ResponseParts, causal_lm: Any) -> None:
+    """Brings the engine to a model's weights, and measures that they arrived.
+
+    Raises:
+        RunError: the gap in log-probs is above `rollout.max_logprob_gap`.
+    """
+    settings = parts.settings
+    parts.display.phase("pushing the checkpoint to the engine")
+    parts.engine.sync(ModuleWeights(causal_lm))
+    model = causal_lm.to(distributed.device()).requires_grad_(False).eval()
+    scoring = ScoringModel(LogProbModel(model, settings.train.logit_chunk_tokens), settings)
+    probe = EngineProbe(parts.strata, settings.rollout.probe_responses, settings.rollout.max_logprob_gap)
+    probe.check(parts.engine, scoring, "after the checkpoint was pushed to the rollout engine")
 
 
 def _checkpoint(settings: RunSettings, wanted: str | None, display: Display) -> Checkpoint | None:

@@ -21,28 +21,32 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from cgpo import distributed
+from cgpo.config import TrainSettings
 from cgpo.optimizers.base import Surrogate
 from cgpo.policy.layout import MicroBatch, idle_micro_batch
 from cgpo.policy.policy import Policy
+from cgpo.policy.schedule import learning_rate
 from cgpo.responses.stratum import Stratum
 from cgpo.training.balance import Sample, balanced
 from cgpo.training.preparation import Prepared, prepared_again
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """What one step did.
+class LearnedStep:
+    """What a step's learning did.
 
     Attributes:
         surrogates: each epoch's, by stratum; the first epoch's are those of `Prepared`.
         grad_norms: of each epoch's accumulated gradient, before clipping; None where its optimiser step was skipped.
         tokens: padded tokens computed forward and backward on this rank.
+        learning_rate: of the step.
         overflows: optimiser steps that were skipped because a float16 gradient overflowed.
     """
 
     surrogates: list[dict[str, Surrogate]]
     grad_norms: list[float | None]
     tokens: int
+    learning_rate: float
     overflows: int = 0
 
     @property
@@ -71,18 +75,30 @@ class StepResult:
         """A stratum's metrics, means over the epochs."""
         each = [surrogates[stratum].metrics for surrogates in self.surrogates]
         names = dict.fromkeys(name for metrics in each for name in metrics)
-        found = {name: [metrics[name] for metrics in each if name in metrics] for name in names}
-        return {name: sum(values) / len(values) for name, values in found.items()}
+        values = {name: [metrics[name] for metrics in each if name in metrics] for name in names}
+        return {name: sum(epochs) / len(epochs) for name, epochs in values.items()}
+
+
+def learning_rate_at(train: TrainSettings, step: int) -> float:
+    """The learning rate of step 0, 1, …"""
+    return learning_rate(
+        step,
+        peak=train.learning_rate,
+        steps=train.steps,
+        warmup_steps=train.warmup_steps,
+        schedule=train.schedule,
+        final_ratio=train.final_learning_rate_ratio,
+    )
 
 
 def learn(
     policy: Policy,
     strata: Mapping[str, Stratum],
     prepared: Mapping[str, Prepared],
-    learning_rate: float,
+    rate: float,
     progress: Callable[[int, int], None],
-) -> StepResult:
-    """Takes one optimiser step on every stratum's gradient for each epoch of the step. Every rank must call it."""
+) -> LearnedStep:
+    """Takes one optimiser step, at the learning rate `rate`, for each epoch of the step. Every rank must call it."""
     surrogates: list[dict[str, Surrogate]] = [{name: p.surrogate for name, p in prepared.items()}]
     norms: list[float | None] = []
     tokens, overflows_before = 0, policy.overflows
@@ -97,9 +113,9 @@ def learn(
         if policy.settings.train.balance_ranks and distributed.world_size() > 1:
             samples = balanced(samples)
         work = _micro_batches(policy, samples)
-        norms.append(_optimiser_step(policy, work, learning_rate, progress))
+        norms.append(_optimiser_step(policy, work, rate, progress))
         tokens += sum(item.batch.tokens for item in work)
-    return StepResult(surrogates, norms, tokens, policy.overflows - overflows_before)
+    return LearnedStep(surrogates, norms, tokens, rate, policy.overflows - overflows_before)
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,7 @@ class _Work:
 
 
 def _optimiser_step(
-    policy: Policy, work: Sequence[_Work], learning_rate: float, progress: Callable[[int, int], None]
+    policy: Policy, work: Sequence[_Work], rate: float, progress: Callable[[int, int], None]
 ) -> float | None:
     """The gradient's norm, or None where no rank has anything to learn and the step is skipped."""
     count = int(distributed.all_max(float(len(work))))
@@ -124,7 +140,7 @@ def _optimiser_step(
     for i, item in enumerate([*work, *[idle] * (count - len(work))]):
         policy.accumulate(item.batch, item.coefficient, item.value_coefficient, item.temperature, last=i == count - 1)
         progress(i + 1, count)
-    return policy.step(learning_rate)
+    return policy.step(rate)
 
 
 def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Surrogate) -> list[Sample]:
@@ -134,11 +150,11 @@ def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Su
     if surrogate.value_coefficient is not None and prepared.value_output is not None:
         by_value[..., prepared.value_output] = surrogate.value_coefficient * stratum.weight
     carries = coefficient.any(1) | by_value.flatten(1).any(1)
-    found = []
+    samples = []
     for i in carries.nonzero().flatten().tolist():
         sequence = prepared.sequences[i]
         length = len(sequence.response_ids)
-        found.append(
+        samples.append(
             Sample(
                 sequence,
                 coefficient[i, :length].float().clone(),
@@ -146,7 +162,7 @@ def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Su
                 stratum.settings.sampling.temperature,
             )
         )
-    return found
+    return samples
 
 
 def _micro_batches(policy: Policy, samples: Sequence[Sample]) -> list[_Work]:

@@ -1,4 +1,4 @@
-"""What is recorded of a step's learning: a row for each response, and the numbers that only the learning knows."""
+"""The record of a step's learning: a row for each response, and the numbers that only the learning knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cgpo import distributed
 from cgpo.overoptimisation.independent import PendingVerdicts, verdicts
 from cgpo.rollout.parity import gap_over_ranks
 from cgpo.tracking.rollouts import RolloutRow
-from cgpo.training.learning import StepResult
+from cgpo.training.learning import LearnedStep
 from cgpo.training.preparation import Prepared
 
 
@@ -28,21 +28,19 @@ def gather_rows(prepared: Mapping[str, Prepared], independent: PendingVerdicts) 
     return [row for part in distributed.gather_objects(rows) for row in part]
 
 
-def learning_metrics(
-    prepared: Mapping[str, Prepared], result: StepResult, learning_rate: float
-) -> dict[str, float | None]:
+def learning_metrics(prepared: Mapping[str, Prepared], learned: LearnedStep) -> dict[str, float | None]:
     """Metrics of the optimisers and of the optimiser step, over all ranks. Every rank must call it.
 
     A stratum has `no_signal` where no rank's responses carry any gradient.
     """
     metrics: dict[str, float | None] = {}
     for name, p in prepared.items():
-        metrics |= {f"{name}/{key}": value for key, value in result.metrics(name).items()}
-        metrics[f"{name}/loss"] = result.losses[name]
+        metrics |= {f"{name}/{key}": value for key, value in learned.metrics(name).items()}
+        metrics[f"{name}/loss"] = learned.losses[name]
         metrics[f"{name}/logprob_gap"] = gap_over_ranks(p.gap).mean
         metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
-    metrics["train/grad_norm"] = result.grad_norm
-    metrics["train/learning_rate"] = learning_rate
-    metrics["train/skipped_step"] = float(result.skipped)
-    metrics["tokens/learned"] = distributed.all_sum([float(result.tokens)])[0]
-    return metrics | result.rank_metrics()
+    metrics["train/grad_norm"] = learned.grad_norm
+    metrics["train/learning_rate"] = learned.learning_rate
+    metrics["train/skipped_step"] = float(learned.skipped)
+    metrics["tokens/learned"] = distributed.all_sum([float(learned.tokens)])[0]
+    return metrics | learned.rank_metrics()

@@ -22,7 +22,7 @@ PHASES = {
     "backward": ("cgpo.policy.policy", "Policy", "accumulate", "after"),
     "optimiser step": ("cgpo.policy.policy", "Policy", "step", "after"),
     "sync": ("cgpo.training.trainer", "Trainer", "_push_weights", "after"),
-    "records": ("cgpo.training.session", "Session", "write_rollouts", "after"),
+    "records": ("cgpo.training.records", "RunRecords", "write_rollouts", "after"),
     "checkpoint begun": ("cgpo.policy.policy", "Policy", "save", "after"),
     "checkpoint without manifest": ("cgpo.policy.manifest", None, "write_manifest", "before"),
     "checkpoint not in place": ("cgpo.policy.manifest", None, "write_manifest", "after"),
