@@ -49,7 +49,7 @@ def init_distributed() -> None:
 
 
 def slurm_ranks(environment: Mapping[str, str]) -> dict[str, str]:
-    """What torch wants to know, from what `srun` says of the step: ranks, and where rank 0 is met.
+    """Torch's variables from those of `srun` for the step: ranks, and where rank 0 is met.
 
     The first host of a step on one node is where srun was started; several nodes need MASTER_ADDR, because the names
     of the others are packed in a list that only `scontrol show hostnames` unpacks.
@@ -57,7 +57,7 @@ def slurm_ranks(environment: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ConfigError: the step spans nodes and MASTER_ADDR is not set.
     """
-    found = {
+    variables = {
         "RANK": environment["SLURM_PROCID"],
         "WORLD_SIZE": environment["SLURM_STEP_NUM_TASKS"],
         "LOCAL_RANK": environment["SLURM_LOCALID"],
@@ -68,12 +68,12 @@ def slurm_ranks(environment: Mapping[str, str]) -> dict[str, str]:
                 "srun over several nodes: set MASTER_ADDR to the first node before srun, e.g. "
                 "export MASTER_ADDR=$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)"
             )
-        found["MASTER_ADDR"] = "127.0.0.1"
+        variables["MASTER_ADDR"] = "127.0.0.1"
     if "MASTER_PORT" not in environment:
         # The same on every rank, and another one for each step of each job.
         job, step = int(environment.get("SLURM_JOB_ID", "0")), int(environment.get("SLURM_STEP_ID", "0"))
-        found["MASTER_PORT"] = str(20000 + (job * 31 + step) % 20000)
-    return found
+        variables["MASTER_PORT"] = str(20000 + (job * 31 + step) % 20000)
+    return variables
 
 
 def _find_programs_of_environment() -> None:
@@ -138,9 +138,9 @@ def gather_objects(value: Any) -> list[Any]:
     """The picklable `value` of every rank, in rank order, on every rank."""
     if world_size() == 1:
         return [value]
-    found: list[Any] = [None] * world_size()
-    dist.all_gather_object(found, value)
-    return found
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def on_first_rank(do: Callable[[], ResultT]) -> ResultT:

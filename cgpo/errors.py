@@ -28,8 +28,8 @@ class LimitError(RunError):
 
 def nearest(word: str, allowed: Iterable[str]) -> str | None:
     """The allowed word that `word` was probably meant to be, or None."""
-    found = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return matches[0] if matches else None
 
 
 def unknown_name(what: str, word: str, allowed: Iterable[str], where: str = "") -> str:

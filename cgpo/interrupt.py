@@ -19,7 +19,7 @@ class Interrupted(CgpoError):  # noqa: N818 - an outcome, not a fault
 class StopSignal:
     """Remembers that SIGINT or SIGTERM came; a second SIGINT breaks off at once.
 
-    Use as a context manager in the main thread. The handlers it found are put back at the end.
+    Use as a context manager in the main thread. The handlers that were there before are put back at the end.
 
     Args:
         announce: told once, in words, when the first signal comes.

@@ -11,16 +11,16 @@ from cgpo.errors import ConfigError, unknown_name
 
 @cache
 def _group(group: str) -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
+    points: dict[str, EntryPoint] = {}
     for point in entry_points(group=group):
-        other = found.get(point.name)
+        other = points.get(point.name)
         if other is not None and other.value != point.value:
             raise ConfigError(
                 f"{group}: the name {point.name!r} is claimed by two packages: {_owner(other)} ({other.value}) and "
                 f"{_owner(point)} ({point.value}). Uninstall one of them."
             )
-        found[point.name] = point
-    return found
+        points[point.name] = point
+    return points
 
 
 def _owner(point: EntryPoint) -> str:

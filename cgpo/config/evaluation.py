@@ -1,4 +1,4 @@
-"""Held-out evaluation."""
+"""Settings of held-out evaluation in training (`eval`)."""
 
 from __future__ import annotations
 

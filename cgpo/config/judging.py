@@ -1,4 +1,4 @@
-"""What judges run on."""
+"""Settings of the processes and models that judges run on (`judging`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The policy: its model, adapter, precision and sharding."""
+"""Settings of the policy: its model, adapter, precision and sharding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every reward has; each type adds its own (`cgpo.rewards`), as optimisers do."""
+"""The settings that every reward has; each type adds its own (`cgpo.rewards`), as optimisers do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole tree."""
+"""The whole tree of a run's settings."""
 
 from __future__ import annotations
 

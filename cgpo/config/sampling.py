@@ -1,4 +1,4 @@
-"""How responses are sampled, and by which engine."""
+"""Settings of how responses are sampled, and by which engine."""
 
 from __future__ import annotations
 

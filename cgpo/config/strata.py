@@ -1,4 +1,4 @@
-"""A stratum: prompts, judges, optimiser, schedule and weight."""
+"""Settings of a stratum: prompts, judges, optimiser, schedule and weight."""
 
 from __future__ import annotations
 

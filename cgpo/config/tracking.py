@@ -1,4 +1,4 @@
-"""What is recorded and shown."""
+"""Settings of what is recorded and shown (`tracking`)."""
 
 from __future__ import annotations
 

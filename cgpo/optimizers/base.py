@@ -1,4 +1,4 @@
-"""What a stratum optimiser is: the small interface between the loop and an algorithm.
+"""The stratum optimiser: the small interface between the loop and an algorithm.
 
 In one step the loop gives an optimiser all the samples of its stratum on this rank (`StratumBatch`) and a way to reduce
 numbers over ranks (`Ranks`). The optimiser answers with its loss, written as in its paper: a differentiable function of
@@ -205,11 +205,11 @@ def differentiate(optimizer: StratumOptimizer[Any], batch: StratumBatch, ranks: 
     values = None if batch.values is None else batch.values.detach().clone().requires_grad_()
     loss = optimizer.loss(replace(batch, logprobs=logprobs, values=values), ranks)
     inputs = [logprobs] if values is None else [logprobs, values]
-    found: list[Tensor | None] = [None] * len(inputs)
+    derivatives: list[Tensor | None] = [None] * len(inputs)
     if loss.value.requires_grad:
-        found = list(torch.autograd.grad(loss.value, inputs, allow_unused=True))
+        derivatives = list(torch.autograd.grad(loss.value, inputs, allow_unused=True))
     inside = batch.mask
-    gradients = [torch.zeros_like(batch.logprobs) if g is None else g * inside for g in found]
+    gradients = [torch.zeros_like(batch.logprobs) if g is None else g * inside for g in derivatives]
     total = ranks.sum([float(loss.value.detach())])[0]
     if not (total == total and abs(total) != float("inf") and all(bool(g.isfinite().all()) for g in gradients)):
         raise RunError(

@@ -45,23 +45,23 @@ class CodpoSettings(OptimizerSettings):
 
 def pairs(batch: StratumBatch) -> list[tuple[int, int]]:
     """(a⁺, a⁻) as indices of samples, one for each prompt that has such a pair."""
-    found = []
+    chosen_and_rejected = []
     for prompt in dict.fromkeys(batch.prompt.tolist()):
-        own = ((batch.prompt == prompt) & batch.known).nonzero().flatten().tolist()
-        pair = _pair(own, batch.satisfied.tolist(), batch.reward.tolist(), batch.text.tolist())
+        samples = ((batch.prompt == prompt) & batch.known).nonzero().flatten().tolist()
+        pair = _pair(samples, batch.satisfied.tolist(), batch.reward.tolist(), batch.text.tolist())
         if pair is not None:
-            found.append(pair)
-    return found
+            chosen_and_rejected.append(pair)
+    return chosen_and_rejected
 
 
 def _pair(
-    own: Sequence[int], satisfied: Sequence[bool], reward: Sequence[float], text: Sequence[int]
+    samples: Sequence[int], satisfied: Sequence[bool], reward: Sequence[float], text: Sequence[int]
 ) -> tuple[int, int] | None:
-    feasible = [i for i in own if satisfied[i]]
+    feasible = [i for i in samples if satisfied[i]]
     if not feasible:
         return None
     chosen = max(feasible, key=lambda i: reward[i])
-    infeasible = [i for i in own if not satisfied[i]]
+    infeasible = [i for i in samples if not satisfied[i]]
     candidates = [i for i in infeasible or feasible if i != chosen and reward[i] == reward[i]]  # NaN: no reward
     if not candidates:
         return None
@@ -75,14 +75,14 @@ class Codpo(StratumOptimizer[CodpoSettings]):
     Settings = CodpoSettings
 
     def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
-        found = pairs(batch)
+        chosen_and_rejected = pairs(batch)
         with_known = len(set(batch.prompt[batch.known].tolist()))
         with_feasible = len(set(batch.prompt[batch.known & batch.satisfied].tolist()))
-        margin, n, metrics = preference_margin(batch, found, self.settings.beta, with_known, ranks)
+        margin, n, metrics = preference_margin(batch, chosen_and_rejected, self.settings.beta, with_known, ranks)
         feasible = ranks.sum([float(with_feasible)])[0]
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        chosen = [a for a, _ in found]
+        chosen = [a for a, _ in chosen_and_rejected]
         likelihood = batch.logprob[chosen] / batch.length[chosen]
         value = -(log_sigmoid(margin) + self.settings.likelihood_weight * likelihood).sum() / n
         return Loss(value, {**metrics, "feasible_prompt_rate": feasible / n})

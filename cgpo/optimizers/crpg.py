@@ -34,8 +34,8 @@ from pydantic import Field
 
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
 from cgpo.optimizers.kl_limit import beyond_kl_max
+from cgpo.optimizers.moments import group_mean, stratum_moments
 from cgpo.optimizers.policy_gradient import PolicyGradientSettings, policy_gradient_loss, token_weight
-from cgpo.optimizers.statistics import group_mean, stratum_moments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,8 +102,8 @@ class Crpg(StratumOptimizer[CrpgSettings]):
         each = self._factor_per_token(batch) * reward[:, None] if s.kl_per_token else regularised[:, None]
         advantage = (each - mean[:, None]).where(known[:, None], each.new_zeros(()))
         weight = token_weight(batch, known, s.average, ranks)
-        value, found = policy_gradient_loss(batch, advantage, weight, s, ranks)
-        metrics = {"regularised_reward": over_stratum, "kl_factor_largest": largest, **limit, **found}
+        value, policy_metrics = policy_gradient_loss(batch, advantage, weight, s, ranks)
+        metrics = {"regularised_reward": over_stratum, "kl_factor_largest": largest, **limit, **policy_metrics}
         return Loss(value, metrics, (note,) if note else ())
 
     def _mean(self, regularised: Tensor, over_stratum: float, batch: StratumBatch) -> Tensor:

@@ -46,17 +46,17 @@ class CrraftSettings(OptimizerSettings):
     """`sums`: the chosen response's log-probability. `response_means`: its mean over tokens."""
 
 
-def chosen(batch: StratumBatch, kept: Tensor) -> tuple[list[int], list[int]]:
+def chosen(batch: StratumBatch, eligible: Tensor) -> tuple[list[int], list[int]]:
     """The chosen samples as indices: the prompts' own responses, and the baseline responses of other prompts.
 
     Args:
         batch: the samples.
-        kept: bool [N], feasible and within the limit on KL.
+        eligible: bool [N], feasible and within the limit on KL.
     """
-    own = _best_by_prompt(batch, kept & ~batch.baseline)
-    without = _known_prompts(batch) - own.keys()
-    fallback = _best_by_prompt(batch, kept & batch.baseline)
-    return list(own.values()), [i for prompt, i in fallback.items() if prompt in without]
+    responses = _best_by_prompt(batch, eligible & ~batch.baseline)
+    without = _known_prompts(batch) - responses.keys()
+    fallback = _best_by_prompt(batch, eligible & batch.baseline)
+    return list(responses.values()), [i for prompt, i in fallback.items() if prompt in without]
 
 
 def _known_prompts(batch: StratumBatch) -> set[int]:
@@ -86,20 +86,20 @@ class Crraft(StratumOptimizer[CrraftSettings]):
     def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
         feasible = batch.satisfied & batch.known
         within = batch.log_ratio <= self.settings.kl_max
-        own, fallback = chosen(batch, feasible & within)
-        counts = [len(_known_prompts(batch)), len(own), len(fallback)]
-        n, by_own, by_baseline = ranks.sum([float(count) for count in counts])
+        responses, fallback = chosen(batch, feasible & within)
+        counts = [len(_known_prompts(batch)), len(responses), len(fallback)]
+        n, by_response, by_baseline = ranks.sum([float(count) for count in counts])
         limit, note = beyond_kl_max(batch.log_ratio, feasible & ~batch.baseline, ~within, self.settings.kl_max, ranks)
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        picked = own + fallback
+        picked = responses + fallback
         logprob = batch.logprob[picked]
         if self.settings.average == "response_means":
             logprob = logprob / batch.length[picked]
         metrics = {
-            "chosen_own_rate": by_own / n,
+            "chosen_own_rate": by_response / n,
             "chosen_baseline_rate": by_baseline / n,
-            "skipped_prompt_rate": 1 - (by_own + by_baseline) / n,
+            "skipped_prompt_rate": 1 - (by_response + by_baseline) / n,
             **limit,
         }
         return Loss(-(batch.calibrated_reward[picked] * logprob).sum() / n, metrics, (note,) if note else ())

@@ -1,4 +1,4 @@
-"""What CRPG and CRRAFT say when the limit on KL leaves nothing to learn from."""
+"""The limit on KL as CRPG and CRRAFT report it, and their note when it leaves nothing to learn from."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def beyond_kl_max(
         kl_max: the limit, in nats per response.
         ranks: reductions.
     """
-    mine = log_ratio[feasible]
+    ratios = log_ratio[feasible]
     none = float("-inf")
-    count, over, total = ranks.sum([float(mine.numel()), float(beyond[feasible].sum()), float(mine.sum())])
-    largest = ranks.max(float(mine.max()) if mine.numel() else none)
-    smallest = -ranks.max(float(-mine.min()) if mine.numel() else none)
+    count, over, total = ranks.sum([float(ratios.numel()), float(beyond[feasible].sum()), float(ratios.sum())])
+    largest = ranks.max(float(ratios.max()) if ratios.numel() else none)
+    smallest = -ranks.max(float(-ratios.min()) if ratios.numel() else none)
     if not count:
         return {}, ""
     note = (

@@ -1,4 +1,4 @@
-"""What CODPO and online DPO share: the margin by which the policy prefers one response of a pair to the other."""
+"""The preference margin of CODPO and online DPO: how far the policy prefers one response of a pair to the other."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ from pydantic import Field, model_validator
 
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
 from cgpo.optimizers.baselines.scalar_reward import PenaltySettings, scalar_reward, usable, zero_spread_rate
+from cgpo.optimizers.moments import SPREAD_FLOOR, group_mean, group_zscore, stratum_moments
 from cgpo.optimizers.policy_gradient import Average, PolicyGradientSettings, policy_gradient_loss, token_weight
-from cgpo.optimizers.statistics import SPREAD_FLOOR, group_mean, group_zscore, stratum_moments
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,8 +71,8 @@ class Grpo(StratumOptimizer[GrpoSettings]):
         )
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        found = {"scalar_reward": total / n, "zero_spread_rate": idle / prompts, "kl_penalty": estimate}
-        return Loss(value + s.kl_coefficient * kl, {**found, **metrics})
+        grpo_metrics = {"scalar_reward": total / n, "zero_spread_rate": idle / prompts, "kl_penalty": estimate}
+        return Loss(value + s.kl_coefficient * kl, {**grpo_metrics, **metrics})
 
     def _advantage(self, score: Tensor, batch: StratumBatch, among: Tensor, ranks: Ranks) -> Tensor:
         """[N] how much better a response is than the others to its prompt."""

@@ -79,21 +79,21 @@ class Lagrangian(StratumOptimizer[LagrangianSettings]):
     def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
         multipliers = {judge: self.multiplier(judge) for judge in batch.violated}
         score = scalar_reward(batch, multipliers, self.settings)
-        found = leave_one_out_loss(batch, score, self.settings.kl_coefficient, self.settings, ranks)
-        if not found.metrics:
-            return found
-        return Loss(found.value, {**found.metrics, **{f"multiplier/{j}": value for j, value in multipliers.items()}})
+        loss = leave_one_out_loss(batch, score, self.settings.kl_coefficient, self.settings, ranks)
+        if not loss.metrics:
+            return loss
+        return Loss(loss.value, {**loss.metrics, **{f"multiplier/{j}": value for j, value in multipliers.items()}})
 
     def update(self, batch: StratumBatch, ranks: Ranks) -> None:
-        s, own = self.settings, ~batch.baseline
+        s, responses = self.settings, ~batch.baseline
         counts = []
         for judge, violated in batch.violated.items():
-            decided = batch.judged[judge] & own
+            decided = batch.judged[judge] & responses
             counts += [float((violated & decided).sum()), float(decided.sum())]
         totals = ranks.sum(counts)
-        for judge, violations, asked in zip(batch.violated, totals[::2], totals[1::2], strict=True):
-            if asked:
-                excess = violations / asked - s.allowed_violation_rates.get(judge, s.allowed_violation_rate)
+        for judge, violations, verdicts in zip(batch.violated, totals[::2], totals[1::2], strict=True):
+            if verdicts:
+                excess = violations / verdicts - s.allowed_violation_rates.get(judge, s.allowed_violation_rate)
                 moved = self.multiplier(judge) + s.multiplier_learning_rate * excess
                 self._multipliers[judge] = min(max(moved, 0.0), s.multiplier_max)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch
 from cgpo.optimizers.baselines.scalar_reward import usable, zero_spread_rate
+from cgpo.optimizers.moments import group_mean
 from cgpo.optimizers.policy_gradient import PolicyGradientSettings, policy_gradient_loss, token_weight
-from cgpo.optimizers.statistics import group_mean
 
 if TYPE_CHECKING:
     from torch import Tensor

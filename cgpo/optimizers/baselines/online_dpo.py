@@ -49,8 +49,8 @@ def best_against_worst(batch: StratumBatch, score: Tensor, among: Tensor) -> lis
     groups: dict[int, list[int]] = {}
     for i in among.nonzero().flatten().tolist():
         groups.setdefault(prompts[i], []).append(i)
-    found = [(max(own, key=scores.__getitem__), min(own, key=scores.__getitem__)) for own in groups.values()]
-    return [(a, b) for a, b in found if scores[a] > scores[b] and texts[a] != texts[b]]
+    extremes = [(max(group, key=scores.__getitem__), min(group, key=scores.__getitem__)) for group in groups.values()]
+    return [(a, b) for a, b in extremes if scores[a] > scores[b] and texts[a] != texts[b]]
 
 
 class OnlineDpo(StratumOptimizer[OnlineDpoSettings]):

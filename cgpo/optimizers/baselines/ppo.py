@@ -29,8 +29,8 @@ from pydantic import Field
 
 from cgpo.optimizers.base import Loss, Need, Ranks, StratumBatch, StratumOptimizer
 from cgpo.optimizers.baselines.scalar_reward import PenaltySettings, scalar_reward, usable
+from cgpo.optimizers.moments import stratum_zscore
 from cgpo.optimizers.policy_gradient import Average, PolicyGradientSettings, policy_gradient_loss, token_weight
-from cgpo.optimizers.statistics import stratum_zscore
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,15 +69,15 @@ def generalised_advantages(rewards: Tensor, values: Tensor, mask: Tensor, gamma:
         gamma: discount per token.
         gae_lambda: λ.
     """
-    found = rewards.new_zeros(rewards.shape)
+    advantages = rewards.new_zeros(rewards.shape)
     zero = rewards.new_zeros(len(rewards))
     advantage, next_value = zero, zero
     for t in reversed(range(rewards.shape[1])):
         delta = rewards[:, t] + gamma * next_value - values[:, t]
         advantage = (delta + gamma * gae_lambda * advantage).where(mask[:, t], zero)
         next_value = values[:, t].where(mask[:, t], zero)
-        found[:, t] = advantage
-    return found
+        advantages[:, t] = advantage
+    return advantages
 
 
 class Ppo(StratumOptimizer[PpoSettings]):
@@ -107,8 +107,8 @@ class Ppo(StratumOptimizer[PpoSettings]):
         n, total, errors = ranks.sum([float(among.sum()), float(score.sum()), float(value_loss.detach())])
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
-        found = {"scalar_reward": total / n, "value_loss": errors, **metrics}
-        return Loss(value + s.value_coefficient * value_loss, found)
+        metrics = {"scalar_reward": total / n, "value_loss": errors, **metrics}
+        return Loss(value + s.value_coefficient * value_loss, metrics)
 
     def _token_rewards(self, batch: StratumBatch, score: Tensor) -> Tensor:
         """[N, T] r_t: the KL penalty at every token, the score at the last."""

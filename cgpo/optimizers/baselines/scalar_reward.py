@@ -24,7 +24,7 @@ from pydantic import Field
 from cgpo.config import OptimizerSettings
 from cgpo.errors import unknown_name
 from cgpo.optimizers.base import StratumBatch
-from cgpo.optimizers.statistics import group_zscore
+from cgpo.optimizers.moments import group_zscore
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,11 +68,11 @@ def refuse_unknown_judges(setting: str, given: Mapping[str, float], judges: Sequ
 
 def usable(batch: StratumBatch) -> Tensor:
     """bool [N] the samples that take part: feasibility known, no reward missing."""
-    found = batch.known & ~batch.baseline
+    among = batch.known & ~batch.baseline
     for name, weight in batch.weights.items():
         if weight > 0:
-            found = found & batch.rewards[name].isfinite()
-    return found
+            among = among & batch.rewards[name].isfinite()
+    return among
 
 
 def scalar_reward(

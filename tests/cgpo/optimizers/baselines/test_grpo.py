@@ -13,7 +13,7 @@ from cgpo.compose import compose
 from cgpo.errors import ConfigError
 from cgpo.optimizers.base import StratumBatch, Surrogate
 from cgpo.optimizers.baselines.grpo import Grpo, GrpoSettings
-from cgpo.optimizers.statistics import SPREAD_FLOOR
+from cgpo.optimizers.moments import SPREAD_FLOOR
 
 
 def surrogate(batch: StratumBatch, **settings: Any) -> Surrogate:

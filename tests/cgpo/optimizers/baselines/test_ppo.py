@@ -13,7 +13,7 @@ from cgpo.compose import compose
 from cgpo.errors import ConfigError
 from cgpo.optimizers.base import Need, StratumBatch
 from cgpo.optimizers.baselines.ppo import Ppo, PpoSettings, generalised_advantages
-from cgpo.optimizers.statistics import SPREAD_FLOOR
+from cgpo.optimizers.moments import SPREAD_FLOOR
 
 
 def ppo(**settings: Any) -> Ppo:

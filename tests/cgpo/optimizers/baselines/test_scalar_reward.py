@@ -11,7 +11,7 @@ from batches import NAN, make_batch
 from cgpo.compose import compose
 from cgpo.errors import ConfigError
 from cgpo.optimizers.baselines.scalar_reward import PenaltySettings, scalar_reward, usable
-from cgpo.optimizers.statistics import SPREAD_FLOOR
+from cgpo.optimizers.moments import SPREAD_FLOOR
 
 REWARDS = {"helpful": [1.0, 3.0, 5.0], "safe": [100.0, 300.0, 200.0], "ignored": [NAN, NAN, NAN]}
 WEIGHTS = {"helpful": 2.0, "safe": 0.01, "ignored": 0.0}

@@ -7,7 +7,7 @@ import torch
 from batches import NAN, on_ranks_call
 
 from cgpo.optimizers.base import Ranks
-from cgpo.optimizers.statistics import (
+from cgpo.optimizers.moments import (
     SPREAD_FLOOR,
     group_mean,
     group_spread,
