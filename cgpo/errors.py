@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class CgpoError(Exception):
@@ -39,3 +39,9 @@ def unknown_name(what: str, word: str, allowed: Iterable[str], where: str = "") 
     at = f" at {where}" if where else ""
     meant = f" Did you mean {close!r}?" if close else ""
     return f"unknown {what} {word!r}{at}.{meant} Allowed: {', '.join(names) or '(none)'}"
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first `most` names for a message, and how many more there are; `none` of none."""
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

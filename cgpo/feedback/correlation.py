@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from cgpo.errors import DataError
+from cgpo.errors import DataError, listed
 from cgpo.feedback.policy_rows import Observed, PolicyResponse
 from cgpo.feedback.results import CORRELATION
 from cgpo.report.charts import Chart
@@ -55,8 +55,8 @@ def correlate(
     names = sorted(answered & set(observed))
     if not names:
         raise DataError(
-            f"no policy has both scored responses ({_listed(sorted(answered))}) and an observed rate "
-            f"({_listed(sorted(observed))})"
+            f"no policy has both scored responses ({listed(sorted(answered))}) and an observed rate "
+            f"({listed(sorted(observed))})"
         )
     scored = [(r, float(v)) for r, v in zip(rows, values, strict=True) if v is not None and r.policy in names]
     means, draws = _offline(scored, names)
@@ -124,14 +124,14 @@ def _warnings(
     elif agreement.n < FEWEST:
         notes.append(f"{agreement.n} policies: there is no interval with fewer than {FEWEST}")
     if left_out["observed"]:
-        notes.append(f"left out, nothing was observed of them: {_listed(left_out['observed'])}")
+        notes.append(f"left out, nothing was observed of them: {listed(left_out['observed'])}")
     if left_out["responses"]:
-        notes.append(f"left out, they have no scored responses: {_listed(left_out['responses'])}")
+        notes.append(f"left out, they have no scored responses: {listed(left_out['responses'])}")
     if (text := _prompts_note(names, rows)) is not None:
         notes.append(text)
     exact = [name for name in names if observed[name].n is None and observed[name].error is None]
     if exact:
-        notes.append(f"taken as exact, for nothing is said of the uncertainty of what was observed: {_listed(exact)}")
+        notes.append(f"taken as exact, for nothing is said of the uncertainty of what was observed: {listed(exact)}")
     if agreement.carried_by is not None:
         rest = agreement.leave_one_out[agreement.carried_by]
         notes.append(
@@ -157,17 +157,12 @@ def _prompts_note(names: Sequence[str], rows: Sequence[PolicyResponse]) -> str |
         return "the policies did not answer each prompt equally often, so prompts enter the comparison"
     return (
         f"the policies did not answer the same prompts, so prompts enter the comparison: {len(common)} of {len(every)} "
-        f"are common to all; prompts answered: {_listed(short)}"
+        f"are common to all; prompts answered: {listed(short)}"
     )
 
 
 def _key(row: PolicyResponse) -> str:
     return json.dumps(row.prompt, sort_keys=True)
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(names[:most]) or "none"
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def print_correlation(correlation: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from cgpo.policy import manifest
 from cgpo.policy.manifest import DamagedError
 from cgpo.policy.random_states import FOLDER as RANDOM_FOLDER
 from cgpo.policy.random_states import restore_random_states, save_random_states
-from cgpo.storage.disk import is_write_failure, write_atomically
+from cgpo.storage.disk import is_write_failure, sync_folder, write_atomically
 
 SCHEMA = 2
 STATE_NAME = "state.json"
@@ -263,7 +263,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     if target.exists():
         _remove(target)  # never finished: a finished one of this step is not written again
     temporary.rename(target)
-    manifest.sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _remove(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.errors import RunError
-from cgpo.storage.disk import human_bytes, write_atomically
+from cgpo.storage.disk import human_bytes, sync_folder, write_atomically
 
 SCHEMA = 1
 NAME = "manifest.json"
@@ -107,12 +107,3 @@ def _files(folder: Path) -> list[str]:
 
 def _for_this_rank(names: list[str]) -> list[str]:
     return names[distributed.rank() :: distributed.world_size()]
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a rename or a new file in it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cgpo.errors import ConfigError
+from cgpo.errors import ConfigError, listed
 from cgpo.models.assets import resolve_model
 from cgpo.models.quiet import quiet_transformers
 from cgpo.rewards.heads import FILE_NAME as HEADS_NAME
@@ -34,7 +34,7 @@ def load_trained(
     model, tokenizer, info = _load(name, where, dtype, source)
     if missing := sorted(info["missing_keys"]):
         raise ConfigError(
-            f"{where}: {name!r} is no trained reward model: its files lack {_listed(missing)}, "
+            f"{where}: {name!r} is no trained reward model: its files lack {listed(missing, 4)}, "
             "so its scores would be random. Train one with `cgpo reward`"
         )
     _refuse_mismatched(info, f"{where}: {name!r}")
@@ -151,14 +151,9 @@ def _check_body(model: Any, info: Mapping[str, Any], what: str) -> None:
     missing = sorted(key for key in info["missing_keys"] if key.startswith(inside))
     if len(missing) > len(body) / 2:
         raise ConfigError(
-            f"{what} is no trained model: its files lack {len(missing)} of {len(body)} weights ({_listed(missing)}), "
+            f"{what} is no trained model: its files lack {len(missing)} of {len(body)} weights ({listed(missing, 4)}), "
             "which would be random"
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
 def _check_tokenizer(model: Any, tokenizer: Any, what: str) -> None:

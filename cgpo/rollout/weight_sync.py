@@ -31,6 +31,7 @@ from vllm.distributed.weight_transfer.base import (
 )
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory, WeightTransferTrainerFactory
 
+from cgpo.errors import listed
 from cgpo.rollout.engine import WeightStream, whole_pass
 
 BACKEND = "cgpo_shm"
@@ -115,7 +116,7 @@ class ShmWeightTransferEngine(WeightTransferEngine[ShmInitInfo, ShmUpdateInfo]):
 
         missing = set() if self._loaded is None else self._expected - self._loaded
         if missing and self.model_config.quantization is None:
-            raise ValueError(f"no weights arrived for {_some(sorted(missing))}")
+            raise ValueError(f"no weights arrived for {listed(sorted(missing), 5)}")
         finalize_layerwise_reload(self.model, self.model_config)
         repack_stale_copies(self.model, self._packed)
         self._packed = {}
@@ -292,11 +293,6 @@ def _view(segment: SharedMemory, dtype: str, shape: list[int], offset: int) -> t
     if count == 0:
         return torch.empty(shape, dtype=kind)
     return torch.frombuffer(segment.buf, dtype=kind, count=count, offset=offset).view(shape)
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
 
 
 def register() -> None:

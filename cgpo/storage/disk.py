@@ -78,7 +78,21 @@ def write_atomically(path: Path, data: bytes, what: str) -> None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        with suppress(OSError):  # the file itself is on the disk
+            sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename or a new file in it survive a power cut, where folders can be synced at all.
+
+    Raises:
+        OSError: it cannot be opened, or the disk fails.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_temporaries(folder: Path) -> None:
@@ -121,13 +135,3 @@ def _sync(descriptor: int) -> None:
         # Pipes and some network file systems cannot be synced; that is no loss of data we could prevent.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut, where folders can be synced at all."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
