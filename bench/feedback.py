@@ -37,7 +37,8 @@ from surroundings import surroundings
 
 from cgpo.data.prepared_feedback import read_prepared
 from cgpo.feedback.simulation.population import Array, logistic
-from cgpo.feedback.simulation.simulator import Log, Simulation, simulate
+from cgpo.feedback.simulation.settings import Simulation
+from cgpo.feedback.simulation.simulator import Log, simulate
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
 from cgpo.models.assets import resolve_model
 from cgpo.rewards.classifier import ClassifierSettings

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cgpo.commands.number_types import share
 from cgpo.errors import ConfigError, DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="a folder that does not exist yet")
     parser.add_argument(
-        "--method", choices=METHODS, default="column", help="how rows are assigned (default: column, by --column)"
+        "--method", choices=METHODS, default="column", help="how rows are assigned (default: %(default)s, by --column)"
     )
     parser.add_argument("--column", metavar="COLUMN", help="for the method column: the column that says the stratum")
     parser.add_argument(
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own YAML files, for experiment=…")
     parser.add_argument(
         "--margin",
-        type=_share,
+        type=share,
         metavar="M",
         help="leave a row unassigned when the best stratum is not this far ahead of the second (default: "
         f"{DEFAULT_MARGINS['embeddings']:g} for embeddings, in cosine similarity; {DEFAULT_MARGINS['judge']:g} for "
@@ -80,20 +81,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the judge model: model, backend, base_url, … as in a judge's option llm; default: judging.llm",
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="S", help="of a question to the judge model (default: 60 s)"
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="S",
+        help="of a question to the judge model (default: %(default)g s)",
     )
     parser.add_argument("--truth", metavar="COLUMN", help="compare with this column: accuracy and confusion")
     parser.add_argument("--prompt-column", default="prompt", metavar="COLUMN", help="column of the prompt")
     parser.add_argument("--split", default="train", metavar="SPLIT", help="split of a hub data set or folder")
     parser.add_argument(
-        "--key", default="stratum", metavar="KEY", help="name of what is added: KEY and KEY_score (default: stratum)"
+        "--key",
+        default="stratum",
+        metavar="KEY",
+        help="name of what is added: KEY and KEY_score (default: %(default)s)",
     )
     parser.add_argument(
         "--max-bad-rate",
-        type=_share,
+        type=share,
         default=0.0,
         metavar="R",
-        help="go on over rows that are none, up to this share; they are listed (default: 0)",
+        help="go on over rows that are none, up to this share; they are listed (default: %(default)g)",
     )
 
 
@@ -219,13 +227,6 @@ def _llm_settings(entries: list[str]) -> LLMSettings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ConfigError(f"--llm {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
 
 
 def _seconds(text: str) -> float:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cgpo.commands.number_types import count, open_share, share
+
 if TYPE_CHECKING:
     from cgpo.feedback.scoring import HeadScorer
 
@@ -39,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-earlier", action="store_true", help="measure even if rows are not later than the training's last"
     )
-    parser.add_argument("--bins", type=_count, default=10, metavar="N", help="bins of the calibration (default: 10)")
+    parser.add_argument(
+        "--bins", type=count, default=10, metavar="N", help="bins of the calibration (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,20 +83,20 @@ def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--head", metavar="HEAD", help="which of its heads; needed where it has several")
     parser.add_argument(
         "--max-length",
-        type=_count,
+        type=count,
         metavar="TOKENS",
         help="most tokens of prompt + response (default: as in training, else that of the reward's settings)",
     )
-    parser.add_argument("--batch-tokens", type=_count, metavar="TOKENS", help="padded tokens scored at once")
+    parser.add_argument("--batch-tokens", type=count, metavar="TOKENS", help="padded tokens scored at once")
     parser.add_argument(
         "--max-missing-rate",
-        type=_share,
+        type=share,
         default=0.01,
         metavar="R",
-        help="largest share of rows without a finite score (default: 0.01)",
+        help="largest share of rows without a finite score (default: %(default)s)",
     )
     parser.add_argument(
-        "--confidence", type=_level, default=0.95, metavar="C", help="level of the intervals (default: 0.95)"
+        "--confidence", type=open_share, default=0.95, metavar="C", help="level of the intervals (default: %(default)s)"
     )
 
 
@@ -111,24 +115,3 @@ def open_model(args: argparse.Namespace) -> HeadScorer:
         batch_tokens=args.batch_tokens,
         max_missing_rate=args.max_missing_rate,
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text}")
-    return value
-
-
-def _level(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be strictly between 0 and 1, not {text}")
-    return value

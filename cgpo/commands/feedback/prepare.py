@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cgpo.commands.number_types import count, not_negative, open_share, positive, share
 from cgpo.errors import ConfigError, unknown_name
 from cgpo.feedback.preparation.settings import (
     FILTERS,
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, metavar="LOGS", help="JSONL, CSV or Parquet; a glob; a folder")
     parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="the prepared folder")
     parser.add_argument("--overwrite", action="store_true", help="replace a prepared folder that exists")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of whatever is drawn (default: %(default)s)")
     _add_log(parser.add_argument_group("the log"))
     _add_split(parser.add_argument_group("the split in time"))
     _add_upsampling(parser.add_argument_group("upsampling"))
@@ -149,21 +150,23 @@ def _add_log(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--positive", type=_words, default=(), metavar="WORD[,WORD]", help="reactions that are positive, if not true/1"
     )
-    group.add_argument("--time-unit", choices=("s", "ms"), default="s", help="of times that are numbers (default: s)")
+    group.add_argument(
+        "--time-unit", choices=("s", "ms"), default="s", help="of times that are numbers (default: %(default)s)"
+    )
     group.add_argument("--now", metavar="TIME", help="what counts as now (default: the clock)")
     group.add_argument(
         "--clock-skew",
-        type=_not_negative,
+        type=not_negative,
         default=default.clock_skew,
         metavar="S",
-        help=f"seconds a row may lie in the future (default: {default.clock_skew:g})",
+        help="seconds a row may lie in the future (default: %(default)g)",
     )
     group.add_argument(
         "--max-bad-share",
-        type=_share,
+        type=share,
         default=default.max_bad_share,
         metavar="R",
-        help=f"go on without bad rows up to this share of all (default: {default.max_bad_share:g})",
+        help="go on without bad rows up to this share of all (default: %(default)g)",
     )
     group.add_argument("--hash-users", action="store_true", help="write hashes instead of user ids, with a random salt")
     group.add_argument(
@@ -177,13 +180,17 @@ def _add_split(group: argparse._ArgumentGroup) -> None:
     where.add_argument("--heldout-from", metavar="TIME", help="the first held-out time: ISO 8601 or Unix seconds")
     where.add_argument(
         "--heldout-share",
-        type=_open_share,
+        type=open_share,
         default=default.heldout_share,
         metavar="R",
-        help=f"hold out this share of the rows, the newest (default: {default.heldout_share:g})",
+        help="hold out this share of the rows, the newest (default: %(default)g)",
     )
     group.add_argument(
-        "--gap", type=_not_negative, default=0.0, metavar="HOURS", help="leave out so many hours before (default: 0)"
+        "--gap",
+        type=not_negative,
+        default=0.0,
+        metavar="HOURS",
+        help="leave out so many hours before (default: %(default)g)",
     )
 
 
@@ -191,16 +198,16 @@ def _add_upsampling(group: argparse._ArgumentGroup) -> None:
     default = UpsamplingSettings()
     group.add_argument(
         "--positive-share",
-        type=_open_share,
+        type=open_share,
         default=default.positive_share,
         metavar="R",
-        help=f"raise the positives' share of the training rows to this (default: {default.positive_share:g})",
+        help="raise the positives' share of the training rows to this (default: %(default)g)",
     )
     group.add_argument(
         "--by",
         choices=("copies", "dropping-negatives"),
         default=default.by,
-        help=f"count positives several times, or leave out negatives (default: {default.by})",
+        help="count positives several times, or leave out negatives (default: %(default)s)",
     )
 
 
@@ -217,10 +224,10 @@ def _add_caps(group: argparse._ArgumentGroup) -> None:
             type=_limit,
             default=value,
             metavar="N",
-            help=f"{text} (default: {value})",
+            help=f"{text} (default: %(default)s)",
         )
     group.add_argument(
-        "--keep", choices=("random", "newest"), default=default.keep, help=f"which stay (default: {default.keep})"
+        "--keep", choices=("random", "newest"), default=default.keep, help="which stay (default: %(default)s)"
     )
 
 
@@ -237,45 +244,45 @@ def _add_filters(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--filter-heldout", action="store_true", help="filter held-out rows too")
     group.add_argument(
         "--significance",
-        type=_open_share,
+        type=open_share,
         default=default.significance,
         metavar="P",
-        help=f"of a burst or a coordinated window, over all that are looked at (default: {default.significance:g})",
+        help="of a burst or a coordinated window, over all that are looked at (default: %(default)g)",
     )
     group.add_argument(
         "--false-discovery-rate",
-        type=_open_share,
+        type=open_share,
         default=default.false_discovery_rate,
         metavar="P",
-        help=f"over the users of burst, rate and content (default: {default.false_discovery_rate:g})",
+        help="over the users of burst, rate and content (default: %(default)g)",
     )
     group.add_argument(
         "--burst-window",
-        type=_positive,
+        type=positive,
         default=default.burst_window,
         metavar="S",
-        help=f"seconds (default: {default.burst_window:g})",
+        help="seconds (default: %(default)g)",
     )
     group.add_argument(
         "--coordination-window",
-        type=_positive,
+        type=positive,
         default=default.coordination_window,
         metavar="S",
-        help=f"seconds (default: {default.coordination_window:g})",
+        help="seconds (default: %(default)g)",
     )
     group.add_argument(
         "--max-user-share",
-        type=_open_share,
+        type=open_share,
         default=default.max_user_share,
         metavar="R",
-        help=f"a user with more of all positive reactions is looked at (default: {default.max_user_share:g})",
+        help="a user with more of all positive reactions is looked at (default: %(default)g)",
     )
     group.add_argument(
         "--min-user-rows",
-        type=_count,
+        type=count,
         default=default.min_user_rows,
         metavar="N",
-        help=f"users with fewer are not tested by rate (default: {default.min_user_rows})",
+        help="users with fewer are not tested by rate (default: %(default)s)",
     )
 
 
@@ -292,30 +299,4 @@ def _filters(text: str) -> tuple[str, ...]:
 
 
 def _limit(text: str) -> int | None:
-    return None if text.lower() == "none" else _count(text)
-
-
-def _count(text: str) -> int:
-    return int(_checked(int(text), int(text) >= 1, text, "a whole number above 0"))
-
-
-def _share(text: str) -> float:
-    return _checked(float(text), 0 <= float(text) <= 1, text, "between 0 and 1")
-
-
-def _open_share(text: str) -> float:
-    return _checked(float(text), 0 < float(text) < 1, text, "strictly between 0 and 1")
-
-
-def _not_negative(text: str) -> float:
-    return _checked(float(text), 0 <= float(text) < float("inf"), text, "a number that is not negative")
-
-
-def _positive(text: str) -> float:
-    return _checked(float(text), 0 < float(text) < float("inf"), text, "a number above 0")
-
-
-def _checked(value: float, right: bool, text: str, wanted: str) -> float:
-    if not right:
-        raise argparse.ArgumentTypeError(f"{text} is not {wanted}")
-    return value
+    return None if text.lower() == "none" else count(text)

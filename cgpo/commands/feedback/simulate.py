@@ -7,9 +7,12 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cgpo.commands.number_types import count, open_share, share_below_one
+from cgpo.feedback.simulation.settings import Simulation
 from cgpo.storage.disk import write_atomically
 
 if TYPE_CHECKING:
@@ -30,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo feedback simulate`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--rows", type=_count, required=True, metavar="N", help="how many responses")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds make equal logs (default: 0)")
+    default = Simulation(rows=0)
+    parser.add_argument("--rows", type=count, required=True, metavar="N", help="how many responses")
+    parser.add_argument(
+        "--seed", type=int, default=default.seed, metavar="N", help="equal seeds make equal logs (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="LOGS.jsonl", help="the log; replaced if there")
     parser.add_argument("--truth", type=Path, metavar="TRUTH.jsonl", help="what is true of each row of the log")
     parser.add_argument("--rates", type=Path, metavar="RATES.csv", help="reaction rates by policy, observed and true")
@@ -39,17 +45,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--population", type=Path, metavar="FILE.json", help="the users, so that other texts can be rated by them"
     )
     parser.add_argument(
-        "--base-rate", type=_open_share, default=0.02, metavar="P", help="mean P[love] of honest users (default: 0.02)"
+        "--base-rate",
+        type=open_share,
+        default=default.base_rate,
+        metavar="P",
+        help="mean P[love] of honest users (default: %(default)s)",
     )
     parser.add_argument(
-        "--adversarial", type=_share, default=0.0, metavar="SHARE", help="share of adversarial users (default: 0)"
+        "--adversarial",
+        type=share_below_one,
+        default=default.adversarial,
+        metavar="SHARE",
+        help="share of adversarial users (default: %(default)g)",
     )
-    parser.add_argument("--policies", type=_count, default=10, metavar="N", help="policies that wrote (default: 10)")
-    parser.add_argument("--days", type=_count, default=28, metavar="N", help="days that the log covers (default: 28)")
     parser.add_argument(
-        "--drift", type=float, default=0.0, metavar="D", help="change of the log-odds over these days (default: 0)"
+        "--policies",
+        type=count,
+        default=default.policies,
+        metavar="N",
+        help="policies that wrote (default: %(default)s)",
     )
-    parser.add_argument("--users", type=_count, metavar="N", help="users (default: one for every 25 rows, at least 20)")
+    parser.add_argument(
+        "--days", type=count, default=default.days, metavar="N", help="days that the log covers (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--drift",
+        type=float,
+        default=default.drift,
+        metavar="D",
+        help="change of the log-odds over these days (default: %(default)g)",
+    )
+    parser.add_argument("--users", type=count, metavar="N", help="users (default: one for every 25 rows, at least 20)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,18 +84,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         RunError: a file cannot be written.
     """
-    from cgpo.feedback.simulation.simulator import Simulation, simulate
+    from cgpo.feedback.simulation.simulator import simulate
 
-    simulation = Simulation(
-        rows=args.rows,
-        seed=args.seed,
-        base_rate=args.base_rate,
-        policies=args.policies,
-        adversarial=args.adversarial,
-        days=args.days,
-        drift=args.drift,
-        users=args.users,
-    )
+    simulation = Simulation(**{field.name: getattr(args, field.name) for field in fields(Simulation)})
     log = simulate(simulation)
     _write(args.output, _lines(log.rows()), "the simulated log")
     if args.truth:
@@ -109,24 +126,3 @@ def _log_words(log: Log, output: Path) -> str:
         f"{log.truth[honest].mean():.2%}, observed {log.reactions[honest].mean():.2%}; {adversarial} responses went to "
         f"adversarial users.\nwritten to {output}"
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1 (1 excluded)")
-    return value
-
-
-def _open_share(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} does not lie strictly between 0 and 1")
-    return value

@@ -33,6 +33,7 @@ from cgpo.feedback.simulation.population import (
     features_of,
     logistic,
 )
+from cgpo.feedback.simulation.settings import Simulation
 from cgpo.feedback.simulation.style import FEATURES
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
 
@@ -48,31 +49,6 @@ _BURST_SECONDS = 600
 _BURSTS = 4
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """A simulation.
-
-    Attributes:
-        rows: responses with or without a reaction.
-        seed: equal seeds make equal logs.
-        base_rate: mean of the true P[love] over the rows of honest users.
-        policies: how many policies wrote the responses, in equal parts.
-        adversarial: share of the users that is adversarial.
-        days: the time the log covers.
-        drift: change of the log-odds from the first to the last day.
-        users: how many; None: one for every 25 rows, at least 20.
-    """
-
-    rows: int
-    seed: int
-    base_rate: float = 0.02
-    policies: int = 10
-    adversarial: float = 0.0
-    days: int = 28
-    drift: float = 0.0
-    users: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from cgpo.cli import main
 from cgpo.errors import ConfigError, DataError
 from cgpo.feedback.simulation.love import SimulatedLoveSettings
 from cgpo.feedback.simulation.population import KINDS, Population, features_of, read_population
-from cgpo.feedback.simulation.simulator import HONEST, START, Log, Simulation, simulate
+from cgpo.feedback.simulation.settings import Simulation
+from cgpo.feedback.simulation.simulator import HONEST, START, Log, simulate
 from cgpo.feedback.simulation.style import FEATURES, style
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
 from cgpo.rewards.model import create_reward
