@@ -195,7 +195,7 @@ def policy_table(correlation: dict[str, Any]) -> Table:
 
 
 def numbers(correlation: dict[str, Any]) -> list[tuple[str, str]]:
-    """The correlations."""
+    """The correlations in words: (name, text)."""
     known = [r for r in correlation["leave_one_out"].values() if r is not None]
     p_value, method = correlation["p_value"], "every order tried" if correlation["p_value_exact"] else "orders drawn"
     return [

@@ -147,7 +147,7 @@ def evaluate(
 def by_policy(
     rows: Sequence[FeedbackRow], scores: Scores, scorer: HeadScorer, confidence: float
 ) -> dict[str, dict[str, Any]]:
-    """The same for each policy that answered, where the rows say which; rows that do not are under `(none)`."""
+    """The numbers of each policy that answered, where the rows say which; rows that do not are under `(none)`."""
     if all(row.policy is None for row in rows):
         return {}
     policies = {}
@@ -236,7 +236,7 @@ def policy_table(evaluation: dict[str, Any]) -> Table | None:
 
 
 def print_evaluation(evaluation: dict[str, Any]) -> None:
-    """Prints it as tables."""
+    """Prints the tables of an evaluation, and its warnings."""
     from rich.console import Console
 
     console = Console()

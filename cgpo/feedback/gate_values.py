@@ -34,12 +34,12 @@ class Value:
 
 
 def exact(number: float) -> Value:
-    """A number that was counted."""
+    """A counted number: its bounds are itself."""
     return Value(number, number, number)
 
 
 def unknown(reason: str) -> Value:
-    """No number."""
+    """A value without an estimate."""
     return Value(None, reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""How many times the base rate the highest-scored rows have."""
+"""The lift: how many times the base rate the highest-scored rows have."""
 
 from __future__ import annotations
 

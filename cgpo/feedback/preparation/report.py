@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that came of a preparation.
+    """The outcome of a preparation.
 
     Attributes:
         path: the log.

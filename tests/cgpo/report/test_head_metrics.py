@@ -1,4 +1,4 @@
-"""The part of length in scores: by hand, and the rule of the warning."""
+"""Reports of heads on held-out rows, and the part of length in them: by hand, and the rule of the warning."""
 
 from __future__ import annotations
 
