@@ -132,7 +132,7 @@ def test_full_disk_warns(tmp_path: Path) -> None:
 
 def test_doctor_does_not_import_torch() -> None:
     code = (
-        "import argparse, sys; from cgpo import doctor; doctor.run(argparse.Namespace(json=True)); "
+        "import argparse, sys; from cgpo.commands import doctor; doctor.run(argparse.Namespace(json=True)); "
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, stdout=subprocess.DEVNULL).returncode == 0
