@@ -26,13 +26,12 @@ from cgpo.policy.policy import Policy
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.configuration import policy_settings
 from cgpo.stages.dpo_loss import dpo_losses, margins
-from cgpo.stages.folder import StageFolder
 from cgpo.stages.heldout import CONFIDENCE, as_report, in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.pair_set import WHERE, PairSet, load_pairs, pair_micro_batches
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
 from cgpo.stages.reference_file import ReferenceFile
-from cgpo.stages.running import announce_rows, input_model, run_policy_stage
+from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
 from cgpo.statistics.intervals import mean_interval, rate_interval
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.progress import StageProgress
@@ -49,7 +48,7 @@ def run_dpo_stage(settings: RunSettings, *, fresh: bool = False) -> int:
         ConfigError, DataError: a model, file or data set cannot be used.
         Interrupted: a signal came; a checkpoint is on disk.
     """
-    return run_policy_stage("dpo", settings, DpoStage, report_lines, fresh=fresh)
+    return run_stage("dpo", settings, DpoStage, report_lines, fresh=fresh)
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.universal import Movable, load_anywhere
-from cgpo.stages.reward_model.early_stopping import METRIC, EarlyStopping
+from cgpo.stages.early_stopping import METRIC, EarlyStopping
 from cgpo.tracking.metrics import Metrics, MetricsFile
 from cgpo.tracking.progress import StageProgress
 

@@ -28,11 +28,10 @@ from cgpo.policy.policy import Policy
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.configuration import policy_settings
 from cgpo.stages.conversation_set import ConversationSet, load_conversations
-from cgpo.stages.folder import StageFolder
 from cgpo.stages.heldout import as_report, heldout_loss, in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
-from cgpo.stages.running import announce_rows, input_model, run_policy_stage
+from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
 from cgpo.tracking.metrics import Metrics, read_metrics
 from cgpo.tracking.progress import StageProgress
 
@@ -47,7 +46,7 @@ def run_sft_stage(settings: RunSettings, *, fresh: bool = False) -> int:
         ConfigError, DataError: a model, file or data set cannot be used.
         Interrupted: a signal came; a checkpoint is on disk.
     """
-    return run_policy_stage("sft", settings, SftStage, report_lines, fresh=fresh)
+    return run_stage("sft", settings, SftStage, report_lines, fresh=fresh)
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:

@@ -25,19 +25,16 @@ from cgpo.rewards.encoding import ResponseEncoder
 from cgpo.rewards.heads import Head, write_heads
 from cgpo.rewards.loading import check_max_length, load_base
 from cgpo.rewards.model import create_reward
-from cgpo.stages.configuration import stage_configuration
-from cgpo.stages.folder import StageFolder
+from cgpo.stages.early_stopping import METRIC, EarlyStopping
 from cgpo.stages.loop import StageLoop
-from cgpo.stages.reward_model.classifier_weights import full_state_dict
-from cgpo.stages.reward_model.data import EncodedRows, describe_head, encode_rows
-from cgpo.stages.reward_model.early_stopping import METRIC, EarlyStopping
-from cgpo.stages.reward_model.head_losses import TrainingRow, head_loss
-from cgpo.stages.reward_model.head_rows import HeadSources
+from cgpo.stages.reward_model.encoding import EncodedRows, describe_head, encode_rows
+from cgpo.stages.reward_model.losses import TrainingRow, head_loss
 from cgpo.stages.reward_model.measure import head_lines, measure_head
 from cgpo.stages.reward_model.rows import HeadRows, positives
+from cgpo.stages.reward_model.sources import HeadSources
 from cgpo.stages.reward_model.split import Split, split_rows
-from cgpo.stages.reward_model.trainer import RewardTrainer
-from cgpo.storage.claim import claim
+from cgpo.stages.reward_model.trainer import RewardTrainer, full_state_dict
+from cgpo.stages.running import StageFolder, run_stage
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.progress import StageProgress
 
@@ -53,21 +50,7 @@ def run_reward_stage(settings: RunSettings, *, fresh: bool = False) -> int:
         RunError: the directory belongs to another configuration; the disk is full; the model has diverged.
         ConfigError, DataError: a model, file or data set cannot be used.
     """
-    distributed.init_distributed()
-    try:
-        claim(settings.run_dir, stage_configuration("reward", settings), fresh=fresh)
-        stage = RewardStage(settings)
-        report = stage.folder.report()
-        if report is None:
-            report = stage.run()
-        else:
-            stage.progress.message(f"{stage.folder.run_dir}: the reward model is trained already")
-        if distributed.rank() == 0:
-            print("\n".join([*report_lines(report), f"reward model: {stage.folder.model_dir}"]))
-        distributed.barrier()
-    finally:
-        distributed.close_distributed()
-    return 0
+    return run_stage("reward", settings, RewardStage, report_lines, fresh=fresh, model="reward model")
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
@@ -83,14 +66,20 @@ def report_lines(report: dict[str, Any]) -> list[str]:
 
 
 class RewardStage:
-    """One run of the stage in its directory."""
+    """One run of the stage in its directory.
 
-    def __init__(self, settings: RunSettings) -> None:
+    Args:
+        settings: the run's settings.
+        folder: the run directory.
+        progress: shows where the stage is.
+    """
+
+    def __init__(self, settings: RunSettings, folder: StageFolder, progress: StageProgress) -> None:
         self.settings = settings
         self.stage = settings.reward_stage
         self.heads = self.stage.all_heads()
-        self.folder = StageFolder(Path(settings.run_dir))
-        self.progress = StageProgress(settings.tracking.display, distributed.rank())
+        self.folder = folder
+        self.progress = progress
         self._early = None if self.stage.early_stopping is None else EarlyStopping(self.stage.early_stopping)
 
     def run(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trains a reward model's heads on pairs and single responses; the loss of a step is in `head_losses.py`.
+"""Trains a reward model's heads on pairs and single responses; the loss of a step is in `losses.py`.
 
 AdamW under DeepSpeed, gradient clipped to norm 1, learning rate falling linearly to 0. Rows are counted over all ranks,
 so a step is the same however many processes share it and however it is split into micro-batches. The seed of dropout
@@ -25,8 +25,7 @@ from cgpo.policy.schedule import learning_rate
 from cgpo.policy.universal import load_from_elsewhere
 from cgpo.rewards.encoding import Encoded, collate
 from cgpo.stages.batches import EpochBatches
-from cgpo.stages.reward_model.classifier_weights import freeze_lower_layers
-from cgpo.stages.reward_model.head_losses import HeadLoss, Sums, TrainingRow, count_rows, part_of_loss
+from cgpo.stages.reward_model.losses import HeadLoss, Sums, TrainingRow, count_rows, part_of_loss
 
 MAX_GRAD_NORM = 1.0
 
@@ -105,14 +104,14 @@ class RewardTrainer:
             self.engine.set_gradient_accumulation_boundary(i == rounds - 1)
             # DeepSpeed averages over ranks; the loss is a mean over all ranks' rows.
             self.engine.backward(part * distributed.world_size())
-        found = self._metrics(sums, "train")
-        if not math.isfinite(float(found["train/loss"] or 0.0)):
+        metrics = self._metrics(sums, "train")
+        if not math.isfinite(float(metrics["train/loss"] or 0.0)):
             raise RunError(
                 f"step {step + 1}: the loss of the reward model is not finite: it has diverged. Lower "
                 "reward_stage.learning_rate and start anew with --fresh"
             )
         self.engine.step()
-        return found | {"train/learning_rate": rate}
+        return metrics | {"train/learning_rate": rate}
 
     @torch.no_grad()
     def measure(self, rows: Sequence[TrainingRow]) -> dict[str, float | None]:
@@ -123,11 +122,11 @@ class RewardTrainer:
         rounds = int(distributed.all_max(float(len(micro_batches))))
         for i in range(rounds):
             idle = i >= len(micro_batches)
-            mine = rows[:1] if idle else micro_batches[i]
-            outputs = self._outputs(mine)
+            batch = rows[:1] if idle else micro_batches[i]
+            outputs = self._outputs(batch)
             if not idle:
-                copies = [row.copies for row in mine]
-                part_of_loss(outputs, mine, self._heads, [1.0] * len(self._heads), sums, copies)
+                copies = [row.copies for row in batch]
+                part_of_loss(outputs, batch, self._heads, [1.0] * len(self._heads), sums, copies)
         return self._metrics(sums, "validation")
 
     def save(self, folder: str) -> None:
@@ -142,39 +141,78 @@ class RewardTrainer:
         """Reads what `save` wrote."""
         self.engine.load_checkpoint(folder, tag="state")
 
-    def _metrics(self, sums: Sums, stratum: str) -> dict[str, float | None]:
+    def _metrics(self, sums: Sums, group: str) -> dict[str, float | None]:
         """Sums of this rank → means over all ranks' rows; None for a head without a row."""
         n = len(self._heads)
         totals = distributed.all_sum([*sums.loss, *sums.right, *sums.rows])
         loss = 0.0
-        found: dict[str, float | None] = {}
+        of_heads: dict[str, float | None] = {}
         for i, head in enumerate(self._heads):
             rows = totals[2 * n + i]
             mean = totals[i] / rows if rows else None
             loss += head.weight * (mean or 0.0)
-            found[f"{stratum}/loss/{head.name}"] = mean
+            of_heads[f"{group}/loss/{head.name}"] = mean
             if head.ordered:
-                found[f"{stratum}/accuracy/{head.name}"] = totals[n + i] / rows if rows else None
-        return {f"{stratum}/loss": loss, **found}
+                of_heads[f"{group}/accuracy/{head.name}"] = totals[n + i] / rows if rows else None
+        return {f"{group}/loss": loss, **of_heads}
 
     def _micro_batches(self, rows: Sequence[TrainingRow]) -> list[list[TrainingRow]]:
         """Rows of similar length, all texts of a micro-batch padded to its longest, shortest first."""
         longest = [max(len(self._texts[text]) for text in row.texts) for row in rows]
-        found: list[list[TrainingRow]] = []
+        batches: list[list[TrainingRow]] = []
         count = 0
         for i in sorted(range(len(rows)), key=lambda i: longest[i]):
             count += len(rows[i].texts)
-            if not found or count * longest[i] > self._stage.micro_batch_tokens:
-                found.append([])
+            if not batches or count * longest[i] > self._stage.micro_batch_tokens:
+                batches.append([])
                 count = len(rows[i].texts)
-            found[-1].append(rows[i])
-        return found
+            batches[-1].append(rows[i])
+        return batches
 
     def _outputs(self, rows: Sequence[TrainingRow]) -> Tensor:
         """float [M, H]: the outputs of the rows' texts, one after the other."""
         texts = [self._texts[text] for row in rows for text in row.texts]
         outputs: Tensor = self.engine(**collate(texts, self._pad_id, distributed.device())).logits.float()
         return outputs
+
+
+def freeze_lower_layers(model: Any, trainable_layers: int | None) -> None:
+    """Leaves gradients only to the last `trainable_layers` transformer layers and what comes after them.
+
+    Args:
+        model: a Hugging Face sequence classifier.
+        trainable_layers: None changes nothing; 0 leaves only what is not in the base model, the head.
+    """
+    if trainable_layers is None:
+        return
+    base = model.base_model
+    lists = [module for module in base.modules() if isinstance(module, torch.nn.ModuleList)]
+    layers: list[Any] = list(max(lists, key=len, default=[]))
+    base.requires_grad_(False)
+    if not trainable_layers:
+        return
+    # Registration order is the order of the forward pass: embeddings, layers, final norm or pooler.
+    trained = {id(p) for layer in layers[-trainable_layers:] for p in layer.parameters()}
+    reached = False
+    for parameter in base.parameters():
+        reached = reached or id(parameter) in trained
+        parameter.requires_grad_(reached)
+
+
+def full_state_dict(engine: Any) -> dict[str, Tensor] | None:
+    """The whole weights on rank 0 (None on the others), gathered from ZeRO-3 shards; every rank must call it."""
+    module = engine.module
+    sharded = [p for p in module.parameters() if hasattr(p, "ds_id")]
+    if not sharded:
+        return _copy(module) if distributed.rank() == 0 else None
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(sharded):
+        return _copy(module) if distributed.rank() == 0 else None
+
+
+def _copy(module: Any) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
 def hash_of(*parts: int) -> int:

@@ -17,7 +17,7 @@ from cgpo.errors import DataError
 from cgpo.pairs.cleaning import clean_pairs
 from cgpo.pairs.pair import PreferencePair
 from cgpo.pairs.rows import PairData, read_preference_rows
-from cgpo.stages.reward_model.head_rows import HeadSources
+from cgpo.stages.reward_model.sources import HeadSources
 from cgpo.tracking.progress import StageProgress
 
 ASKED = ({"role": "user", "content": "q"},)

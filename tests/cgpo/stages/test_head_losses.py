@@ -8,8 +8,16 @@ import pytest
 import torch
 
 from cgpo.config import PairwiseHeadSettings, PointwiseHeadSettings, RegressionHeadSettings
-from cgpo.stages.reward_model.head_losses import Sums, TrainingRow, count_rows, head_loss, part_of_loss
-from cgpo.stages.reward_model.losses import bradley_terry, cross_entropy, squared
+from cgpo.stages.reward_model.losses import (
+    Sums,
+    TrainingRow,
+    bradley_terry,
+    count_rows,
+    cross_entropy,
+    head_loss,
+    part_of_loss,
+    squared,
+)
 
 HEADS = [
     head_loss("helpful", PairwiseHeadSettings(objective="pairwise", margin_scale=0.5, centring=0.01)),

@@ -19,7 +19,7 @@ from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.rewards.heads import read_heads
 from cgpo.rewards.model import create_reward
 from cgpo.stages.reward_model import stage as stage_module
-from cgpo.stages.reward_model.head_rows import HeadSources
+from cgpo.stages.reward_model.sources import HeadSources
 from cgpo.stages.reward_model.stage import run_reward_stage
 from cgpo.tracking.progress import StageProgress
 from cgpo.types import Prompt

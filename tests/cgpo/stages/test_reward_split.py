@@ -10,7 +10,7 @@ import pytest
 
 from cgpo.config import PointwiseHeadSettings, RegressionHeadSettings
 from cgpo.errors import DataError
-from cgpo.stages.reward_model.data import describe_head
+from cgpo.stages.reward_model.encoding import describe_head
 from cgpo.stages.reward_model.rows import HeadRows, RewardRow, label, rating, read_text_rows
 from cgpo.stages.reward_model.split import split_rows
 

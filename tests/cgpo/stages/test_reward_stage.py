@@ -19,8 +19,8 @@ from cgpo.errors import ConfigError, RunError
 from cgpo.rewards.loading import load_base
 from cgpo.rewards.model import create_reward
 from cgpo.stages.reward_model import stage as stage_module
-from cgpo.stages.reward_model.classifier_weights import freeze_lower_layers
 from cgpo.stages.reward_model.stage import run_reward_stage
+from cgpo.stages.reward_model.trainer import freeze_lower_layers
 from cgpo.types import Prompt
 
 

@@ -11,7 +11,7 @@ from cgpo.config import HeadSettings, PointwiseHeadSettings, RegressionHeadSetti
 from cgpo.errors import DataError
 from cgpo.rewards.encoding import Encoded, ResponseEncoder
 from cgpo.rewards.heads import Head
-from cgpo.stages.reward_model.head_losses import TrainingRow
+from cgpo.stages.reward_model.losses import TrainingRow
 from cgpo.stages.reward_model.rows import RewardRow, Text, positives
 from cgpo.stages.reward_model.split import Split
 from cgpo.types import Prompt
