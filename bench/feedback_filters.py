@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cgpo.feedback.preparation.prepare import prepare
-from cgpo.feedback.preparation.settings import LogSettings, PrepareSettings
+from cgpo.feedback.settings import LogSettings, PrepareSettings
 from cgpo.feedback.simulation.settings import Simulation
 from cgpo.feedback.simulation.simulator import Log, simulate
 from cgpo.tracking.progress import StageProgress

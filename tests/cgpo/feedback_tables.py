@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cgpo.feedback.preparation.log_rows import LogRow
-from cgpo.feedback.preparation.table import Spill, Table, TableBuilder
+from cgpo.feedback.logs.rows import LogRow
+from cgpo.feedback.logs.table import Spill, Table, TableBuilder
 
 
 def row(

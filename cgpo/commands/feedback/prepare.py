@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from cgpo.commands.number_types import count, not_negative, open_share, positive, share
 from cgpo.errors import ConfigError, unknown_name
-from cgpo.feedback.preparation.settings import (
+from cgpo.feedback.settings import (
     FILTERS,
     CapSettings,
     FilterSettings,
@@ -110,7 +110,7 @@ def _settings(kind: type[Settings], args: argparse.Namespace) -> Settings:
 
 
 def _time(text: str, option: str) -> float:
-    from cgpo.feedback.preparation.log_rows import BadRowError, seconds_of
+    from cgpo.feedback.logs.rows import BadRowError, seconds_of
 
     try:
         return seconds_of(text)

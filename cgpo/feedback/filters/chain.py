@@ -15,8 +15,8 @@ from cgpo.feedback.filters.content import content
 from cgpo.feedback.filters.rates import rate, share
 from cgpo.feedback.filters.screening import Screening, Suspect
 from cgpo.feedback.filters.windows import burst, coordinated
-from cgpo.feedback.preparation.settings import FilterSettings
-from cgpo.feedback.preparation.table import Ints, Spill, Table
+from cgpo.feedback.logs.table import Ints, Spill, Table
+from cgpo.feedback.settings import FilterSettings
 
 
 @dataclass(frozen=True, slots=True)

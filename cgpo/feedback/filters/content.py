@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from cgpo.feedback.filters.rates import discoveries
 from cgpo.feedback.filters.screening import MIN_USERS, Screening, Suspect, tested_text
-from cgpo.feedback.preparation.settings import FilterSettings
-from cgpo.feedback.preparation.table import Hashes, Ints, Mask, Spill, Table, priority
+from cgpo.feedback.logs.table import Hashes, Ints, Mask, Spill, Table, priority
+from cgpo.feedback.settings import FilterSettings
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cgpo.feedback.filters.screening import MIN_USERS, Screening, Suspect, tested_text
-from cgpo.feedback.preparation.settings import FilterSettings
-from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
+from cgpo.feedback.logs.table import Ints, Mask, Spill, Table
+from cgpo.feedback.settings import FilterSettings
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgpo.feedback.preparation.table import Ints, Table
+from cgpo.feedback.logs.table import Ints, Table
 
 MIN_USERS = 20
 """Filters that compare users with one another say nothing where there are fewer."""

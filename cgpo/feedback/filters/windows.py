@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from cgpo.feedback.filters.rates import check_rates
 from cgpo.feedback.filters.screening import MIN_USERS, Screening, Suspect, tested_text
-from cgpo.feedback.preparation.near_duplicates import group
-from cgpo.feedback.preparation.settings import FilterSettings
-from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
+from cgpo.feedback.logs.near_duplicates import group
+from cgpo.feedback.logs.table import Ints, Mask, Spill, Table
+from cgpo.feedback.settings import FilterSettings
 
 PRIOR_ROWS = 100.0
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cgpo.feedback.preparation.near_duplicates import group
-from cgpo.feedback.preparation.settings import CapSettings, UpsamplingSettings
-from cgpo.feedback.preparation.table import Hashes, Ints, Mask, Table, priority
+from cgpo.feedback.logs.near_duplicates import group
+from cgpo.feedback.logs.table import Hashes, Ints, Mask, Table, priority
+from cgpo.feedback.settings import CapSettings, UpsamplingSettings
 
 
 def over_cap(groups: Ints, order: Hashes | Ints, limit: int) -> Mask:

@@ -18,12 +18,12 @@ import numpy as np
 from cgpo.data.prepared_feedback import DROPPED, HELDOUT, PAGE, REPORT, SCHEMA, TRAIN
 from cgpo.errors import DataError
 from cgpo.feedback.filters.chain import FilterResult, filter_heldout, run_filters
+from cgpo.feedback.logs.reading import INPUT, Dropped, Log, check_columns, check_reactions, count_rows, read_log
+from cgpo.feedback.logs.table import Ints, Mask, Spill, Table
 from cgpo.feedback.preparation.contribution import caps, upsample
-from cgpo.feedback.preparation.logs import INPUT, Dropped, Log, check_columns, check_reactions, count_rows, read_log
 from cgpo.feedback.preparation.report import Outcome, Step, report_json, report_page
-from cgpo.feedback.preparation.settings import PrepareSettings
 from cgpo.feedback.preparation.split import split
-from cgpo.feedback.preparation.table import Ints, Mask, Spill, Table
+from cgpo.feedback.settings import PrepareSettings
 from cgpo.storage.disk import write_atomically, writing
 from cgpo.storage.whole_folder import WholeFolder
 from cgpo.tracking.progress import StageProgress, Update

@@ -11,11 +11,11 @@ import numpy as np
 
 from cgpo.data.prepared_feedback import SCHEMA
 from cgpo.feedback.filters.chain import FilterResult
+from cgpo.feedback.logs.reading import Log
+from cgpo.feedback.logs.table import Table
 from cgpo.feedback.preparation.contribution import Upsampling
-from cgpo.feedback.preparation.logs import Log
-from cgpo.feedback.preparation.settings import PrepareSettings
 from cgpo.feedback.preparation.split import time_text
-from cgpo.feedback.preparation.table import Table
+from cgpo.feedback.settings import PrepareSettings
 from cgpo.report.charts import Series, line_chart
 from cgpo.report.page import Page, Section, render_page
 from cgpo.report.page import Table as PageTable

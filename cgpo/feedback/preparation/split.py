@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cgpo.errors import DataError
-from cgpo.feedback.preparation.settings import SplitSettings
-from cgpo.feedback.preparation.table import Mask, Table
+from cgpo.feedback.logs.table import Mask, Table
+from cgpo.feedback.settings import SplitSettings
 
 
 @dataclass(frozen=True, slots=True)

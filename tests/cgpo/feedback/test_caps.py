@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from feedback_tables import row, table
 
+from cgpo.feedback.logs.near_duplicates import group, signature
 from cgpo.feedback.preparation.contribution import caps, over_cap
-from cgpo.feedback.preparation.near_duplicates import group, signature
-from cgpo.feedback.preparation.settings import CapSettings
+from cgpo.feedback.settings import CapSettings
 
 LONG = (
     "I am so glad that your garden does well this year. Tomatoes like warm nights and a lot of water in the morning, "

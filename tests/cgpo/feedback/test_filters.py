@@ -16,8 +16,8 @@ from cgpo.feedback.filters.chain import FilterResult, filter_heldout, run_filter
 from cgpo.feedback.filters.content import check_agreement, hanley_mcneil
 from cgpo.feedback.filters.rates import check_rates, discoveries
 from cgpo.feedback.filters.windows import excess_windows
-from cgpo.feedback.preparation.log_rows import LogRow
-from cgpo.feedback.preparation.settings import FilterSettings
+from cgpo.feedback.logs.rows import LogRow
+from cgpo.feedback.settings import FilterSettings
 
 DAY = 86_400.0
 WORDS = "tea rain book walk train lamp song bread river cloud stone paper garden window summer winter".split()  # noqa: SIM905

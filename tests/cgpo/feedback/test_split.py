@@ -6,8 +6,8 @@ import pytest
 from feedback_tables import row, table
 
 from cgpo.errors import DataError
-from cgpo.feedback.preparation.settings import SplitSettings
 from cgpo.feedback.preparation.split import split
+from cgpo.feedback.settings import SplitSettings
 
 
 def test_rows_of_one_time_are_on_one_side() -> None:

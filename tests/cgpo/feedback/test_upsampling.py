@@ -10,9 +10,9 @@ from feedback_tables import row, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cgpo.feedback.logs.table import Table
 from cgpo.feedback.preparation.contribution import upsample
-from cgpo.feedback.preparation.settings import UpsamplingSettings
-from cgpo.feedback.preparation.table import Table
+from cgpo.feedback.settings import UpsamplingSettings
 from cgpo.rewards.heads import Head
 
 

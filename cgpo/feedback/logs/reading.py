@@ -15,9 +15,9 @@ from cgpo.config import PromptSettings
 from cgpo.data.prepared_feedback import SCHEMA
 from cgpo.data.rows import RawRow, read_rows
 from cgpo.errors import ConfigError, DataError, nearest, unknown_name
-from cgpo.feedback.preparation.log_rows import BadRowError, Reactions, RowReader
-from cgpo.feedback.preparation.settings import COLUMNS, LogSettings
-from cgpo.feedback.preparation.table import Spill, Table, TableBuilder
+from cgpo.feedback.logs.rows import BadRowError, Reactions, RowReader
+from cgpo.feedback.logs.table import Spill, Table, TableBuilder
+from cgpo.feedback.settings import COLUMNS, LogSettings
 from cgpo.storage.text import storable
 
 SHOWN = 3

@@ -13,7 +13,7 @@ from typing import Any
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow
 from cgpo.errors import DataError, nearest
-from cgpo.feedback.preparation.settings import COLUMNS, LogSettings
+from cgpo.feedback.settings import COLUMNS, LogSettings
 from judges import Message
 
 LONGEST_VALUE = 40

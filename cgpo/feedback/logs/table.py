@@ -18,8 +18,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from cgpo.feedback.preparation.log_rows import LogRow
-from cgpo.feedback.preparation.near_duplicates import PERMUTATIONS, signature
+from cgpo.feedback.logs.near_duplicates import PERMUTATIONS, signature
+from cgpo.feedback.logs.rows import LogRow
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
