@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 from cgpo.errors import ConfigError
-from cgpo.storage.outcome import REPORT_NAME, is_done
 from cgpo.storage.run_config import CONFIG_NAME
-from cgpo.storage.run_directory import move_aside, would_go_on
+from cgpo.storage.run_directory import REPORT_NAME, move_aside, stage_is_done, would_go_on
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
@@ -88,7 +87,7 @@ class Planned:
             return False
         if self.name == "train":
             return _trained(self.run_dir, self.composed)
-        return is_done(self.run_dir)
+        return stage_is_done(self.run_dir)
 
 
 class Pipeline:

@@ -12,8 +12,7 @@ from cgpo.config import ContaminationSettings, RunSettings
 from cgpo.errors import CgpoError, ConfigError
 from cgpo.models.assets import check_model_name
 from cgpo.pairs.configuration import COMMAND, preferences_configuration
-from cgpo.storage.outcome import REPORT_NAME
-from cgpo.storage.run_directory import would_go_on
+from cgpo.storage.run_directory import REPORT_NAME, would_go_on
 
 
 def print_preferences_plan(composed: Composed, *, fresh: bool) -> None:

@@ -14,8 +14,7 @@ from cgpo.data.generators.golden import GOLDEN
 from cgpo.errors import CgpoError, ConfigError, unknown_name
 from cgpo.stages.configuration import made_pairs, stage_configuration
 from cgpo.stages.reward_model.plan import head_line, missing
-from cgpo.storage.outcome import is_done
-from cgpo.storage.run_directory import would_go_on
+from cgpo.storage.run_directory import stage_is_done, would_go_on
 
 POLICY_STAGES = ("sft", "dpo")
 
@@ -71,7 +70,7 @@ def state(command: str, composed: Composed, fresh: bool) -> str:
         return f"{escape(run_dir)} (would be refused: {escape(str(error).splitlines()[0])})"
     if not goes_on:
         return f"{escape(run_dir)} (new)"
-    return f"{escape(run_dir)} ({'done' if is_done(Path(run_dir)) else 'goes on'})"
+    return f"{escape(run_dir)} ({'done' if stage_is_done(Path(run_dir)) else 'goes on'})"
 
 
 def plan_lines(command: str, settings: RunSettings) -> list[str]:

@@ -22,7 +22,7 @@ from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
 from cgpo.storage.jsonl import SCHEMA
-from cgpo.storage.outcome import MODEL_NAME, REPORT_NAME, is_done
+from cgpo.storage.run_directory import MODEL_NAME, REPORT_NAME, stage_is_done
 from cgpo.tracking.progress import StageProgress
 
 
@@ -44,7 +44,7 @@ class StageFolder:
         Raises:
             RunError: the report cannot be read.
         """
-        if not is_done(self.run_dir):
+        if not stage_is_done(self.run_dir):
             return None
         try:
             report: dict[str, Any] = json.loads(self._report_file.read_text(encoding="utf-8"))

@@ -23,6 +23,12 @@ from cgpo.storage.run_config import (
 
 LOCK_NAME = "run.lock"
 
+REPORT_NAME = "report.json"
+"""Of a supervised stage or of pairs: written last of all, so that it marks the end."""
+
+MODEL_NAME = "model"
+"""Folder of the model that a stage leaves."""
+
 _BEFORE_THE_RUN = {CONFIG_NAME, HISTORY_NAME, LOCK_NAME, "environment.json"}
 """What stands in a run directory before anything was computed."""
 
@@ -99,6 +105,11 @@ def lock_run_directory(path: str | Path) -> IO[bytes]:
         file.close()
         raise RunError(f"{path}: another process is running in this directory; wait for it or stop it") from error
     return file
+
+
+def stage_is_done(run_dir: Path) -> bool:
+    """Whether a stage that trains a model has ended there."""
+    return (run_dir / REPORT_NAME).is_file() and (run_dir / MODEL_NAME / "config.json").is_file()
 
 
 def move_aside(folder: Path) -> None:
