@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cgpo.config import TrackingSettings
 from cgpo.report.charts import Chart, Series, line_chart
 from cgpo.report.overoptimisation import OverOptimisation, read_overoptimisation
 from cgpo.report.run_files import Changes, dig, read_changes, read_mapping
@@ -17,9 +18,6 @@ from cgpo.tracking.lines import duration
 from cgpo.tracking.metrics import scan_metrics
 
 Steps = Mapping[int, Mapping[str, float | None]]
-
-DEFAULT_SAMPLES = 12
-"""Samples per stratum when the configuration cannot be read."""
 
 MAIN_CURVES = {
     "satisfied_rate": "satisfied, of known verdicts",
@@ -84,7 +82,7 @@ def collect(run_dir: Path) -> Report:
     facts = _facts(run_dir, config, steps, environment, problems)
     changes = read_changes(run_dir, config, problems)
     wanted = dig(config, "tracking", "report_samples")
-    count = wanted if isinstance(wanted, int) else DEFAULT_SAMPLES
+    count = wanted if isinstance(wanted, int) else TrackingSettings().report_samples
     samples = training_samples(run_dir, count, problems)
     pairs = heldout_pairs(run_dir, (count + 1) // 2, problems)
     names = _stratum_names(config, steps, [*samples, *pairs, *(change.stratum for change in changes.strata)])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cgpo.config import StratumSettings
 from cgpo.report.run_files import dig
 
-DEFAULT_STEPS = 10
+DEFAULT_STEPS: int = StratumSettings.model_fields["warn_after_steps_without_signal"].default
 """Steps in a row that are worth a word when the configuration cannot be read."""
 
 

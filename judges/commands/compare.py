@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-key", metavar="FIELD", help="compare with labels in this field of B, e.g. metadata.ok")
     parser.add_argument("--positive", metavar="VALUE[,VALUE…]", help="labels that mean satisfied (default: true)")
     parser.add_argument("--key", metavar="FIELD", help="match rows by this field instead of by order, e.g. metadata.id")
-    parser.add_argument("--show", type=natural, default=5, metavar="N", help="disagreements to list (default: 5)")
+    parser.add_argument(
+        "--show", type=natural, default=5, metavar="N", help="disagreements to list (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 

@@ -61,17 +61,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=rate,
         default=1.0,
         metavar="R",
-        help="exit with status 1 when any judge is unknown on more than this share of the rows (0 to 1; default: 1)",
+        help="exit with status 1 when any judge is unknown on more than this share of the rows "
+        "(0 to 1; default: %(default)g)",
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: by the machine)")
     parser.add_argument(
         "--early-stop", action="store_true", help="do not ask costly judges where a cheaper one found a violation"
     )
     parser.add_argument("--cache", type=Path, metavar="FILE", help="keep verdicts of costly judges for the next time")
-    parser.add_argument("--prompt-key", default="prompt", metavar="FIELD", help="field of the prompt (default: prompt)")
+    parser.add_argument(
+        "--prompt-key", default="prompt", metavar="FIELD", help="field of the prompt (default: %(default)s)"
+    )
     parser.add_argument("--no-prompt", action="store_true", help="rows may have no prompt; it is then empty")
     parser.add_argument(
-        "--response-key", default="response", metavar="FIELD", help="field of the response (default: response)"
+        "--response-key", default="response", metavar="FIELD", help="field of the response (default: %(default)s)"
     )
     parser.add_argument(
         "--metadata-key",

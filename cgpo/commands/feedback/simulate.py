@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cgpo.commands.number_types import count, open_share, share_below_one
-from cgpo.feedback.simulation.settings import Simulation
+from cgpo.feedback.simulation.settings import MIN_USERS, ROWS_PER_USER, Simulation
 from cgpo.storage.disk import write_atomically
 
 if TYPE_CHECKING:
@@ -75,7 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="change of the log-odds over these days (default: %(default)g)",
     )
-    parser.add_argument("--users", type=count, metavar="N", help="users (default: one for every 25 rows, at least 20)")
+    parser.add_argument(
+        "--users",
+        type=count,
+        metavar="N",
+        help=f"users (default: one for every {ROWS_PER_USER} rows, at least {MIN_USERS})",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

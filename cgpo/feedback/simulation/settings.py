@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ROWS_PER_USER = 25
+"""Of whom there are so many rows where the number of users is not set."""
+
+MIN_USERS = 20
+"""Where it is not set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
@@ -17,7 +23,7 @@ class Simulation:
         adversarial: share of the users that is adversarial.
         days: the time the log covers.
         drift: change of the log-odds from the first to the last day.
-        users: how many; None: one for every 25 rows, at least 20.
+        users: how many; None: by `ROWS_PER_USER` and `MIN_USERS`.
     """
 
     rows: int

@@ -33,7 +33,7 @@ from cgpo.feedback.simulation.population import (
     features_of,
     logistic,
 )
-from cgpo.feedback.simulation.settings import Simulation
+from cgpo.feedback.simulation.settings import MIN_USERS, ROWS_PER_USER, Simulation
 from cgpo.feedback.simulation.style import FEATURES
 from cgpo.feedback.simulation.texts import policy_styles, write_prompt, write_response
 
@@ -43,7 +43,6 @@ START = 1_740_960_000
 DAY = 86_400
 HONEST = "honest"
 
-_ROWS_PER_USER = 25
 _ACTIVITY_SPREAD = 0.7
 _BURST_SECONDS = 600
 _BURSTS = 4
@@ -168,7 +167,7 @@ def simulate(simulation: Simulation, population: Population | None = None) -> Lo
 
 def _kinds(simulation: Simulation) -> list[str]:
     """The kind of each user; adversarial ones stand first, the kinds in turn."""
-    count = simulation.users or max(20, simulation.rows // _ROWS_PER_USER)
+    count = simulation.users or max(MIN_USERS, simulation.rows // ROWS_PER_USER)
     adversarial = round(simulation.adversarial * count)
     return [KINDS[n % len(KINDS)] for n in range(adversarial)] + [HONEST] * (count - adversarial)
 
