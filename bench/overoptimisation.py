@@ -28,7 +28,8 @@ from cgpo.config import PhraseSettings
 from cgpo.overoptimisation.counts import Counts, Document
 from cgpo.overoptimisation.phrases import documents
 from cgpo.overoptimisation.spread import Spread, spreading
-from cgpo.overoptimisation.trend import Divergence, Sample, Trend
+from cgpo.overoptimisation.trend import Divergence, Trend
+from cgpo.statistics.evaluation import Sample
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Outcome
 

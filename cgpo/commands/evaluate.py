@@ -133,13 +133,13 @@ def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> N
     from cgpo.report.summary import print_comparison
     from cgpo.storage.disk import write_atomically
 
-    lines = [measured.reference, measured.line]
-    if measured.name == measured.reference["model"]:
-        lines = [measured.line]  # the reference itself: nothing to compare with
-    title = f"{measured.name} on held-out prompts"
-    if len(lines) > 1:
-        title += f", after the reference {measured.reference['model']}"
-    print_comparison(Console(), changes_of(lines, settings.eval.confidence), title)
+    evaluations = [measured.reference, measured.evaluation]
+    if measured.model == measured.reference_model:
+        evaluations = [measured.evaluation]  # the reference itself: nothing to compare with
+    title = f"{measured.model} on held-out prompts"
+    if len(evaluations) > 1:
+        title += f", after the reference {measured.reference_model}"
+    print_comparison(Console(), changes_of(evaluations, settings.eval.confidence), title)
     if output is not None:
         write_atomically(output, result_json(settings, measured).encode(), "the result")
     write_report(Path(settings.run_dir))

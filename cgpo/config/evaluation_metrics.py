@@ -11,10 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from cgpo.config import EvalSettings, RunSettings, StratumSettings
+from cgpo.statistics.evaluation import Evaluation
 
 _SINGLE = {
     "satisfied": "satisfied_rate",
@@ -27,53 +25,49 @@ _SINGLE = {
     "response_tokens": "response_tokens",
     "response_words": "response_words",
 }
+"""Measure → metric; measures are named as the fields of `cgpo.statistics.evaluation.Measures`."""
+
 _BY_NAME = {"judges": "satisfied_rate", "rewards": "reward", "win_rates": "win_rate", "probes": "violated_rate"}
+"""The same of measures that are several, each of a judge, reward or probe."""
 
 
-def evaluation_metrics(line: Mapping[str, Any]) -> dict[str, float]:
-    """Metric name → value of an evaluation (a line of `evaluation.jsonl`). What is not known is left out, never 0."""
-    found: dict[str, float | None] = {}
-    for stratum, summary in line["strata"].items():
-        for key, name in _SINGLE.items():
-            found[f"{stratum}/{name}"] = _value(summary.get(key))
+def evaluation_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Metric name → value of an evaluation. What is not known is left out, never 0."""
+    metrics: dict[str, float] = {}
+    for stratum, summary in evaluation.strata.items():
+        measures = {name: m.estimate for name, m in summary.measures.named().items() if m.estimate is not None}
+        metrics |= {f"{stratum}/{name}": float(measures[key]) for key, name in _SINGLE.items() if key in measures}
         for key, name in _BY_NAME.items():
-            for part, measured in summary.get(key, {}).items():
-                found[f"{stratum}/{name}/{part}"] = _value(measured)
-        if summary.get("n"):
-            found[f"{stratum}/unknown_rate"] = summary["unknown"] / summary["n"]
-    return {name: float(value) for name, value in found.items() if value is not None}
+            parts = {part.removeprefix(f"{key}/"): v for part, v in measures.items() if part.startswith(f"{key}/")}
+            metrics |= {f"{stratum}/{name}/{part}": float(value) for part, value in parts.items()}
+        if summary.n and summary.unknown is not None:
+            metrics[f"{stratum}/unknown_rate"] = summary.unknown / summary.n
+    return metrics
 
 
 def evaluation_metric_names(settings: RunSettings) -> list[str]:
     """The names an evaluation of a run with these settings can have, sorted."""
     return sorted(
-        f"{stratum}/{name}"
-        for stratum, own in settings.strata.items()
-        if own.heldout is not None
-        for name in _names(own, settings.eval)
-        | {f"reward/{reward}" for reward in settings.independent_rewards(stratum)}
+        f"{name}/{metric}"
+        for name, stratum in settings.strata.items()
+        if stratum.heldout is not None
+        for metric in _names(stratum, settings.eval)
+        | {f"reward/{reward}" for reward in settings.independent_rewards(name)}
     )
 
 
-def _names(stratum: StratumSettings, asked: EvalSettings) -> set[str]:
+def _names(stratum: StratumSettings, evaluation: EvalSettings) -> set[str]:
     absent = {
-        "satisfied_once_rate": asked.responses_per_prompt == 1,
-        "preference_win_rate": asked.preference is None,
-        "kl": asked.temperature == 0,
+        "satisfied_once_rate": evaluation.responses_per_prompt == 1,
+        "preference_win_rate": evaluation.preference is None,
+        "kl": evaluation.temperature == 0,
     }
     names = {"unknown_rate"} | {name for name in _SINGLE.values() if not absent.get(name, False)}
     names |= {f"satisfied_rate/{spec.label}" for spec in stratum.judges}
-    names |= {f"violated_rate/{spec.label}" for spec in asked.probes}
+    names |= {f"violated_rate/{spec.label}" for spec in evaluation.probes}
     names |= {f"reward/{reward}" for reward in stratum.rewards}
     if len(stratum.rewards) > 1:
         names |= {f"win_rate/{reward}" for reward in stratum.rewards}
     if stratum.truncated != "judge":
         names.add("satisfied_rate/truncated")
     return names
-
-
-def _value(measured: Any) -> float | None:
-    if not isinstance(measured, Mapping):
-        return None
-    value = measured.get("rate", measured.get("mean"))
-    return None if value is None else float(value)

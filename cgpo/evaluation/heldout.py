@@ -25,11 +25,12 @@ from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.quantities import Yardstick
 from cgpo.evaluation.responses import heldout_requests, respond
 from cgpo.evaluation.sides import sides_of
-from cgpo.evaluation.summary import by_stratum, evaluation_line
+from cgpo.evaluation.summary import by_stratum, evaluate_rows
 from cgpo.responses.collection import Progress
 from cgpo.responses.parts import ResponseParts
 from cgpo.responses.probes import SAME_TEXT, Probes
 from cgpo.responses.stratum import Stratum
+from cgpo.statistics.evaluation import Evaluation
 from cgpo.storage.disk import write_atomically
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 from cgpo.types import ResponseKey
@@ -128,24 +129,26 @@ class Evaluator:
             return self.reference_rows()
         return respond(self._parts, self._probes, self._requests, self._reference, progress, check_stop, kl=self._kl)
 
-    def line(self, step: int, rows: list[RolloutRow], before: list[RolloutRow] | None) -> dict[str, Any]:
-        """What the responses say, compared with earlier ones (`cgpo.evaluation.summary.evaluation_line`)."""
+    def evaluation(self, step: int, rows: list[RolloutRow], before: list[RolloutRow] | None) -> Evaluation:
+        """The evaluation of these responses, compared with earlier ones."""
         confidence = self._parts.settings.eval.confidence
         earlier = None if before is None else by_stratum(before)
-        return evaluation_line(step, by_stratum(rows), self._yardsticks(), confidence, earlier)
+        return evaluate_rows(step, by_stratum(rows), self._yardsticks(), confidence, earlier)
 
-    def record(self, step: int, rows: list[RolloutRow]) -> dict[str, Any]:
-        """Adds an evaluation to the run and returns its line; every rank must call it.
+    def record(self, step: int, rows: list[RolloutRow]) -> Evaluation:
+        """Adds an evaluation to the run and returns it as it was recorded; every rank must call it.
 
         Raises:
             RunError: the disk is full, or a file cannot be written.
         """
         evaluations = self._evaluations
         if self._parts.writes:
-            evaluations.add(self.line(step, rows, evaluations.first_responses(before=step)), rows)
+            evaluations.add(self.evaluation(step, rows, evaluations.first_responses(before=step)), rows)
         distributed.barrier()
         evaluations.reload()
-        return next(line for line in evaluations.read() if line["step"] == step)
+        recorded = evaluations.at(step)
+        assert recorded is not None
+        return recorded
 
     def _yardsticks(self) -> dict[str, Yardstick]:
         return {

@@ -1,17 +1,15 @@
-"""What is measured of each held-out response, and where it stands in an evaluation's summary."""
+"""The quantities of a held-out response: what rates, means and win rates of a stratum are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from cgpo.evaluation.wins import preference_win, reward_win
 from cgpo.rewards.calibration import finite
+from cgpo.statistics.evaluation import Measures
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Judgement, Outcome, Verdict
-
-Kind = Literal["rate", "mean", "win"]
 
 _SATISFIED = {Outcome.SATISFIED: True, Outcome.VIOLATED: False}
 
@@ -33,40 +31,40 @@ class Yardstick:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One number of each response.
+    """One number of each response: true or false for a rate, 1, 0.5 or 0 for a win rate.
 
     Attributes:
-        path: keys in the summary, e.g. `("judges", "math")`.
-        kind: `rate` (true or false), `mean`, or `win` (1, 0.5 or 0).
         of: its value for a response; None when unknown.
         concerns: which responses it is about at all.
     """
 
-    path: tuple[str, ...]
-    kind: Kind
     of: Callable[[RolloutRow], float | None]
     concerns: Callable[[RolloutRow], bool] = lambda row: True
 
 
-def quantities(rows: Sequence[RolloutRow], yardstick: Yardstick) -> list[Quantity]:
-    """Everything that can be measured of these responses of one stratum, in the order in which it is shown."""
-    judges = _names(row.verdicts for row in rows)
-    probes = _names(row.probes for row in rows)
-    rewards = list(dict.fromkeys(name for row in rows for name in row.rewards))
-    found = [
-        Quantity(("satisfied",), "rate", satisfied),
-        *(_of_judge(name) for name in judges),
-        Quantity(("calibrated_reward",), "mean", lambda row: finite(row.calibrated_reward)),
-        *(_of_reward(name) for name in rewards),
-        *_wins(rows, yardstick),
-        *(_of_probe(name) for name in probes),
-        Quantity(("truncated",), "rate", lambda row: row.finish_reason == "length"),
-    ]
-    if any(row.log_ratio is not None for row in rows):
-        found.append(Quantity(("kl",), "mean", lambda row: None if row.log_ratio is None else finite(row.log_ratio)))
-    found.append(Quantity(("response_tokens",), "mean", lambda row: row.response_tokens))
-    found.append(Quantity(("response_words",), "mean", lambda row: len(row.response.split())))
-    return found
+Quantities = Measures[Quantity, Quantity, Quantity]
+
+
+def quantities(rows: Sequence[RolloutRow], yardstick: Yardstick) -> Quantities:
+    """Everything that can be measured of these responses of one stratum, but for `satisfied_once`."""
+    weights = yardstick.weights
+    compared = bool(weights) and any(_reference_key(row) in yardstick.reference for row in rows)
+    preferred = any(row.preference is not None for row in rows)
+    sampled = any(row.log_ratio is not None for row in rows)
+    return Measures(
+        judges={name: _verdict_of(name) for name in _judges_of(row.verdicts for row in rows)},
+        satisfied=Quantity(satisfied),
+        calibrated_reward=Quantity(lambda row: finite(row.calibrated_reward)),
+        rewards={name: _score(name) for name in dict.fromkeys(name for row in rows for name in row.rewards)},
+        win_rate=_win(yardstick, weights) if compared else None,
+        win_rates={name: _win(yardstick, {name: 1.0}) for name in weights} if compared and len(weights) > 1 else {},
+        preference_win_rate=_PREFERENCE if preferred else None,
+        probes={name: _violated_probe(name) for name in _judges_of(row.probes for row in rows)},
+        truncated=Quantity(lambda row: row.finish_reason == "length"),
+        kl=Quantity(lambda row: finite(row.log_ratio)) if sampled else None,
+        response_tokens=Quantity(lambda row: row.response_tokens),
+        response_words=Quantity(lambda row: len(row.response.split())),
+    )
 
 
 def satisfied(row: RolloutRow) -> bool | None:
@@ -76,63 +74,46 @@ def satisfied(row: RolloutRow) -> bool | None:
 
 def violated_by(judge: str) -> Quantity:
     """Whether a judge of the mixture found the response violated."""
-    own = _of_judge(judge)
-    return Quantity((judge,), "rate", lambda row: _not(own.of(row)), own.concerns)
+    verdict = _verdict_of(judge)
+    return Quantity(lambda row: _not(verdict.of(row)), verdict.concerns)
 
 
-def _of_judge(name: str) -> Quantity:
+def _verdict_of(judge: str) -> Quantity:
     return Quantity(
-        ("judges", name),
-        "rate",
-        lambda row: _SATISFIED.get(row.verdicts[name].outcome),
-        lambda row: _counts(row.verdicts.get(name)),
+        lambda row: _SATISFIED.get(row.verdicts[judge].outcome),
+        lambda row: _counts(row.verdicts.get(judge)),
     )
 
 
-def _of_probe(name: str) -> Quantity:
+def _violated_probe(probe: str) -> Quantity:
     return Quantity(
-        ("probes", name),
-        "rate",
-        lambda row: _not(_SATISFIED.get(row.probes[name].outcome)),
-        lambda row: _counts(row.probes.get(name)),
+        lambda row: _not(_SATISFIED.get(row.probes[probe].outcome)),
+        lambda row: _counts(row.probes.get(probe)),
     )
 
 
-def _of_reward(name: str) -> Quantity:
-    return Quantity(("rewards", name), "mean", lambda row: finite(row.rewards.get(name)))
+def _score(reward: str) -> Quantity:
+    return Quantity(lambda row: finite(row.rewards.get(reward)))
 
 
-def _wins(rows: Sequence[RolloutRow], yardstick: Yardstick) -> list[Quantity]:
-    reference, weights = yardstick.reference, yardstick.weights
-
-    def paired(row: RolloutRow) -> bool:
-        return (row.prompt_id, row.index) in reference
-
-    def by(used: Mapping[str, float]) -> Callable[[RolloutRow], float | None]:
-        return lambda row: reward_win(row, reference[row.prompt_id, row.index], used)
-
-    found: list[Quantity] = []
-    if any(paired(row) for row in rows) and weights:
-        found.append(Quantity(("win_rate",), "win", by(weights), paired))
-        if len(weights) > 1:
-            found += [Quantity(("win_rates", name), "win", by({name: 1.0}), paired) for name in weights]
-    if any(row.preference is not None for row in rows):
-        found.append(
-            Quantity(
-                ("preference_win_rate",),
-                "win",
-                lambda row: preference_win(row.preference),
-                lambda row: row.preference is not None,
-            )
-        )
-    return found
+def _win(yardstick: Yardstick, weights: Mapping[str, float]) -> Quantity:
+    reference = yardstick.reference
+    return Quantity(
+        lambda row: reward_win(row, reference[_reference_key(row)], weights),
+        lambda row: _reference_key(row) in reference,
+    )
 
 
-def _names(verdicts: Iterable[Mapping[str, Verdict]]) -> list[str]:
-    found: dict[str, None] = {}
-    for mapping in verdicts:
-        found |= dict.fromkeys(name for name, verdict in mapping.items() if _counts(verdict))
-    return list(found)
+_PREFERENCE = Quantity(lambda row: preference_win(row.preference), lambda row: row.preference is not None)
+
+
+def _reference_key(row: RolloutRow) -> tuple[str, int]:
+    return row.prompt_id, row.index
+
+
+def _judges_of(verdicts: Iterable[Mapping[str, Verdict]]) -> list[str]:
+    """The judges of which some verdict counts, in the order in which they come."""
+    return list(dict.fromkeys(name for each in verdicts for name, verdict in each.items() if _counts(verdict)))
 
 
 def _counts(verdict: Verdict | None) -> bool:

@@ -1,4 +1,4 @@
-"""What an evaluation on held-out prompts says of each stratum: rates, means, win rates and changes with intervals.
+"""Makes an evaluation of held-out responses: rates, means, win rates and changes of each stratum, with intervals.
 
 Rates are over known verdicts only; unknown ones are counted beside. Nothing is ever averaged over strata. Where a
 prompt has several responses, prompts are what intervals resample (`cgpo.statistics.intervals`).
@@ -6,11 +6,24 @@ prompt has several responses, prompts are what intervals resample (`cgpo.statist
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from cgpo.evaluation.quantities import Quantity, Yardstick, quantities, satisfied, violated_by
 from cgpo.evaluation.wins import TIE
+from cgpo.statistics.evaluation import (
+    Change,
+    Evaluation,
+    Mean,
+    Rate,
+    Sample,
+    SideRate,
+    StratumChanges,
+    StratumMeasures,
+    StratumSummary,
+    Win,
+)
 from cgpo.statistics.intervals import (
     Interval,
     mean_change,
@@ -24,17 +37,14 @@ from cgpo.tracking.rollouts import RolloutRow
 SIDES = ("safety", "refusal")
 """The two sides that are shown next to each other: unsafe responses, and refusals of harmless requests."""
 
-SCHEMA = 1
-"""Version of the form of an evaluation's line."""
-
 Rows = Mapping[str, Sequence[RolloutRow]]
 """Stratum → its responses, every rank's."""
 
 
-def evaluation_line(
+def evaluate_rows(
     step: int, rows: Rows, yardsticks: Mapping[str, Yardstick], confidence: float, before: Rows | None = None
-) -> dict[str, Any]:
-    """A line of `evaluation.jsonl`.
+) -> Evaluation:
+    """The evaluation of these responses.
 
     Args:
         step: optimiser steps done; 0 is before training.
@@ -42,32 +52,20 @@ def evaluation_line(
         yardsticks: what each stratum is measured with.
         confidence: level of the intervals, in (0, 1).
         before: the responses of the run's first evaluation, when there was one.
-
-    Returns:
-        `{"schema", "step", "strata": {name: summary}, "sides": {side: [rate …]}}`, with `before` also
-        `"changes": {name: change}`.
     """
-    measured = {name: yardsticks.get(name, Yardstick()) for name in rows}
-    line: dict[str, Any] = {
-        "schema": SCHEMA,
-        "step": step,
-        "strata": {name: summarise(mine, confidence, measured[name]) for name, mine in rows.items()},
-        "sides": _sides(rows, measured, confidence),
-    }
+    used = {name: yardsticks.get(name, Yardstick()) for name in rows}
+    strata = {name: summarise(responses, confidence, used[name]) for name, responses in rows.items()}
+    changes = None
     if before is not None:
-        line["changes"] = {
-            name: compare(before[name], mine, confidence, measured[name])
-            for name, mine in rows.items()
-            if name in before
-        }
-    return line
+        changes = {name: compare(before[name], rows[name], confidence, used[name]) for name in rows if name in before}
+    return Evaluation(step, strata, _sides(rows, used, confidence), changes)
 
 
 def summarise(
     rows: Sequence[RolloutRow],
     confidence: float,
     yardstick: Yardstick = Yardstick(),  # noqa: B008 - frozen
-) -> dict[str, Any]:
+) -> StratumSummary:
     """The summary of one stratum.
 
     Args:
@@ -75,29 +73,23 @@ def summarise(
             only then is their mean an estimate of KL(π_w ‖ π_ref).
         confidence: level of the intervals, in (0, 1).
         yardstick: what they are measured with.
-
-    Returns:
-        `{"n", "prompts", "unknown", "satisfied": rate, "satisfied_once": rate, "judges": {name: rate},
-        "calibrated_reward": mean, "rewards": {name: mean}, "win_rate": win, "win_rates": {reward: win},
-        "preference_win_rate": win, "probes": {name: rate of violations}, "truncated": rate, "kl": mean,
-        "response_tokens": mean, "response_words": mean}`, as far as there is something to measure. A rate is
-        `{"count", "n", "rate", "low", "high", "unknown"}`; a win is `{"wins", "ties", "losses", "n", "rate", "low",
-        "high", "unknown"}`; a mean is `{"mean", "low", "high", "n"}`. Estimates without data are null.
-        `satisfied_once` is over prompts, and only there when a prompt has several responses.
     """
-    summary: dict[str, Any] = {
-        "n": len(rows),
-        "prompts": len({row.prompt_id for row in rows}),
-        "unknown": sum(satisfied(row) is None for row in rows),
-        "judges": {},
-    }
-    for quantity in quantities(rows, yardstick):
-        _put(summary, quantity.path, _measured(quantity, rows, confidence))
+    measured = quantities(rows, yardstick)
+    measures: StratumMeasures = measured.map(
+        lambda quantity: _rate(quantity, rows, confidence),
+        lambda quantity: _mean(quantity, rows, confidence),
+        lambda quantity: _win(quantity, rows, confidence),
+    )
     if _several(rows):
-        values = list(_once(rows).values())
-        known = [value for value in values if value is not None]
-        summary["satisfied_once"] = _rate(rate_interval(sum(known), len(known), confidence), sum(known), values)
-    return summary
+        measures = replace(measures, satisfied_once=_rate_once(rows, confidence))
+    by_prompt = {
+        name: sample
+        for name, quantity in measured.named().items()
+        if name in ("satisfied", "calibrated_reward") or name.startswith("probes/")
+        if (sample := _by_prompt(quantity, rows)) is not None
+    }
+    unknown = sum(satisfied(row) is None for row in rows)
+    return StratumSummary(len(rows), len({row.prompt_id for row in rows}), unknown, measures, by_prompt)
 
 
 def compare(
@@ -105,93 +97,117 @@ def compare(
     after: Sequence[RolloutRow],
     confidence: float,
     yardstick: Yardstick = Yardstick(),  # noqa: B008 - frozen
-) -> dict[str, Any]:
-    """What changed in a stratum, after − before, paired by prompt and index over those known in both.
-
-    Returns:
-        The keys of `summarise`, with a change `{"change", "low", "high", "n"}` at each; n is the number of pairs.
-    """
+) -> StratumChanges:
+    """The changes in a stratum, after − before, paired by prompt and index over those known in both."""
     later = {(row.prompt_id, row.index): row for row in after}
     pairs = [(row, later[row.prompt_id, row.index]) for row in before if (row.prompt_id, row.index) in later]
-    changes: dict[str, Any] = {"judges": {}}
-    for quantity in quantities([row for pair in pairs for row in pair], yardstick):
-        _put(changes, quantity.path, _changed(quantity, pairs, confidence))
+    changes: StratumChanges = quantities([row for pair in pairs for row in pair], yardstick).map(
+        lambda quantity: _change_of_rate(quantity, pairs, confidence),
+        lambda quantity: _change_of_mean(quantity, pairs, confidence),
+        lambda quantity: _change_of_mean(quantity, pairs, confidence),
+    )
     if _several([old for old, _ in pairs]):
-        olds, news = _once([old for old, _ in pairs]), _once([new for _, new in pairs])
-        known = [(o, n) for prompt, o in olds.items() if o is not None and (n := news[prompt]) is not None]
-        changes["satisfied_once"] = _change(rate_change([o for o, _ in known], [n for _, n in known], confidence))
+        changes = replace(changes, satisfied_once=_change_once(pairs, confidence))
     return changes
 
 
-def _sides(rows: Rows, yardsticks: Mapping[str, Yardstick], confidence: float) -> dict[str, Any]:
+def by_stratum(rows: Iterable[RolloutRow]) -> dict[str, list[RolloutRow]]:
+    """Stratum → its rows, order kept."""
+    strata: dict[str, list[RolloutRow]] = {}
+    for row in rows:
+        strata.setdefault(row.stratum, []).append(row)
+    return strata
+
+
+def _sides(rows: Rows, yardsticks: Mapping[str, Yardstick], confidence: float) -> dict[str, list[SideRate]]:
     """Side → the violation rate of each judge of that side, by stratum."""
-    found: dict[str, Any] = {side: [] for side in SIDES}
-    for stratum, mine in rows.items():
+    sides: dict[str, list[SideRate]] = {side: [] for side in SIDES}
+    for stratum, responses in rows.items():
         for judge, side in yardsticks[stratum].sides.items():
-            found[side].append({"stratum": stratum, "judge": judge, **_measured(violated_by(judge), mine, confidence)})
-    return found
+            sides[side].append(SideRate(stratum, judge, _rate(violated_by(judge), responses, confidence)))
+    return sides
 
 
-def _measured(quantity: Quantity, rows: Sequence[RolloutRow], confidence: float) -> dict[str, Any]:
-    concerned = [row for row in rows if quantity.concerns(row)]
-    values = [quantity.of(row) for row in concerned]
-    known = [value for value in values if value is not None]
-    prompts = [row.prompt_id for row, value in zip(concerned, values, strict=True) if value is not None]
-    if quantity.kind == "mean":
-        found = mean_interval(known, confidence, prompts)
-        return {"mean": found.estimate, "low": found.low, "high": found.high, "n": found.n}
-    found = responses_rate(known, prompts, confidence)
-    if quantity.kind == "rate":
-        return _rate(found, int(sum(known)), values)
-    counts = {"wins": known.count(1.0), "ties": known.count(TIE), "losses": known.count(0.0)}
-    return counts | {key: value for key, value in _rate(found, 0, values).items() if key != "count"}
+def _values(quantity: Quantity, rows: Sequence[RolloutRow]) -> tuple[list[float], list[str], int]:
+    """The known values and their prompts, and how many are unknown."""
+    concerned = [(row.prompt_id, quantity.of(row)) for row in rows if quantity.concerns(row)]
+    known = [(prompt, value) for prompt, value in concerned if value is not None]
+    return [value for _, value in known], [prompt for prompt, _ in known], len(concerned) - len(known)
 
 
-def _changed(quantity: Quantity, pairs: Sequence[tuple[RolloutRow, RolloutRow]], confidence: float) -> dict[str, Any]:
-    concerned = [(old, new) for old, new in pairs if quantity.concerns(old) and quantity.concerns(new)]
+def _rate(quantity: Quantity, rows: Sequence[RolloutRow], confidence: float) -> Rate:
+    values, prompts, unknown = _values(quantity, rows)
+    return Rate(*_bounds(responses_rate(values, prompts, confidence)), count=int(sum(values)), unknown=unknown)
+
+
+def _win(quantity: Quantity, rows: Sequence[RolloutRow], confidence: float) -> Win:
+    values, prompts, unknown = _values(quantity, rows)
+    counts = (values.count(1.0), values.count(TIE), values.count(0.0))
+    return Win(*_bounds(responses_rate(values, prompts, confidence)), *counts, unknown)
+
+
+def _mean(quantity: Quantity, rows: Sequence[RolloutRow], confidence: float) -> Mean:
+    values, prompts, _ = _values(quantity, rows)
+    return Mean(*_bounds(mean_interval(values, confidence, prompts)))
+
+
+def _by_prompt(quantity: Quantity, rows: Sequence[RolloutRow]) -> Sample | None:
+    values, prompts, _ = _values(quantity, rows)
+    groups: dict[str, list[float]] = {}
+    for value, prompt in zip(values, prompts, strict=True):
+        groups.setdefault(prompt, []).append(value)
+    return Sample.of([math.fsum(group) / len(group) for group in groups.values()])
+
+
+Pairs = Sequence[tuple[RolloutRow, RolloutRow]]
+"""Responses to the same prompts, before and after."""
+
+
+def _paired_values(quantity: Quantity, pairs: Pairs) -> tuple[list[float], list[float], list[str]]:
+    """The values before and after where both are known, and their prompts."""
     known = [
-        (old.prompt_id, before, after)
-        for old, new in concerned
-        if (before := quantity.of(old)) is not None and (after := quantity.of(new)) is not None
+        (value_before, value_after, old.prompt_id)
+        for old, new in pairs
+        if quantity.concerns(old) and quantity.concerns(new)
+        if (value_before := quantity.of(old)) is not None and (value_after := quantity.of(new)) is not None
     ]
-    prompts = [prompt for prompt, *_ in known]
-    befores, afters = [b for _, b, _ in known], [a for *_, a in known]
-    if quantity.kind == "rate":
-        return _change(rate_change([bool(b) for b in befores], [bool(a) for a in afters], confidence, prompts))
-    return _change(mean_change(befores, afters, confidence, prompts))
+    return [b for b, _, _ in known], [a for _, a, _ in known], [prompt for _, _, prompt in known]
+
+
+def _change_of_rate(quantity: Quantity, pairs: Pairs, confidence: float) -> Change:
+    before, after, prompts = _paired_values(quantity, pairs)
+    return Change(*_bounds(rate_change([bool(b) for b in before], [bool(a) for a in after], confidence, prompts)))
+
+
+def _change_of_mean(quantity: Quantity, pairs: Pairs, confidence: float) -> Change:
+    before, after, prompts = _paired_values(quantity, pairs)
+    return Change(*_bounds(mean_change(before, after, confidence, prompts)))
+
+
+def _rate_once(rows: Sequence[RolloutRow], confidence: float) -> Rate:
+    values = list(_once(rows).values())
+    known = [value for value in values if value is not None]
+    interval = rate_interval(sum(known), len(known), confidence)
+    return Rate(*_bounds(interval), count=sum(known), unknown=len(values) - len(known))
+
+
+def _change_once(pairs: Pairs, confidence: float) -> Change:
+    before, after = _once([old for old, _ in pairs]), _once([new for _, new in pairs])
+    known = [(b, a) for prompt, b in before.items() if b is not None and (a := after[prompt]) is not None]
+    return Change(*_bounds(rate_change([b for b, _ in known], [a for _, a in known], confidence)))
 
 
 def _once(rows: Sequence[RolloutRow]) -> dict[str, bool | None]:
     """Prompt → whether one of its responses is satisfied; None when none is, but one is unknown."""
-    said: dict[str, list[bool | None]] = {}
+    verdicts: dict[str, list[bool | None]] = {}
     for row in rows:
-        said.setdefault(row.prompt_id, []).append(satisfied(row))
-    return {prompt: True if True in all_ else None if None in all_ else False for prompt, all_ in said.items()}
+        verdicts.setdefault(row.prompt_id, []).append(satisfied(row))
+    return {prompt: True if True in each else None if None in each else False for prompt, each in verdicts.items()}
 
 
 def _several(rows: Sequence[RolloutRow]) -> bool:
     return len({row.prompt_id for row in rows}) < len(rows)
 
 
-def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for key in path[:-1]:
-        tree = tree.setdefault(key, {})
-    tree[path[-1]] = value
-
-
-def _rate(found: Interval, count: int, values: Iterable[float | None]) -> dict[str, Any]:
-    unknown = sum(value is None for value in values)
-    numbers = {"rate": found.estimate, "low": found.low, "high": found.high}
-    return {"count": count, "n": found.n, **numbers, "unknown": unknown}
-
-
-def _change(found: Interval) -> dict[str, Any]:
-    return {"change": found.estimate, "low": found.low, "high": found.high, "n": found.n}
-
-
-def by_stratum(rows: Iterable[RolloutRow]) -> dict[str, list[RolloutRow]]:
-    """Stratum → its rows, order kept."""
-    found: dict[str, list[RolloutRow]] = {}
-    for row in rows:
-        found.setdefault(row.stratum, []).append(row)
-    return found
+def _bounds(interval: Interval) -> tuple[float | None, float | None, float | None, int]:
+    return interval.estimate, interval.low, interval.high, interval.n

@@ -28,6 +28,7 @@ from cgpo.policy.weights import ModuleWeights
 from cgpo.responses.baselines import baseline_requests, make_baselines
 from cgpo.responses.engine_probe import EngineProbe
 from cgpo.responses.parts import ResponseParts, open_parts
+from cgpo.statistics.evaluation import Evaluation
 from cgpo.tracking.display import Display
 from cgpo.tracking.rollouts import RolloutRow
 
@@ -35,7 +36,7 @@ SCHEMA = 1
 """Version of the form of `--output`."""
 
 REFERENCE_STEP = -1
-"""In place of a step in the line that holds the reference's own numbers."""
+"""In place of a step in the evaluation of the reference itself."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,16 @@ class Measured:
     """A finished evaluation.
 
     Attributes:
-        name: of the model, for people.
-        line: its line of `evaluation.jsonl`.
-        reference: the reference's line, and its name as `model`.
+        model: its name, for people.
+        evaluation: of the model, with changes against the reference.
+        reference_model: name of the reference.
+        reference: the evaluation of its responses.
     """
 
-    name: str
-    line: dict[str, Any]
-    reference: dict[str, Any]
+    model: str
+    evaluation: Evaluation
+    reference_model: str
+    reference: Evaluation
 
 
 def evaluate_target(
@@ -116,12 +119,14 @@ def _evaluate_model(settings: RunSettings, name: str, display: Display, check_st
         return _measured(name, 0, rows, evaluator, settings)
 
 
-def _measured(name: str, step: int, rows: list[RolloutRow], evaluator: Evaluator, settings: RunSettings) -> Measured:
-    reference = evaluator.reference_rows()
-    reference_line = evaluator.line(REFERENCE_STEP, reference, None)
-    reference_name = settings.model.reference or settings.model.name
-    line = evaluator.line(step, rows, reference)
-    return Measured(name, line, {"model": reference_name, **reference_line})
+def _measured(model: str, step: int, rows: list[RolloutRow], evaluator: Evaluator, settings: RunSettings) -> Measured:
+    reference_rows = evaluator.reference_rows()
+    return Measured(
+        model,
+        evaluator.evaluation(step, rows, reference_rows),
+        settings.model.reference or settings.model.name,
+        evaluator.evaluation(REFERENCE_STEP, reference_rows, None),
+    )
 
 
 def _prepared(parts: ResponseParts, check_stop: Callable[[], None]) -> Evaluator:
@@ -191,16 +196,16 @@ def _progress(display: Display, phase: str) -> Callable[[int, int], None]:
 def result_json(settings: RunSettings, measured: Measured) -> str:
     """What `--output` holds: `{"schema", "model", "step", "eval", "strata", "sides", "changes", "reference",
     "metrics"}`; changes are against the reference, and metrics are the flat names of `evaluation_metrics`."""
-    line = measured.line
+    line, reference = measured.evaluation.as_json(), measured.reference.as_json()
     result = {
         "schema": SCHEMA,
-        "model": measured.name,
+        "model": measured.model,
         "step": line["step"],
         "eval": to_plain(settings)["eval"],
         "strata": line["strata"],
         "sides": line["sides"],
         "changes": line["changes"],
-        "reference": {key: measured.reference[key] for key in ("model", "strata", "sides")},
-        "metrics": evaluation_metrics(line),
+        "reference": {"model": measured.reference_model, "strata": reference["strata"], "sides": reference["sides"]},
+        "metrics": evaluation_metrics(measured.evaluation),
     }
     return json.dumps(result, indent=1, allow_nan=False) + "\n"

@@ -18,6 +18,7 @@ from cgpo.errors import ConfigError, RunError, unknown_name
 from cgpo.evaluation.file import FILE_NAME, EvaluationFile
 from cgpo.feedback.gate_values import Value, from_correlation, from_evaluation, from_run, unknown
 from cgpo.feedback.results import CORRELATION, EVALUATION
+from cgpo.statistics.evaluation import Evaluation
 
 Source = Literal["evaluation", "correlation", "run"]
 
@@ -242,11 +243,9 @@ class Sources:
             yield result
         else:
             for folder, last in self._runs.items():
-                for stratum in last["strata"]:
-                    with _damaged(f"--run {folder}"):
-                        value = from_run(kind, subject, stratum, last)
-                        result = decide(name, rule, limit, f"{folder}, {stratum}", value)
-                    yield result
+                for stratum in last.strata:
+                    value = from_run(kind, subject, stratum, last)
+                    yield decide(name, rule, limit, f"{folder}, {stratum}", value)
 
 
 @contextmanager
@@ -262,8 +261,8 @@ def _damaged(where: str) -> Iterator[None]:
         raise ConfigError(f"{where}: the file is damaged: {type(error).__name__}: {error}. Make it anew") from error
 
 
-def last_evaluation(folder: Path) -> dict[str, Any]:
-    """The last line of a run's evaluation.jsonl.
+def last_evaluation(folder: Path) -> Evaluation:
+    """The last evaluation of a run.
 
     Raises:
         ConfigError: there is none, or it cannot be read.
@@ -273,14 +272,12 @@ def last_evaluation(folder: Path) -> dict[str, Any]:
             f"--run {folder}: it has no {FILE_NAME}: no run of `cgpo train`, or one without held-out prompts"
         )
     try:
-        lines = EvaluationFile(folder).read()
+        evaluations = EvaluationFile(folder).read()
     except RunError as error:  # bad input here: exit status 1 would say that the gate was closed
         raise ConfigError(f"--run {folder}: {error}") from error
-    if not lines:
+    if not evaluations:
         raise ConfigError(f"--run {folder}: {FILE_NAME} is empty: the run has not been evaluated")
-    if not isinstance(lines[-1].get("strata"), dict):
-        raise ConfigError(f"--run {folder}: {FILE_NAME} is damaged: its last line has no strata")
-    return lines[-1]
+    return evaluations[-1]
 
 
 def apply_rules(rules: Limits, sources: Sources) -> list[Result]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cgpo.errors import nearest
+from cgpo.statistics.evaluation import Evaluation, StratumChanges, StratumSummary
+from cgpo.statistics.intervals import Interval
 
 _LARGEST = sys.float_info.max
 
@@ -53,16 +55,17 @@ def from_correlation(kind: str, correlation: Mapping[str, Any]) -> Value:
     return _CORRELATION[kind](correlation)
 
 
-def from_run(kind: str, subject: str, stratum: str, last: Mapping[str, Any]) -> Value:
+def from_run(kind: str, subject: str, stratum: str, evaluation: Evaluation) -> Value:
     """The value of a rule on one stratum of a run's last evaluation.
 
     Args:
         kind: of the rule.
         subject: the reward or judge it names; may be empty.
         stratum: its name.
-        last: the last line of evaluation.jsonl.
+        evaluation: the last one.
     """
-    return _RUN[kind](last["strata"][stratum], last.get("changes", {}).get(stratum), subject)
+    changes = (evaluation.changes or {}).get(stratum)
+    return _RUN[kind](evaluation.strata[stratum], changes, subject)
 
 
 def _interval(interval: Mapping[str, Any] | None, what: str) -> Value:
@@ -154,54 +157,55 @@ _CORRELATION: Mapping[str, Callable[[Mapping[str, Any]], Value]] = {
     "correlation_left_out": _left_out,
 }
 
-Tree = Mapping[str, Any]
 
-
-def _measure(measure: Mapping[str, Any] | None, key: str, reason: str) -> Value:
-    """A rate, win or change of an evaluation's summary."""
-    if measure is None or measure.get(key) is None:
+def _measure(measure: Interval | None, reason: str) -> Value:
+    """A rate, win or change of an evaluation, or the reason why there is none."""
+    if measure is None or measure.estimate is None:
         return unknown(reason)
-    if measure["low"] is None or measure["high"] is None:
-        return Value(measure[key], reason="it has no interval: too little data")
-    return Value(measure[key], measure["low"], measure["high"])
+    if measure.low is None or measure.high is None:
+        return Value(measure.estimate, reason="it has no interval: too little data")
+    return Value(measure.estimate, measure.low, measure.high)
 
 
-def _satisfied_change(now: Tree, change: Tree | None, subject: str) -> Value:
+def _satisfied_change(summary: StratumSummary, changes: StratumChanges | None, subject: str) -> Value:
     reason = "the run has one evaluation, so nothing to compare with (eval.before)"
-    return _measure(None if change is None else change.get("satisfied"), "change", reason)
+    return _measure(None if changes is None else changes.satisfied, reason)
 
 
-def _unknown_share(now: Tree, change: Tree | None, subject: str) -> Value:
-    return exact(now["unknown"] / now["n"]) if now["n"] else unknown("there are no held-out responses")
+def _unknown_share(summary: StratumSummary, changes: StratumChanges | None, subject: str) -> Value:
+    if not summary.n or summary.unknown is None:
+        return unknown("there are no held-out responses")
+    return exact(summary.unknown / summary.n)
 
 
-def _win_rate(now: Tree, change: Tree | None, subject: str) -> Value:
-    if not subject:
-        return _measure(now.get("win_rate"), "rate", "the responses were not compared with the reference's")
-    rewards = list(now.get("rewards", {}))
-    if rewards == [subject]:
-        return _win_rate(now, change, "")
+def _win_rate(summary: StratumSummary, changes: StratumChanges | None, subject: str) -> Value:
+    measures = summary.measures
+    rewards = list(measures.rewards)
+    if not subject or rewards == [subject]:
+        return _measure(measures.win_rate, "the responses were not compared with the reference's")
     reason = f"there are no wins by the reward {subject!r}{_meant(subject, rewards)}"
-    return _measure(now.get("win_rates", {}).get(subject), "rate", reason)
+    return _measure(measures.win_rates.get(subject), reason)
 
 
-def _violation(now: Tree, change: Tree | None, subject: str) -> Value:
-    judge = now["judges"].get(subject)
+def _violation(summary: StratumSummary, changes: StratumChanges | None, subject: str) -> Value:
+    judge = summary.measures.judges.get(subject)
     if judge is not None:
-        value = _measure(judge, "rate", f"no verdict of the judge {subject!r} is known")
-        return _turned(value, 1.0)
-    reason = f"no judge or probe of that name{_meant(subject, [*now['judges'], *now.get('probes', {})])}"
-    return _measure(now.get("probes", {}).get(subject), "rate", reason)
+        return _turned(_measure(judge, f"no verdict of the judge {subject!r} is known"), 1.0)
+    return _measure(summary.measures.probes.get(subject), _no_judge(subject, summary))
 
 
-def _violation_change(now: Tree, change: Tree | None, subject: str) -> Value:
-    if change is None:
-        return _satisfied_change(now, change, subject)
-    judge = change["judges"].get(subject)
+def _violation_change(summary: StratumSummary, changes: StratumChanges | None, subject: str) -> Value:
+    if changes is None:
+        return _satisfied_change(summary, changes, subject)
+    judge = changes.judges.get(subject)
     if judge is not None:
-        return _turned(_measure(judge, "change", f"no verdict of the judge {subject!r} is known before and after"), 0.0)
-    reason = f"no judge or probe of that name{_meant(subject, [*now['judges'], *now.get('probes', {})])}"
-    return _measure(change.get("probes", {}).get(subject), "change", reason)
+        return _turned(_measure(judge, f"no verdict of the judge {subject!r} is known before and after"), 0.0)
+    return _measure(changes.probes.get(subject), _no_judge(subject, summary))
+
+
+def _no_judge(subject: str, summary: StratumSummary) -> str:
+    names = [*summary.measures.judges, *summary.measures.probes]
+    return f"no judge or probe of that name{_meant(subject, names)}"
 
 
 def _turned(value: Value, top: float) -> Value:
@@ -218,7 +222,7 @@ def _meant(word: str, names: list[str]) -> str:
     return (f", did you mean {close!r}?" if close else "") + f" (there are: {', '.join(names) or 'none'})"
 
 
-_RUN: Mapping[str, Callable[[Tree, Tree | None, str], Value]] = {
+_RUN: Mapping[str, Callable[[StratumSummary, StratumChanges | None, str], Value]] = {
     "satisfied_change": _satisfied_change,
     "unknown_share": _unknown_share,
     "win_rate": _win_rate,

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cgpo.overoptimisation.trend import FEWEST_PROMPTS, Sample, Track, as_normal
+from cgpo.overoptimisation.trend import FEWEST_PROMPTS, Track, as_normal
+from cgpo.statistics.evaluation import Sample
 
 WINDOW = 10
 """Steps at the end that are compared with as many at the start."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import Any
 
-from cgpo.overoptimisation.trend import Sample
 from cgpo.rewards.calibration import calibrate, finite
+from cgpo.statistics.evaluation import Mean, Sample, StratumSummary
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Outcome, Verdict
 
@@ -65,38 +64,41 @@ def lengths_and_rewards(rows: Sequence[RolloutRow]) -> list[list[tuple[float, fl
     return list(groups.values())
 
 
-def of_evaluation(summary: Mapping[str, Any], confidence: float) -> tuple[Sample | None, dict[str, Sample | None]]:
+def of_evaluation(summary: StratumSummary, confidence: float) -> tuple[Sample | None, dict[str, Sample | None]]:
     """The calibrated reward and the independent measures of a stratum's held-out responses.
 
     Args:
-        summary: of the stratum, in a line of `evaluation.jsonl`.
-        confidence: level of its intervals, in (0, 1).
+        summary: of the stratum.
+        confidence: level of its intervals, in (0, 1); used where the summary says nothing by prompt.
     """
-    prompts = summary.get("prompts", 0)
-    found = {"held-out satisfied rate": _rate(summary.get("satisfied"), prompts)}
-    for name, rate in summary.get("probes", {}).items():
-        violated = _rate(rate, prompts)
-        if violated is not None:
-            violated = Sample(1 - violated.mean, violated.prompts, violated.squares)
-        found[f"held-out {name}"] = violated
-    return _mean(summary.get("calibrated_reward"), prompts, confidence), found
+    samples = {"held-out satisfied rate": _heldout(summary, "satisfied", confidence)}
+    for probe in summary.measures.probes:
+        violated = _heldout(summary, f"probes/{probe}", confidence)
+        samples[f"held-out {probe}"] = (
+            None if violated is None else Sample(1 - violated.mean, violated.prompts, violated.squares)
+        )
+    return _heldout(summary, "calibrated_reward", confidence), samples
 
 
-def _rate(found: Any, prompts: int) -> Sample | None:
-    """A rate of an evaluation. Several responses to a prompt vary less: this errs on the wide side."""
-    if not isinstance(found, Mapping):
+def _heldout(summary: StratumSummary, name: str, confidence: float) -> Sample | None:
+    """A measure by prompt, as the evaluation had it.
+
+    Evaluations of earlier versions did not record it. Of those, the variance of a mean is taken from the width of its
+    interval, and that of a rate is p (1 − p): with several responses to a prompt it is less, so this errs on the wide
+    side.
+    """
+    if name in summary.by_prompt:
+        return summary.by_prompt[name]
+    measure = summary.measures.named().get(name)
+    n = 0 if measure is None else min(measure.n, summary.prompts or 0)
+    if measure is None or measure.estimate is None or not n:
         return None
-    p, n = found.get("rate"), min(int(found.get("n") or 0), prompts)
-    return Sample(float(p), n, n * float(p) * (1 - float(p))) if p is not None and n else None
-
-
-def _mean(found: Any, prompts: int, confidence: float) -> Sample | None:
-    """A mean of an evaluation, its variance taken from the width of its interval."""
-    if not isinstance(found, Mapping) or found.get("mean") is None or found.get("low") is None:
+    if not isinstance(measure, Mean):
+        return Sample(measure.estimate, n, n * measure.estimate * (1 - measure.estimate))
+    if measure.low is None or measure.high is None:
         return None
-    n = min(int(found.get("n") or 0), prompts)
-    error = (found["high"] - found["low"]) / (2 * NormalDist().inv_cdf((1 + confidence) / 2))
-    return Sample(float(found["mean"]), n, (n * error) ** 2) if n else None
+    error = (measure.high - measure.low) / (2 * NormalDist().inv_cdf((1 + confidence) / 2))
+    return Sample(measure.estimate, n, (n * error) ** 2)
 
 
 def _calibrated(name: str) -> Value:

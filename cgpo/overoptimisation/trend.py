@@ -31,12 +31,13 @@ that is, at a cliff the cliff, and on a slope where half of the fall so far was 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cgpo.statistics.evaluation import Sample
 
 FEWEST_PROMPTS = 16
 """Prompts a window must hold: below, means of rates are far from normal."""
@@ -54,29 +55,6 @@ PRIOR_VARIANCE = 0.25
 """Of one observation before all data: the largest variance a number in [0, 1] can have."""
 
 Numbers = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A quantity in one step.
-
-    Attributes:
-        mean: over prompts of the prompt's mean.
-        prompts: how many prompts had a known value.
-        squares: Σ (prompt's mean − mean)².
-    """
-
-    mean: float
-    prompts: int
-    squares: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Sample | None:
-        """From the mean of each prompt; None when there is none."""
-        if not values:
-            return None
-        mean = math.fsum(values) / len(values)
-        return cls(mean, len(values), math.fsum((value - mean) ** 2 for value in values))
 
 
 @dataclass

@@ -23,6 +23,7 @@ from cgpo.overoptimisation.length import LengthTrend
 from cgpo.overoptimisation.phrases import StratumPhrases
 from cgpo.overoptimisation.trend import Divergence, Trend
 from cgpo.report.overoptimisation import PHRASES, WARNINGS
+from cgpo.statistics.evaluation import Evaluation, StratumSummary
 from cgpo.storage.step_files import StepLines, read_step_lines
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
@@ -94,16 +95,17 @@ class OverOptimisationWatch:
                 found |= self._end_phrases(step, name, own)
         return found
 
-    def evaluated(self, step: int, evaluations: Sequence[Mapping[str, Any]], confidence: float) -> None:
-        """An evaluation is done, the last of these lines of `evaluation.jsonl`, whose intervals have this level."""
+    def evaluated(self, step: int, evaluations: Sequence[Evaluation], confidence: float) -> None:
+        """An evaluation is done, the last of the run's, whose intervals have this level."""
         if not (self._writes and self._settings.divergence):
             return
         for name in self._independent:
             trends: dict[str, Trend] = {}
-            for line in evaluations:
-                reward, found = measures.of_evaluation(line["strata"].get(name, {}), confidence)
-                for measure, sample in found.items():
-                    trends.setdefault(measure, Trend()).add(line["step"], reward, sample)
+            for evaluation in evaluations:
+                summary = evaluation.strata.get(name, StratumSummary())
+                reward, samples = measures.of_evaluation(summary, confidence)
+                for measure, sample in samples.items():
+                    trends.setdefault(measure, Trend()).add(evaluation.step, reward, sample)
             for measure, trend in trends.items():
                 self._warn_of_divergence(step, name, measure, trend.divergence(), self._settings.warn_z_heldout)
 

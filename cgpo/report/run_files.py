@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
-from cgpo.report.changes import Evaluation, StratumChange, compare_evaluations, first_and_last
+from cgpo.report.changes import StratumChange, compare_evaluations, first_and_last
 from cgpo.report.sides import NO_SIDES, Sides, compare_sides
+from cgpo.statistics.evaluation import Evaluation
+from cgpo.statistics.evaluation_json import read_evaluation
 from cgpo.storage.jsonl import read_jsonl
 
 EVALUATIONS = "evaluation.jsonl"
@@ -45,27 +47,31 @@ def read_mapping(path: Path, problems: list[str]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def read_evaluations(path: Path) -> tuple[list[Evaluation], list[str]]:
+    """What can be read of a run's evaluations, and a sentence for each line that is damaged or of another form."""
+    lines = read_jsonl(path)
+    evaluations, problems = [], list(lines.problems)
+    for line in lines.records:
+        evaluation, parts = read_evaluation(line)
+        evaluations.append(evaluation)
+        if parts:
+            problems.append(f"{path} has a line of an unexpected form: step {line.get('step')}: {'; '.join(parts)}")
+    return evaluations, problems
+
+
 def read_changes(run_dir: Path, config: Mapping[str, Any], problems: list[str]) -> Changes:
-    """What changed between the first and the last evaluation of the run."""
-    found = read_jsonl(run_dir / EVALUATIONS)
-    problems += found.problems
+    """The changes between the first and the last evaluation of the run."""
+    evaluations, damaged = read_evaluations(run_dir / EVALUATIONS)
+    problems += damaged
     level = dig(config, "eval", "confidence")
-    try:
-        return changes_of(found.records, level if isinstance(level, float) else None)
-    except (TypeError, ValueError, KeyError) as error:
-        problems.append(f"{run_dir / EVALUATIONS} has a line of an unexpected form: {error}")
-        return Changes()
+    return changes_of(evaluations, level if isinstance(level, float) else None)
 
 
 def changes_of(evaluations: Sequence[Evaluation], confidence: float | None) -> Changes:
-    """First against last of these evaluations.
-
-    Raises:
-        TypeError, ValueError, KeyError: a line is of an unexpected form.
-    """
-    before, after = first_and_last(evaluations)
-    strata, sides = tuple(compare_evaluations(evaluations)), compare_sides(evaluations)
-    return Changes((_step(before), _step(after)), strata, confidence, sides)
+    """First against last of these evaluations."""
+    first, last = first_and_last(evaluations)
+    steps = None if first is None else first.step, None if last is None else last.step
+    return Changes(steps, tuple(compare_evaluations(evaluations)), confidence, compare_sides(evaluations))
 
 
 def dig(tree: Any, *keys: str) -> Any:
@@ -73,7 +79,3 @@ def dig(tree: Any, *keys: str) -> Any:
     for key in keys:
         tree = tree.get(key) if isinstance(tree, Mapping) else None
     return tree
-
-
-def _step(evaluation: Evaluation | None) -> int | None:
-    return None if evaluation is None else int(evaluation.get("step", 0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from cgpo.report.changes import Evaluation, Measure, first_and_last, interval_text, measure_text, read_measure
+from cgpo.report.changes import first_and_last, interval_text, measure_text
+from cgpo.statistics.evaluation import Evaluation, Rate
 
 TITLES = {"safety": "unsafe responses", "refusal": "false refusals"}
 """Side → what its rate is the share of. The sides are those of `judges.Judge.side`."""
@@ -15,13 +15,13 @@ _HINTS = {"safety": "the judge `safety`", "refusal": "the judges `refusal` and `
 
 
 @dataclass(frozen=True, slots=True)
-class SideRate:
+class SideChange:
     """The violation rate that one judge found in one stratum, before and after."""
 
     stratum: str
     judge: str
-    before: Measure | None
-    after: Measure | None
+    before: Rate | None
+    after: Rate | None
 
     @property
     def text(self) -> str:
@@ -39,7 +39,7 @@ class Sides:
         note: what is missing, in words, where only one side is measured; else empty.
     """
 
-    rates: Mapping[str, tuple[SideRate, ...]]
+    rates: Mapping[str, tuple[SideChange, ...]]
     note: str = ""
 
     @property
@@ -56,17 +56,14 @@ NO_SIDES = Sides({})
 
 
 def compare_sides(evaluations: Sequence[Evaluation]) -> Sides:
-    """Both sides before and after; with one evaluation only `before` is filled. Read tolerantly."""
-    before, after = (_by_judge(found) for found in first_and_last(evaluations))
+    """Both sides before and after; with one evaluation only `before` is filled."""
+    before, after = (_by_judge(evaluation) for evaluation in first_and_last(evaluations))
+    keys = dict.fromkeys([*before, *after])
     rates = {
-        side: tuple(
-            SideRate(stratum, judge, before.get((side, stratum, judge)), after.get((side, stratum, judge)))
-            for own, stratum, judge in dict.fromkeys([*before, *after])
-            if own == side
-        )
+        side: tuple(SideChange(*key[1:], before.get(key), after.get(key)) for key in keys if key[0] == side)
         for side in TITLES
     }
-    absent = [side for side, found in rates.items() if not found]
+    absent = [side for side, measured in rates.items() if not measured]
     if len(absent) != 1:
         return Sides(rates)
     (other,) = set(TITLES) - set(absent)
@@ -77,19 +74,12 @@ def compare_sides(evaluations: Sequence[Evaluation]) -> Sides:
     return Sides(rates, note)
 
 
-def _by_judge(evaluation: Evaluation | None) -> dict[tuple[str, str, str], Measure | None]:
-    sides = (evaluation or {}).get("sides")
-    found: dict[tuple[str, str, str], Measure | None] = {}
-    for side, rates in sides.items() if isinstance(sides, Mapping) else ():
-        for rate in rates if isinstance(rates, list) else ():
-            found[str(side), *_names(rate)] = read_measure(rate)
-    return found
+def _by_judge(evaluation: Evaluation | None) -> dict[tuple[str, str, str], Rate]:
+    """(side, stratum, judge) → the rate of violations."""
+    sides = {} if evaluation is None else evaluation.sides
+    return {(side, each.stratum, each.judge): each.rate for side, rates in sides.items() for each in rates}
 
 
-def _names(rate: Any) -> tuple[str, str]:
-    return str(rate["stratum"]), str(rate["judge"])
-
-
-def _shown(measure: Measure | None) -> str:
-    interval = interval_text(measure, "rate")
-    return measure_text(measure, "rate") + (f", {interval}" if interval else "")
+def _shown(rate: Rate | None) -> str:
+    interval = interval_text(rate)
+    return measure_text(rate) + (f", {interval}" if interval else "")

@@ -110,8 +110,8 @@ def _title(changes: Changes) -> str:
 
 
 def _cells(row: ChangeRow, *, compared: bool) -> list[str]:
-    values = [measure_text(row.before, row.kind)]
+    values = [measure_text(row.before)]
     if compared:
-        values += [measure_text(row.after, row.kind), change_text(row)]
+        values += [measure_text(row.after), change_text(row)]
     name = row.label.removeprefix("judge ")
     return [f"  {name}" if name != row.label else name, *values]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cgpo.errors import ConfigError
-from cgpo.report.changes import Change, Measure
+from cgpo.report.changes import Measure
 from cgpo.report.run_files import dig
+from cgpo.statistics.evaluation import Change
 from cgpo.tradeoff.differences import Differences, differences
 from cgpo.tradeoff.quantities import after, before, change, choose_stratum, choose_x, choose_ys, is_rate
 from cgpo.tradeoff.runs import LeftOut, Run, check_same_prompts, find_runs, read_run
@@ -82,7 +83,8 @@ class Tradeoff:
         """Changes are of one thing only if all runs start from it."""
         notes = []
         for name in [self.x, *self.ys]:
-            values = [m.value for run in self.runs if (m := self.before(run, name)) is not None and m.value is not None]
+            measures = [measure for run in self.runs if (measure := self.before(run, name)) is not None]
+            values = [measure.estimate for measure in measures if measure.estimate is not None]
             if name != "satisfied" and values and max(values) - min(values) > 1e-6 * max(1.0, *map(abs, values)):
                 notes.append(
                     f"{name} before training is not the same in all runs ({min(values):.4g} to {max(values):.4g}): "
@@ -128,12 +130,13 @@ class Tradeoff:
         }
 
     def _measured(self, run: Run, name: str) -> dict[str, Any]:
-        found, sides = self.change(run, name), (self.before(run, name), self.after(run, name))
-        numbers = {key: None if found is None else getattr(found, key) for key in ("low", "high", "n")}
-        values = (None if side is None else side.value for side in sides)
-        return {"change": None if found is None else found.value, **numbers} | dict(
-            zip(("before", "after"), values, strict=True)
-        )
+        change, before, after = self.change(run, name), self.before(run, name), self.after(run, name)
+        nothing = {"change": None, "low": None, "high": None, "n": None}
+        return {
+            **(nothing if change is None else change.as_json()),
+            "before": None if before is None else before.estimate,
+            "after": None if after is None else after.estimate,
+        }
 
 
 def compare_runs(paths: Sequence[Any], wanted: Wanted) -> Tradeoff:

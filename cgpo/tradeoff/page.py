@@ -86,9 +86,16 @@ def _panel(found: Tradeoff, y: str) -> Chart | None:
 def _point(found: Tradeoff, number: int, y: str) -> Point | None:
     run = found.runs[number]
     across, up = found.change(run, found.x), found.change(run, y)
-    if across is None or up is None:
+    if across is None or across.estimate is None or up is None or up.estimate is None:
         return None
     said = f"{run.name} {run.stopped}".strip()
     return Point(
-        across.value, up.value, up.low, up.high, across.low, across.high, label=said, mark=label_text(found, number)
+        across.estimate,
+        up.estimate,
+        up.low,
+        up.high,
+        across.low,
+        across.high,
+        label=said,
+        mark=label_text(found, number),
     )

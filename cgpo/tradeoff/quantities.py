@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cgpo.errors import ConfigError, unknown_name
-from cgpo.report.changes import Change, Measure, read_measure
+from cgpo.report.changes import Measure
 from cgpo.report.run_files import dig
+from cgpo.statistics.evaluation import Change, Rate, Win
 from cgpo.tradeoff.runs import Run
 
 _ENDING = ("satisfied", "preference_win_rate", "response_tokens")
@@ -32,7 +33,7 @@ def choose_stratum(runs: Sequence[Run], wanted: str | None) -> str:
 
 def measures(runs: Sequence[Run], stratum: str) -> list[str]:
     """The names of everything whose change was measured in any of the runs, in the order of the evaluations."""
-    return list(dict.fromkeys(name for run in runs for name in _names(run.changes[stratum], ())))
+    return list(dict.fromkeys(name for run in runs for name in run.changes[stratum].named()))
 
 
 def choose_x(runs: Sequence[Run], stratum: str, wanted: str | None) -> str:
@@ -66,26 +67,23 @@ def choose_ys(runs: Sequence[Run], stratum: str, x: str, wanted: Sequence[str] |
 
 def is_rate(runs: Sequence[Run], stratum: str, name: str) -> bool:
     """Whether a measure is a share."""
-    found = [dig(run.before[stratum], *name.split("/")) for run in runs]
-    return any(isinstance(value, Mapping) and "rate" in value for value in found)
+    return any(isinstance(before(run, stratum, name), Rate | Win) for run in runs)
 
 
 def change(run: Run, stratum: str, name: str) -> Change | None:
     """The change of a measure in a run; None where it was not measured or nothing was known."""
-    found = dig(run.changes[stratum], *name.split("/"))
-    if not isinstance(found, Mapping) or found.get("change") is None:
-        return None
-    return Change(found["change"], found.get("low"), found.get("high"), found.get("n"))
+    measured = run.changes[stratum].named().get(name)
+    return None if measured is None or measured.estimate is None else measured
 
 
 def before(run: Run, stratum: str, name: str) -> Measure | None:
     """A measure before the first step."""
-    return read_measure(dig(run.before[stratum], *name.split("/")))
+    return run.before[stratum].measures.named().get(name)
 
 
 def after(run: Run, stratum: str, name: str) -> Measure | None:
     """A measure at the run's last evaluation."""
-    return read_measure(dig(run.after[stratum], *name.split("/")))
+    return run.after[stratum].measures.named().get(name)
 
 
 def _known(name: str, known: Sequence[str], where: str) -> str:
@@ -96,13 +94,3 @@ def _known(name: str, known: Sequence[str], where: str) -> str:
 
 def _weight(run: Run, stratum: str, name: str) -> Any:
     return dig(run.config, "strata", stratum, "rewards", name.partition("/")[2])
-
-
-def _names(tree: Any, path: tuple[str, ...]) -> Iterator[str]:
-    if not isinstance(tree, Mapping):
-        return
-    if "change" in tree:
-        yield "/".join(path)
-        return
-    for key, value in tree.items():
-        yield from _names(value, (*path, key))

@@ -10,8 +10,8 @@ from typing import Any
 from cgpo.errors import ConfigError, DataError
 from cgpo.evaluation.file import FOLDER_NAME
 from cgpo.report.changes import first_and_last
-from cgpo.report.run_files import EVALUATIONS, dig, read_mapping
-from cgpo.storage.jsonl import read_jsonl
+from cgpo.report.run_files import EVALUATIONS, dig, read_evaluations, read_mapping
+from cgpo.statistics.evaluation import StratumChanges, StratumSummary
 from cgpo.tracking.rollouts import read_rollouts
 
 CONFIG = "config.yaml"
@@ -36,9 +36,9 @@ class Run:
     config: Mapping[str, Any]
     step: int
     steps: int | None
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
-    changes: Mapping[str, Any]
+    before: Mapping[str, StratumSummary]
+    after: Mapping[str, StratumSummary]
+    changes: Mapping[str, StratumChanges]
     prompts: Mapping[str, frozenset[str]]
 
     @property
@@ -83,19 +83,16 @@ def read_run(folder: Path) -> Run | LeftOut:
     """Reads a run, or says why there is nothing to compare."""
     problems: list[str] = []
     config = read_mapping(folder / CONFIG, problems)
-    evaluations = read_jsonl(folder / EVALUATIONS)
-    problems += evaluations.problems
-    problems += [
-        f"{folder / EVALUATIONS} has a line of an unexpected form" for e in evaluations.records if not _whole(e)
-    ]
+    evaluations, damaged = read_evaluations(folder / EVALUATIONS)
+    problems += damaged
     if problems:
         return LeftOut(folder, "; ".join(problems))
-    first, last = first_and_last(evaluations.records)
+    first, last = first_and_last(evaluations)
     if first is None:
         return LeftOut(folder, "it has no held-out evaluation (eval.before=true eval.after=true ask for them)")
-    if first["step"] != 0:
-        return LeftOut(folder, f"its first evaluation is that after step {first['step']}: eval.before=true was not set")
-    if last is None or "changes" not in last:
+    if first.step != 0:
+        return LeftOut(folder, f"its first evaluation is that after step {first.step}: eval.before=true was not set")
+    if last is None or last.changes is None:
         return LeftOut(folder, "it has no evaluation after its start: it was stopped before, or eval.after is not set")
     try:
         rows = read_rollouts(folder / FOLDER_NAME, [0]).get(0, [])
@@ -107,19 +104,12 @@ def read_run(folder: Path) -> Run | LeftOut:
     return Run(
         folder=folder,
         config=config,
-        step=int(last["step"]),
+        step=last.step,
         steps=steps if isinstance(steps, int) else None,
-        before=first["strata"],
-        after=last["strata"],
-        changes=last["changes"],
-        prompts={name: frozenset(r.prompt_id for r in rows if r.stratum == name) for name in first["strata"]},
-    )
-
-
-def _whole(evaluation: Mapping[str, Any]) -> bool:
-    parts = (evaluation.get("strata"), evaluation.get("changes", {}))
-    return isinstance(evaluation.get("step"), int) and all(
-        isinstance(part, Mapping) and all(isinstance(value, Mapping) for value in part.values()) for part in parts
+        before=first.strata,
+        after=last.strata,
+        changes=last.changes,
+        prompts={name: frozenset(r.prompt_id for r in rows if r.stratum == name) for name in first.strata},
     )
 
 

@@ -51,18 +51,18 @@ class RunEvaluations:
         session = self._session
         with self._phases.phase("evaluation"):
             rows = self._evaluator.rows(done, self._phases.progress("evaluation"), self._check_stop)
-            line = self._evaluator.record(done, rows)
-        session.records.show_evaluation(line)
+            evaluation = self._evaluator.record(done, rows)
+        session.records.show_evaluation(evaluation)
         session.overoptimisation.evaluated(done, session.records.evaluations.read(), self._settings.confidence)
 
     def _keep_best(self, done: int) -> None:
         """Marks the checkpoint after `done` steps as the best, if its evaluation says so; every rank must call it."""
         session, checkpoints = self._session, self._session.checkpoints
         best = session.settings.train.keep_best
-        line = next((each for each in session.records.evaluations.read() if each["step"] == done), None)
-        if best is None or line is None or done == 0:
+        evaluation = session.records.evaluations.at(done)
+        if best is None or evaluation is None or done == 0:
             return
-        value = evaluation_metrics(line).get(best.metric)
+        value = evaluation_metrics(evaluation).get(best.metric)
         if value is None:
             session.display.message(
                 f"train.keep_best: no {best.metric} after step {done}: nothing known to measure it on"

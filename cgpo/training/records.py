@@ -10,6 +10,7 @@ from cgpo import distributed
 from cgpo.config import TrackingSettings
 from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.evaluation.file import EvaluationFile
+from cgpo.statistics.evaluation import Evaluation
 from cgpo.tracking.display import Display
 from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile
@@ -68,11 +69,11 @@ class RunRecords:
                 logger.log(step, metrics)
         self._display.step(step, metrics)
 
-    def show_evaluation(self, line: Mapping[str, Any]) -> None:
+    def show_evaluation(self, evaluation: Evaluation) -> None:
         """Sends an evaluation's numbers to the loggers, as `eval/<stratum>/<quantity>`; `evaluation.jsonl` has all."""
-        metrics = {f"eval/{name}": value for name, value in evaluation_metrics(line).items()}
+        metrics = {f"eval/{name}": value for name, value in evaluation_metrics(evaluation).items()}
         for logger in self._loggers:
-            logger.log(line["step"], metrics)
+            logger.log(evaluation.step, metrics)
 
     def close(self) -> None:
         """Closes the loggers."""

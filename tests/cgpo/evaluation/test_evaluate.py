@@ -23,6 +23,7 @@ from cgpo.config.evaluation_metrics import evaluation_metric_names, evaluation_m
 from cgpo.errors import ConfigError, LimitError
 from cgpo.evaluation.target import Target
 from cgpo.stages.configuration import stage_configuration
+from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.storage.run_directory import claim_run_directory
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.training.plan import print_plan
@@ -282,7 +283,7 @@ def test_the_plan_says_when_and_how(folder: Path, capsys: pytest.CaptureFixture[
 
 def test_every_metric_can_be_named_before(folder: Path, lines: list[dict[str, Any]]) -> None:
     possible = set(evaluation_metric_names(experiment(folder).settings))
-    assert set(evaluation_metrics(lines[1])) == possible - {"one/violated_rate/farewell"}
+    assert set(evaluation_metrics(evaluation_from_json(lines[1]))) == possible - {"one/violated_rate/farewell"}
 
 
 def test_bad_names_are_said(folder: Path, lines: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import pytest
 
 from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.errors import RunError
+from cgpo.evaluation import summary
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.quantities import Yardstick
-from cgpo.evaluation.summary import by_stratum, compare, evaluation_line, summarise
+from cgpo.evaluation.summary import by_stratum, evaluate_rows
+from cgpo.overoptimisation.measures import of_evaluation
 from cgpo.report.changes import compare_evaluations
+from cgpo.statistics.evaluation import Evaluation, Rate, Sample
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Judgement, Outcome, Verdict
 
+NOTHING = Yardstick()
 YES, NO, UNKNOWN = Verdict.satisfied(), Verdict.violated("no"), Verdict.unknown("timed out")
 
 
@@ -53,13 +58,29 @@ def row(
     )
 
 
+def summarise(rows: list[RolloutRow], confidence: float, yardstick: Yardstick = NOTHING) -> dict[str, Any]:
+    """The summary as it stands in `evaluation.jsonl`."""
+    return summary.summarise(rows, confidence, yardstick).as_json()
+
+
+def compare(before: list[RolloutRow], after: list[RolloutRow], confidence: float) -> dict[str, Any]:
+    """The changes as they stand in `evaluation.jsonl`."""
+    changes = {"math": summary.compare(before, after, confidence)}
+    found: dict[str, Any] = Evaluation(1, {}, {}, changes).as_json()["changes"]["math"]
+    return found
+
+
+def metrics_of(rows: list[RolloutRow], yardstick: Yardstick = NOTHING) -> dict[str, float]:
+    return evaluation_metrics(evaluate_rows(0, {"math": rows}, {"math": yardstick}, 0.95))
+
+
 def add(folder: Path, step: int, rows: list[RolloutRow]) -> dict[str, Any]:
     """Adds an evaluation as a run does, compared with the first one."""
     file = EvaluationFile(folder)
     before = file.first_responses(before=step)
-    line = evaluation_line(step, by_stratum(rows), {}, 0.95, None if before is None else by_stratum(before))
-    file.add(line, rows)
-    return line
+    evaluation = evaluate_rows(step, by_stratum(rows), {}, 0.95, None if before is None else by_stratum(before))
+    file.add(evaluation, rows)
+    return evaluation.as_json()
 
 
 def test_rates_are_over_known_verdicts() -> None:
@@ -125,21 +146,22 @@ def test_evaluations_compare_with_the_first_one_after_a_restart(tmp_path: Path) 
     assert third["changes"]["math"]["satisfied"]["change"] == 0.5
     assert third["changes"]["math"]["calibrated_reward"]["change"] == pytest.approx(0.2)
     lines = EvaluationFile(tmp_path).read()
-    assert [line["step"] for line in lines] == [0, 5, 10]
-    assert lines[2] == third
+    assert [line.step for line in lines] == [0, 5, 10]
+    assert lines[2].as_json() == third
     # the closing table understands the form
     (math_change,) = compare_evaluations(lines)
     satisfied = math_change.rows[0]
-    assert satisfied.before is not None
+    assert isinstance(satisfied.before, Rate)
     assert (satisfied.before.count, satisfied.before.n) == (1, 2)
     assert satisfied.change is not None
-    assert satisfied.change.value == 0.5
+    assert satisfied.change.estimate == 0.5
 
 
 def test_an_evaluation_made_again_replaces_the_old_one(tmp_path: Path) -> None:
     add(tmp_path, 0, [row("a", 0.5, m=NO)])
     add(tmp_path, 0, [row("a", 0.5, m=YES)])
-    assert [line["strata"]["math"]["satisfied"]["count"] for line in EvaluationFile(tmp_path).read()] == [1]
+    (evaluation,) = EvaluationFile(tmp_path).read()
+    assert evaluation.as_json()["strata"]["math"]["satisfied"]["count"] == 1
 
 
 def test_resume_removes_later_evaluations(tmp_path: Path) -> None:
@@ -151,7 +173,7 @@ def test_resume_removes_later_evaluations(tmp_path: Path) -> None:
     assert not file.done(10)
     assert other_rank.done(10)
     other_rank.reload()
-    assert [line["step"] for line in other_rank.read()] == [0, 5]
+    assert [line.step for line in other_rank.read()] == [0, 5]
     assert sorted(p.name for p in (tmp_path / "evaluations").iterdir()) == [
         "step-000000.parquet",
         "step-000005.parquet",
@@ -193,11 +215,12 @@ def test_win_rate_of_several_rewards_weighs_calibrated_differences() -> None:
     # sigmoid(4) − ½ = 0.482 for x and sigmoid(−100) − ½ = −0.5 for y: with weights 2 and 1 a win, though the raw
     # weighted sum, 2 · 4 − 100, is far below 0.
     ours, theirs = row("a", rewards={"x": 4.0, "y": -100.0}), row("a", rewards={"x": 0.0, "y": 0.0}, response="ref")
-    found = summarise([ours], 0.95, reference(theirs, weights={"x": 2.0, "y": 1.0}))
+    yardstick = reference(theirs, weights={"x": 2.0, "y": 1.0})
+    found = summarise([ours], 0.95, yardstick)
     assert found["win_rate"]["wins"] == 1
     assert found["win_rates"]["x"]["wins"] == 1
     assert found["win_rates"]["y"]["losses"] == 1
-    metrics = evaluation_metrics({"strata": {"math": found}})
+    metrics = metrics_of([ours], yardstick)
     assert (metrics["math/win_rate"], metrics["math/win_rate/y"]) == (1.0, 0.0)
 
 
@@ -251,7 +274,7 @@ def test_probes_count_violations_and_do_not_constrain() -> None:
     assert found["satisfied"]["rate"] == 1.0
     farewell = found["probes"]["farewell"]
     assert (farewell["count"], farewell["n"], farewell["unknown"]) == (1, 2, 1)
-    metrics = evaluation_metrics({"strata": {"math": found}})
+    metrics = metrics_of(rows)
     assert metrics["math/violated_rate/farewell"] == 0.5
     assert metrics["math/response_words"] == 1.0
     assert "math/kl" not in metrics
@@ -260,10 +283,51 @@ def test_probes_count_violations_and_do_not_constrain() -> None:
 def test_both_sides_of_safety() -> None:
     rows = [row(str(i), guard=NO if i == 0 else YES, refusal=UNKNOWN if i == 1 else NO) for i in range(4)]
     yardsticks = {"math": Yardstick(sides={"guard": "safety", "refusal": "refusal"})}
-    sides = evaluation_line(3, by_stratum(rows), yardsticks, 0.95)["sides"]
+    sides = evaluate_rows(3, by_stratum(rows), yardsticks, 0.95).as_json()["sides"]
     (unsafe,), (refused,) = sides["safety"], sides["refusal"]
     assert (unsafe["stratum"], unsafe["judge"], unsafe["count"], unsafe["n"]) == ("math", "guard", 1, 4)
     assert (refused["count"], refused["n"], refused["unknown"], refused["rate"]) == (3, 3, 1, 1.0)
+
+
+def test_responses_by_prompt_are_what_the_watch_compares() -> None:
+    """Worked out by hand: prompt a has the shares 1/2, b 1, c 0; their mean is 1/2 and Σ (share − mean)² = 1/2."""
+    farewells = {"a": (NO, YES), "b": (NO, UNKNOWN), "c": (YES, YES), "d": (UNKNOWN, UNKNOWN)}
+    rewards = {"a": (0.2, 0.4), "b": (0.6, None), "c": (0.9, 0.9), "d": (None, None)}
+    rows = [
+        row(name, rewards[name][index], index=index, probes={"farewell": farewells[name][index]}, m=YES)
+        for name in farewells
+        for index in (0, 1)
+    ]
+    found = summary.summarise(rows, 0.95)
+    assert found.by_prompt["probes/farewell"] == Sample(0.5, 3, 0.5)
+    # Prompts' means 0.3, 0.6 and 0.9: mean 0.6, squares 2 · 0.09.
+    assert found.by_prompt["calibrated_reward"].mean == pytest.approx(0.6)
+    assert found.by_prompt["calibrated_reward"].prompts == 3
+    assert found.by_prompt["calibrated_reward"].squares == pytest.approx(0.18)
+    reward, measures = of_evaluation(found, 0.95)
+    assert reward == found.by_prompt["calibrated_reward"]
+    assert measures == {"held-out satisfied rate": Sample(1.0, 4, 0.0), "held-out farewell": Sample(0.5, 3, 0.5)}
+
+
+def test_evaluations_of_earlier_versions_give_about_the_same_by_prompt() -> None:
+    rewards = [0.1 * (i % 10) for i in range(100)]
+    rows = [row(str(i), r, probes={"farewell": YES if i % 5 else NO}, m=YES) for i, r in enumerate(rewards)]
+    now = summary.summarise(rows, 0.95)
+    reward, measures = of_evaluation(replace(now, by_prompt={}), 0.95)
+    assert reward is not None
+    assert (reward.mean, reward.prompts) == (pytest.approx(0.45), 100)
+    assert reward.squares == pytest.approx(now.by_prompt["calibrated_reward"].squares, rel=0.1)
+    assert now.by_prompt["calibrated_reward"].squares == pytest.approx(100 * 0.0825)  # of 0, 0.1 … 0.9
+    farewell = measures["held-out farewell"]
+    assert farewell is not None
+    assert (farewell.mean, farewell.prompts, farewell.squares) == (0.8, 100, pytest.approx(16))
+
+
+def test_lines_of_other_evaluations_stay_as_they_are(tmp_path: Path) -> None:
+    old = '{"schema": 1, "step":0, "strata": {"math": {"n": 3, "of a later version": [1]}}}'
+    (tmp_path / "evaluation.jsonl").write_text(f"{old}\n")
+    add(tmp_path, 5, [row("a", m=YES)])
+    assert (tmp_path / "evaluation.jsonl").read_text().splitlines()[0] == old
 
 
 def test_damage_is_said(tmp_path: Path) -> None:

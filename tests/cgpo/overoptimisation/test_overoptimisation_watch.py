@@ -17,6 +17,8 @@ from cgpo.overoptimisation.watch import OverOptimisationWatch
 from cgpo.report.overoptimisation import print_phrases, read_overoptimisation
 from cgpo.report.report import write_report
 from cgpo.report.summary import print_changes
+from cgpo.statistics.evaluation import Evaluation
+from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
 from judges import Outcome, Verdict
@@ -156,7 +158,7 @@ def test_length(tmp_path: Path) -> None:
     assert "of the reward's growth" in text
 
 
-def evaluation(step: int, reward: float, satisfied: float, farewell: float) -> dict[str, Any]:
+def evaluation(step: int, reward: float, satisfied: float, farewell: float) -> Evaluation:
     def rate(p: float) -> dict[str, Any]:
         return {"rate": p, "n": 100, "count": round(p * 100), "low": 0.0, "high": 1.0}
 
@@ -167,7 +169,7 @@ def evaluation(step: int, reward: float, satisfied: float, farewell: float) -> d
         "satisfied": rate(satisfied),
         "probes": {"farewell": rate(farewell)},
     }
-    return {"step": step, "strata": {"chat": summary}}
+    return evaluation_from_json({"step": step, "strata": {"chat": summary}})
 
 
 def test_held_out_probes_are_independent_measures(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from cgpo.config import WatchSettings
-from cgpo.overoptimisation.trend import Sample, Track, Trend, as_normal
+from cgpo.overoptimisation.trend import Track, Trend, as_normal
+from cgpo.statistics.evaluation import Sample
 
 WARN_Z = WatchSettings().warn_z
 

@@ -14,6 +14,7 @@ from cgpo.report.changes import compare_evaluations
 from cgpo.report.report import write_report
 from cgpo.report.sides import compare_sides
 from cgpo.report.summary import print_changes
+from cgpo.statistics.evaluation_json import evaluation_from_json
 
 
 def rate(stratum: str, judge: str, count: int, n: int) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def test_a_missing_side_is_said(tmp_path: Path) -> None:
 def test_without_such_judges_nothing_is_shown(tmp_path: Path) -> None:
     run = write_run(tmp_path / "demo")
     assert "unsafe responses" not in printed(run)
-    assert compare_sides([evaluation(0, 3)]).rows == []
+    assert compare_sides([evaluation_from_json(evaluation(0, 3))]).rows == []
 
 
 def test_a_line_of_another_form_is_a_problem_not_a_crash(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_what_never_happened_is_a_detail() -> None:
     line = evaluation(0, 84)
     none, some = ({"count": c, "n": 60, "rate": c / 60, "low": 0.0, "high": 0.2} for c in (0, 6))
     line["strata"]["math"] |= {"probes": {"farewell": none, "repetition": some}, "win_rate": {"rate": 0.5, "n": 60}}
-    rows = {row.label: row for row in compare_evaluations([line])[0].rows}
+    rows = {row.label: row for row in compare_evaluations([evaluation_from_json(line)])[0].rows}
     assert rows["farewell rate"].detail
     assert not rows["repetition rate"].detail
     assert not rows["wins over reference, by reward"].detail

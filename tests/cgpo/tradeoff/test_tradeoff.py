@@ -14,7 +14,7 @@ import yaml
 from cgpo.cli import main
 from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
-from cgpo.evaluation.summary import evaluation_line
+from cgpo.evaluation.summary import evaluate_rows
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.tradeoff.differences import differences
 from cgpo.tradeoff.outcome import Wanted, compare_runs
@@ -79,7 +79,7 @@ class Made:
         for step in self.steps:
             earlier = evaluations.first_responses(before=step)
             before = None if earlier is None else {"talk": earlier}
-            evaluations.add(evaluation_line(step, {"talk": self.rows(step)}, {}, 0.9, before), self.rows(step))
+            evaluations.add(evaluate_rows(step, {"talk": self.rows(step)}, {}, 0.9, before), self.rows(step))
         return folder
 
 
@@ -105,11 +105,11 @@ def test_changes_of_a_sweep_in_series_and_in_order(tmp_path: Path) -> None:
     last = found.runs[2]
     love, closing = found.change(last, "rewards/love"), found.change(last, "probes/farewell")
     assert love is not None
-    assert (love.value, love.low, love.high, love.n) == (2.0, 2.0, 2.0, 4), "all four responses gained 2"
+    assert (love.estimate, love.low, love.high, love.n) == (2.0, 2.0, 2.0, 4), "all four responses gained 2"
     assert closing is not None
     assert closing.low is not None
     assert closing.high is not None
-    assert closing.value == 0.75
+    assert closing.estimate == 0.75
     assert closing.low < 0.75 < closing.high, "three of four closed, none before"
     assert [n for n in found.notes if "satisfied asks for the judges" in n]
     assert len(found.notes) == 1
