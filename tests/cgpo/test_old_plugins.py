@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)
+"""The fixtures run several commands, each with a bound of its own; DeepSpeed may have to compile first."""
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PLUGINS = FIXTURES / "old_plugins"
 EXPERIMENT = """\

@@ -19,6 +19,9 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)
+"""The fixtures run several commands, each with a bound of its own; DeepSpeed may have to compile first."""
+
 FOLDER = Path(__file__).parents[2] / "fixtures" / "old_run"
 START, EXPECTED = FOLDER / "start", FOLDER / "expected"
 MADE: dict[str, Any] = runpy.run_path(str(FOLDER / "make.py"))
