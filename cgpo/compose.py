@@ -116,8 +116,8 @@ def check_names(settings: RunSettings) -> None:
     Raises:
         ConfigError: an unknown name or option, with the allowed ones and the nearest match.
     """
-    from cgpo.config.evaluation_metrics import evaluation_metric_names
     from cgpo.data.generators import generator_names
+    from cgpo.tracking.evaluation_metrics import evaluation_metric_names
 
     if (best := settings.train.keep_best) is not None and best.metric not in evaluation_metric_names(settings):
         allowed = evaluation_metric_names(settings)

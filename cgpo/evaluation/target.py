@@ -15,7 +15,6 @@ from typing import Any
 from cgpo import distributed
 from cgpo.compose import to_plain
 from cgpo.config import ModelSettings, RunSettings
-from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.heldout import Evaluator, has_heldout
@@ -30,6 +29,7 @@ from cgpo.responses.engine_probe import EngineProbe
 from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.tracking.display import Display
+from cgpo.tracking.evaluation_metrics import evaluation_metrics
 from cgpo.tracking.rollouts import RolloutRow
 
 SCHEMA = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cgpo import distributed
-from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.evaluation.heldout import Evaluator
+from cgpo.tracking.evaluation_metrics import evaluation_metrics
 from cgpo.training.phases import Phases
 from cgpo.training.session import Session
 

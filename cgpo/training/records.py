@@ -8,10 +8,10 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.config import TrackingSettings
-from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.tracking.display import Display
+from cgpo.tracking.evaluation_metrics import evaluation_metrics
 from cgpo.tracking.loggers import Logger, make_loggers
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.response_metrics import step_metrics

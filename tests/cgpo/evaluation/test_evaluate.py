@@ -19,12 +19,12 @@ from cgpo.commands.evaluate import claim_for_evaluation, run_evaluation
 from cgpo.commands.train import run_training
 from cgpo.compose import Composed, compose
 from cgpo.config import EvalSettings
-from cgpo.config.evaluation_metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.errors import ConfigError, LimitError
 from cgpo.evaluation.target import Target
 from cgpo.stages.configuration import stage_configuration
 from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.storage.run_directory import claim_run_directory
+from cgpo.tracking.evaluation_metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.training.plan import print_plan
 

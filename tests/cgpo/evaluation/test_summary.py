@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from cgpo.config.evaluation_metrics import evaluation_metrics
 from cgpo.errors import RunError
 from cgpo.evaluation import summary
 from cgpo.evaluation.file import EvaluationFile
@@ -19,6 +18,7 @@ from cgpo.evaluation.summary import by_stratum, evaluate_rows
 from cgpo.overoptimisation.measures import of_evaluation
 from cgpo.report.changes import compare_evaluations
 from cgpo.statistics.evaluation import Evaluation, Rate, Sample
+from cgpo.tracking.evaluation_metrics import evaluation_metrics
 from cgpo.tracking.rollouts import RolloutRow
 from judges import Judgement, Outcome, Verdict
 

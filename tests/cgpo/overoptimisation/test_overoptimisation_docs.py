@@ -11,7 +11,7 @@ import pytest
 from cgpo.cli import main
 from cgpo.compose import compose
 from cgpo.config import PhraseSettings, WatchSettings
-from cgpo.config.evaluation_metrics import evaluation_metric_names
+from cgpo.tracking.evaluation_metrics import evaluation_metric_names
 
 DOCS = (Path(__file__).parents[3] / "docs" / "overoptimisation.md").read_text()
 LINES = [line for block in re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL) for line in block.splitlines()]
