@@ -25,6 +25,7 @@ from cgpo.overoptimisation.trend import Divergence, Trend
 from cgpo.report.overoptimisation import PHRASES, WARNINGS
 from cgpo.statistics.evaluation import Evaluation, StratumSummary
 from cgpo.storage.step_files import StepLines, read_step_lines
+from cgpo.storage.text import percent
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
 
@@ -143,11 +144,10 @@ class OverOptimisationWatch:
         if found is not None and found.worth_saying(self._settings.warn_z):
             x, length = found.rewards, found.lengths
             text = (
-                f"stratum {name}: length explains {found.share:.0%} of the reward's growth: calibrated reward "
+                f"stratum {name}: length explains {percent(found.share)} of the reward's growth: calibrated reward "
                 f"{x[0]:.3f} → {x[1]:.3f}, mean length {length[0]:.0f} → {length[1]:.0f} tokens since the first "
                 f"steps, correlation within prompts {found.correlation:.2f}"
             )
-            text = text.replace("%", " %")
             self._warn(step, name, "length", "length", text, share=found.share, reward=x, tokens=length)
         return {f"{name}/length_correlation": correlation}
 
@@ -163,10 +163,10 @@ class OverOptimisationWatch:
             if phrases.remarkable(spread):
                 place = {"opening": " as an opening", "closing": " as a closing"}.get(spread.place, "")
                 text = (
-                    f"stratum {name}: “{spread.phrase}”{place} spreads: in {spread.rate:.1%} of the last responses, "
-                    f"{spread.reference_rate:.1%} of the reference's ({spread.factor:.1f} times as often, z "
-                    f"{spread.z:.1f})"
-                ).replace("%", " %")
+                    f"stratum {name}: “{spread.phrase}”{place} spreads: in {percent(spread.rate, 1)} of the last "
+                    f"responses, {percent(spread.reference_rate, 1)} of the reference's ({spread.factor:.1f} times as "
+                    f"often, z {spread.z:.1f})"
+                )
                 self._warn(step, name, "phrase", spread.phrase, text, rate=spread.rate, z=spread.z, place=spread.place)
         nothing = 0.0 if sizes["reference_responses"] else None  # without a reference nobody knows
         return {f"{name}/phrase_z": found[0].z if found else nothing}

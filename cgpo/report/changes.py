@@ -125,7 +125,7 @@ def _change(paired: Change | None, before: Measure | None, after: Measure | None
     return Change(after.estimate - before.estimate, None, None, 0)
 
 
-def percent(value: float) -> str:
+def rate_text(value: float) -> str:
     """`42 %`; one decimal where rounding would say 0 or 100 and it is not."""
     whole = round(value * 100)
     rounded_away = (whole == 0 and value > 0) or (whole == 100 and value < 1)
@@ -146,7 +146,7 @@ def measure_text(measure: Measure | None) -> str:
         if isinstance(measure, Rate) and measure.count is not None and measure.n
         else ""
     )
-    return percent(value) + counts
+    return rate_text(value) + counts
 
 
 def interval_text(measure: Measure | None) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.report.charts import Chart, Series, line_chart
 from cgpo.storage.jsonl import read_jsonl
-from cgpo.storage.text import showable
+from cgpo.storage.text import percent, showable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,8 +115,8 @@ def phrase_cells(row: Mapping[str, Any]) -> list[str]:
     return [
         showable(str(row["phrase"])),
         str(row["place"]),
-        f"{row['rate']:.1%}".replace("%", " %"),
-        f"{row['reference_rate']:.1%}".replace("%", " %"),
+        percent(row["rate"], 1),
+        percent(row["reference_rate"], 1),
         f"{row['factor']:.1f}",
         f"{row['z']:.1f}",
     ]

@@ -1,4 +1,4 @@
-"""Text from models is hostile: it may hold lone surrogates, control characters and direction marks."""
+"""Text for files, pages and terminals; that of models may hold lone surrogates, control characters, direction marks."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def showable(text: str) -> str:
     Newlines and tabs stay.
     """
     return _UNSHOWABLE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """`43 %`, `1.7 %`."""
+    return f"{share:.{decimals}%}"[:-1] + " %"

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cgpo.storage.text import percent
 from cgpo.tracking.metrics import Metrics
 
 Clock = Callable[[], float]
@@ -62,7 +63,7 @@ class StratumLine:
     def satisfied_text(self) -> str:
         """`43 % (12/28, 2 unknown)`."""
         unknown = f", {self.unknown} unknown" if self.unknown else ""
-        share = "none known" if self.rate is None else f"{self.rate:.0%}".replace("%", " %")
+        share = "none known" if self.rate is None else percent(self.rate)
         return f"{share} ({self.satisfied}/{self.known}{unknown})"
 
 

@@ -204,6 +204,17 @@ def test_a_phrase_is_said_again_when_it_has_doubled(tmp_path: Path) -> None:
     assert "“Bye! Sending love!” as a closing spreads: in " in said[0]
 
 
+def test_the_words_of_the_model_are_quoted_as_they_are(tmp_path: Path) -> None:
+    said: list[str] = []
+    watch = make(tmp_path, said, WatchSettings(divergence=False, phrases=PhraseSettings(every=1, first_steps=2)))
+    for step in range(1, 5):
+        rng = random.Random(step)
+        ending = " I am 100% sure." if step > 2 else ""
+        watch.end(step, [row(p, k, talk(rng, p) + ending) for p in range(60) for k in range(2)])
+    assert "100% sure.” as a closing spreads: in 100.0 % of the last responses, 0.0 % of" in said[0]
+    assert "100% sure." in lines(tmp_path / "warnings.jsonl")[0]["text"]
+
+
 def test_without_a_reference_it_is_unknown_which_phrases_spread(tmp_path: Path) -> None:
     for first_steps, expected in ((0, None), (1, 0.0)):
         limits = PhraseSettings(every=2, first_steps=first_steps)
