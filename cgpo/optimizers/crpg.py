@@ -99,8 +99,8 @@ class Crpg(StratumOptimizer[CrpgSettings]):
         if n == 0:
             return Loss(batch.logprobs.sum() * 0)
         mean = self._mean(regularised, over_stratum, batch)
-        each = self._factor_per_token(batch) * reward[:, None] if s.kl_per_token else regularised[:, None]
-        advantage = (each - mean[:, None]).where(known[:, None], each.new_zeros(()))
+        per_token = self._factor_per_token(batch) * reward[:, None] if s.kl_per_token else regularised[:, None]
+        advantage = (per_token - mean[:, None]).where(known[:, None], per_token.new_zeros(()))
         weight = token_weight(batch, known, s.average, ranks)
         value, policy_metrics = policy_gradient_loss(batch, advantage, weight, s, ranks)
         metrics = {"regularised_reward": over_stratum, "kl_factor_largest": largest, **limit, **policy_metrics}
@@ -114,6 +114,6 @@ class Crpg(StratumOptimizer[CrpgSettings]):
 
     def _factor_per_token(self, batch: StratumBatch) -> Tensor:
         """[N, T] the KL factor of the log-ratio from each token to the end."""
-        each = batch.old_logprobs - batch.reference_logprobs
-        to_go = each.flip(1).cumsum(1).flip(1)
+        log_ratio = batch.old_logprobs - batch.reference_logprobs
+        to_go = log_ratio.flip(1).cumsum(1).flip(1)
         return kl_factor(to_go, self.settings.kl_max, self.settings.kl_factor_max)

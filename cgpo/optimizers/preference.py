@@ -28,12 +28,12 @@ def preference_margin(
     """
     log_ratio = batch.logprob - batch.reference_logprob
     margin = beta * (log_ratio[[a for a, _ in pairs]] - log_ratio[[b for _, b in pairs]])
-    n, made, total, right = ranks.sum(
+    n, pair_count, total, right = ranks.sum(
         [float(prompts), float(len(pairs)), float(margin.detach().sum()), float((margin > 0).sum())]
     )
-    metrics = {"pair_rate": made / n} if n else {}
-    if made:
-        metrics |= {"preference_margin": total / made, "preference_accuracy": right / made}
+    metrics = {"pair_rate": pair_count / n} if n else {}
+    if pair_count:
+        metrics |= {"preference_margin": total / pair_count, "preference_accuracy": right / pair_count}
     return margin, n, metrics
 
 

@@ -268,7 +268,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
 
 def _remove(folder: Path) -> None:
     """Renames first: a kill in the middle must not leave half a checkpoint under its name."""
-    gone = folder.with_name(f".{folder.name}.gone")
-    shutil.rmtree(gone, ignore_errors=True)
-    folder.rename(gone)
-    shutil.rmtree(gone)
+    trash = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(trash, ignore_errors=True)
+    folder.rename(trash)
+    shutil.rmtree(trash)

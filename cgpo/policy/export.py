@@ -54,11 +54,11 @@ def export_adapter(run_dir: Path, output: Path, checkpoint: str | None = None) -
     return _write(output, [_adapted_model(whole, settings).save_pretrained])
 
 
-def _verified_checkpoint(run_dir: Path, output: Path, wanted: str | None) -> tuple[RunSettings, Checkpoint]:
+def _verified_checkpoint(run_dir: Path, output: Path, name: str | None) -> tuple[RunSettings, Checkpoint]:
     if output.exists():
         raise ConfigError(f"--output {output}: exists already")
     settings = validate(read_config(run_dir))
-    checkpoint = Checkpoints(run_dir / "checkpoints", keep=1).find(wanted)
+    checkpoint = Checkpoints(run_dir / "checkpoints", keep=1).find(name)
     checkpoint.verify()
     return settings, checkpoint
 

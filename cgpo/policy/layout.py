@@ -218,15 +218,15 @@ def _conversation_tensors(
         start = 0
         for k, i in enumerate(row, start=1):
             ids = torch.from_numpy(conversations[i].ids).long()
-            here = slice(start, start + len(ids) - 1)
-            input_ids[b, here] = ids[:-1]
-            position_ids[b, here] = torch.arange(len(ids) - 1)
-            segment[b, here] = k
+            place = slice(start, start + len(ids) - 1)
+            input_ids[b, place] = ids[:-1]
+            position_ids[b, place] = torch.arange(len(ids) - 1)
+            segment[b, place] = k
             learned = torch.from_numpy(conversations[i].learned).nonzero().squeeze(1)
             source.append(b * size + start + learned - 1)
             target.append(ids[learned])
             sample.append(torch.full_like(learned, i))
-            start = here.stop
+            start = place.stop
     mask = _mask(segment) if packed else (segment >= 0).long()
     return MicroBatch(input_ids, position_ids, mask, torch.cat(source), torch.cat(target), torch.cat(sample))
 

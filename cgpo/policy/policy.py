@@ -127,8 +127,8 @@ class Policy(ScoringModel):
         batch = batch.to(distributed.device())
         self.engine.set_gradient_accumulation_boundary(last)
         logprobs, values = self.engine(batch, temperature)
-        here = {"device": logprobs.device, "dtype": torch.float32}
-        loss = (values * value_coefficient.to(**here)).sum() - (logprobs * coefficient.to(**here)).sum()
+        on_device = {"device": logprobs.device, "dtype": torch.float32}
+        loss = (values * value_coefficient.to(**on_device)).sum() - (logprobs * coefficient.to(**on_device)).sum()
         self.engine.backward(loss * distributed.world_size())
         return float(loss.detach())
 

@@ -61,13 +61,13 @@ def load_anywhere(
     Raises:
         RunError: it is one of another model, or the disk is full.
     """
-    here = (distributed.world_size(), our_stage)
-    if (ranks, zero_stage) != here:
+    ours = (distributed.world_size(), our_stage)
+    if (ranks, zero_stage) != ours:
         say(
-            f"{folder.name} was made on {ranks} rank(s) with ZeRO stage {zero_stage}, this run has {here[0]} with "
+            f"{folder.name} was made on {ranks} rank(s) with ZeRO stage {zero_stage}, this run has {ours[0]} with "
             f"stage {our_stage}: from here on its numbers are the same only to rounding"
         )
-    if (ranks, zero_stage) == here or zero_stage == our_stage == 0:
+    if (ranks, zero_stage) == ours or zero_stage == our_stage == 0:
         target.load(str(folder))
     else:
         target.load_from_elsewhere(str(folder), zero_stage)

@@ -53,8 +53,8 @@ class Scoring:
 
     Args:
         requests: all that this rank generates, in an order that is the same in every run.
-        wanted: stratum → names of its rewards.
-        rewards: by name; only those that are wanted are asked.
+        rewards_of: stratum → names of its rewards.
+        rewards: by name; only those of some stratum are asked.
         settings: by name; a reward without any works when all responses are there.
         stored: scores of an earlier attempt at this step.
     """
@@ -62,17 +62,17 @@ class Scoring:
     def __init__(
         self,
         requests: Sequence[GenerationRequest],
-        wanted: Mapping[str, Sequence[str]],
+        rewards_of: Mapping[str, Sequence[str]],
         rewards: Mapping[str, Reward],
         settings: Mapping[str, RewardSettings],
         stored: StoredScores | None = None,
     ) -> None:
         self._place = {request.key: i for i, request in enumerate(requests)}
-        self._wanted = wanted
+        self._rewards_of = rewards_of
         self._responses: dict[int, Rollout] = {}
         self._lanes = []
-        for names in _lanes(rewards, wanted):
-            places = [i for i, r in enumerate(requests) if not names.isdisjoint(wanted.get(r.stratum, ()))]
+        for names in _lanes(rewards, rewards_of):
+            places = [i for i, r in enumerate(requests) if not names.isdisjoint(rewards_of.get(r.stratum, ()))]
             lane_settings = [settings[name] for name in sorted(names) if name in settings]
             lane = _Lane({name: rewards[name] for name in sorted(names)}, lane_settings, stored)
             size = _chunk(lane, lane_settings)
@@ -108,7 +108,7 @@ class Scoring:
             lane.wait(check_stop)
         scores = {name: column for lane in self._lanes for name, column in lane.scores().items()}
         columns: dict[str, dict[str, Column]] = {}
-        for stratum, names in self._wanted.items():
+        for stratum, names in self._rewards_of.items():
             places = [i for i in sorted(self._responses) if self._responses[i].request.stratum == stratum]
             columns[stratum] = {name: [scores[name][i] for i in places] for name in names}
         return columns
@@ -267,10 +267,10 @@ class _Worker:
                 future.set_exception(error)
 
 
-def _lanes(rewards: Mapping[str, Reward], wanted: Mapping[str, Sequence[str]]) -> list[set[str]]:
+def _lanes(rewards: Mapping[str, Reward], rewards_of: Mapping[str, Sequence[str]]) -> list[set[str]]:
     """Names that are computed together, in an order that is the same in every run."""
     lanes: dict[Hashable, set[str]] = {}
-    for name in sorted({name for names in wanted.values() for name in names}):
+    for name in sorted({name for names in rewards_of.values() for name in names}):
         source = getattr(rewards[name], "source", None)
         lanes.setdefault(name if source is None else id(source), set()).add(name)
     return list(lanes.values())

@@ -119,9 +119,9 @@ class ServerReward(ABC):
         size = self.batch_size
         batches = [pairs[i : i + size] for i in range(0, len(pairs), size)]
         with self._one_at_a_time:
-            answers = [each for batch in self._runner.run(self._ask_all(batches)) for each in batch]
-            self._reasons.update(each for each in answers if isinstance(each, str))
-        return [None if isinstance(each, str) else each for each in answers]
+            answers = [answer for batch in self._runner.run(self._ask_all(batches)) for answer in batch]
+            self._reasons.update(answer for answer in answers if isinstance(answer, str))
+        return [None if isinstance(answer, str) else answer for answer in answers]
 
     def take_notes(self) -> ScoringNotes:
         """Why scores are missing, since this was last asked."""
@@ -162,8 +162,8 @@ class ServerReward(ABC):
             return [self._server.without_key(str(error))[: 2 * _SHOWN_CHARS]] * len(batch)
         if len(scores) != len(batch):
             return [f"the server answered {len(batch)} responses with {len(scores)} scores"] * len(batch)
-        answers = [_number(each) for each in scores]
-        return [self._server.without_key(each) if isinstance(each, str) else each for each in answers]
+        answers = [_number(score) for score in scores]
+        return [self._server.without_key(answer) if isinstance(answer, str) else answer for answer in answers]
 
 
 def _number(value: Any) -> Answer:

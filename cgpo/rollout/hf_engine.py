@@ -25,7 +25,7 @@ from cgpo.types import GenerationRequest, Rollout
 
 
 @dataclass
-class _Row:
+class _PartialResponse:
     """A response in the making."""
 
     request: GenerationRequest
@@ -77,13 +77,13 @@ class HfEngine:
         for start in range(0, len(requests), size):
             yield from self._decode([self._row(request) for request in requests[start : start + size]])
 
-    def _row(self, request: GenerationRequest) -> _Row:
+    def _row(self, request: GenerationRequest) -> _PartialResponse:
         room = self._context.context_length - len(request.prompt_ids)
         generator = torch.Generator(device=self._device).manual_seed(request.seed)
-        return _Row(request, generator, min(request.sampling.max_tokens, room))
+        return _PartialResponse(request, generator, min(request.sampling.max_tokens, room))
 
     @torch.no_grad()
-    def _decode(self, rows: list[_Row]) -> Iterator[Rollout]:
+    def _decode(self, rows: list[_PartialResponse]) -> Iterator[Rollout]:
         """Decode a batch to its end, yielding each row when it is finished."""
         ids, mask = self._left_padded([row.request.prompt_ids for row in rows])
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
@@ -121,7 +121,7 @@ class HfEngine:
         known = {name: value for name, value in optional.items() if name in self._accepts}
         return self._model(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **known)
 
-    def _rollout(self, row: _Row) -> Rollout:
+    def _rollout(self, row: _PartialResponse) -> Rollout:
         text = response_text(self._tokenizer, row.ids)
         return Rollout(row.request, text, tuple(row.ids), tuple(row.logprobs), str(row.finish_reason))
 
@@ -135,10 +135,10 @@ class HfEngine:
         if not response_ids:
             return []
         ids = torch.tensor([prompt_ids + response_ids], device=self._device)
-        wanted = len(response_ids) + 1
-        keep = {"logits_to_keep": wanted} if "logits_to_keep" in self._accepts else {}
-        logits = self._model(input_ids=ids, use_cache=False, **keep).logits[0, -wanted:-1]
-        scores: list[float] = logits.float().log_softmax(-1).gather(1, ids[0, 1 - wanted :, None])[:, 0].tolist()
+        positions = len(response_ids) + 1
+        keep = {"logits_to_keep": positions} if "logits_to_keep" in self._accepts else {}
+        logits = self._model(input_ids=ids, use_cache=False, **keep).logits[0, -positions:-1]
+        scores: list[float] = logits.float().log_softmax(-1).gather(1, ids[0, 1 - positions :, None])[:, 0].tolist()
         return scores
 
     @torch.no_grad()

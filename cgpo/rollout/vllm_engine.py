@@ -67,9 +67,9 @@ class VllmEngine:
         running: dict[str, str] = {}
         scores: dict[str, list[float]] = {}
         names = [str(next(self._names)) for _ in sequences]
-        wanted = {name: pair for name, pair in zip(names, sequences, strict=True) if pair[1]}
+        scored = {name: pair for name, pair in zip(names, sequences, strict=True) if pair[1]}
         try:
-            for name, (prompt_ids, response_ids) in wanted.items():
+            for name, (prompt_ids, response_ids) in scored.items():
                 # The last token is scored as a continuation, so that a full context needs no room for one more.
                 sampling = _scoring(response_ids[-1])
                 running[name] = self._add(name, prompt_ids + response_ids[:-1], sampling)
@@ -77,7 +77,7 @@ class VllmEngine:
                 for output in self._llm.llm_engine.step():
                     if output.finished:
                         del running[output.request_id]
-                        scores[output.request_id] = _scored(output, wanted[output.request_id][1])
+                        scores[output.request_id] = _scored(output, scored[output.request_id][1])
         finally:
             if running:
                 self._llm.llm_engine.abort_request(list(running.values()), internal=True)

@@ -133,9 +133,9 @@ def _remembered_id(run_dir: Path, tracker: str) -> str:
     path = run_dir / f"{tracker}_run.json"
     if path.exists():
         return str(json.loads(path.read_text())["id"])
-    made = secrets.token_hex(8)
-    write_atomically(path, json.dumps({"schema": 1, "id": made}).encode(), f"the id of the {tracker} run")
-    return made
+    run_id = secrets.token_hex(8)
+    write_atomically(path, json.dumps({"schema": 1, "id": run_id}).encode(), f"the id of the {tracker} run")
+    return run_id
 
 
 def _missing(package: str, extra: str, error: ImportError) -> ConfigError:

@@ -90,13 +90,13 @@ def scalar_reward(
         zscore: z of one part, [N] → [N]; by default over the prompt's samples that take part.
     """
     among = usable(batch)
-    each = [(weight, batch.rewards[name]) for name, weight in batch.weights.items() if weight > 0]
-    each += [(-penalties[name], batch.violated[name].to(batch.reward.dtype)) for name in batch.violated]
+    parts = [(weight, batch.rewards[name]) for name, weight in batch.weights.items() if weight > 0]
+    parts += [(-penalties[name], batch.violated[name].to(batch.reward.dtype)) for name in batch.violated]
     if settings.combine == "normalise_then_sum":
         zscore = zscore or (lambda part: group_zscore(part, batch.prompt, among))
-        each = [(weight, zscore(part)) for weight, part in each]
+        parts = [(weight, zscore(part)) for weight, part in parts]
     total = batch.reward.new_zeros(len(batch.reward))
-    for weight, part in each:
+    for weight, part in parts:
         total = total + weight * part
     return total.where(among, total.new_zeros(()))
 
