@@ -70,9 +70,9 @@ class PointwiseHeadSettings(_TextHeadSettings):
         if (self.path is None) == (self.feedback is None):
             raise ValueError("set one of `path` (a data set) and `feedback` (a folder of `cgpo feedback prepare`)")
         decided = ("heldout_path", "heldout_share", "true_rate", "size", "bad_rows")
-        own = [key for key in decided if getattr(self, key) != type(self).model_fields[key].default]
-        if self.feedback is not None and own:
-            names = ", ".join(f"`{key}`" for key in own)
+        changed = [key for key in decided if getattr(self, key) != type(self).model_fields[key].default]
+        if self.feedback is not None and changed:
+            names = ", ".join(f"`{key}`" for key in changed)
             raise ValueError(f"{names}: set beside `feedback`, whose folder decides that")
         return self
 

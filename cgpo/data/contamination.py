@@ -1,4 +1,4 @@
-"""Prompts to train on against those to measure with: which held-out ones there are, what is done, what is said."""
+"""Prompts to train on that are prompts to measure with: which those are, leaving them out, and the words on it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def heldout_prompts(
     """
     if settings.action == "off":
         return []
-    found = [
+    heldout = [
         HeldoutPrompt(tuple(p.messages), f"strata.{n}.heldout, {p.source}") for n, ps in strata.items() for p in ps
     ]
     for path in settings.heldout:
@@ -69,8 +69,8 @@ def heldout_prompts(
         for row in rows:
             if COLUMN not in row.values:
                 raise DataError(unknown_name("column", COLUMN, map(str, row.values), row.where))
-            found.append(HeldoutPrompt(messages_of(row.values[COLUMN], row.where), row.where))
-    return found
+            heldout.append(HeldoutPrompt(messages_of(row.values[COLUMN], row.where), row.where))
+    return heldout
 
 
 def strata_heldout(settings: RunSettings) -> list[HeldoutPrompt]:
@@ -99,7 +99,7 @@ def without_contaminated(
         DataError: there are some and `action` is `stop`, or nothing is left of a stratum.
     """
     clean: dict[str, list[Prompt]] = {}
-    found: list[Contaminated] = []
+    contaminated: list[Contaminated] = []
     for name, listed in prompts.items():
         hits = overlaps(
             [p.messages for p in listed],
@@ -108,32 +108,33 @@ def without_contaminated(
             share=settings.share,
             common=settings.common,
         )
-        found += [
+        contaminated += [
             Contaminated(name, listed[h.index].id, listed[h.index].text, heldout[h.heldout].source, h.share, h.exact)
             for h in hits
         ]
         left_out = {h.index for h in hits}
         clean[name] = [p for i, p in enumerate(listed) if i not in left_out]
         if listed and not clean[name]:
-            raise DataError(f"{where}: all {len(listed)} prompts of {name} are held-out prompts\n{in_words(found)}")
-    if found and settings.action == "stop":
-        raise DataError(f"{where}: prompts to train on are held-out prompts\n{in_words(found)}")
-    return clean, found
+            words = contaminated_in_words(contaminated)
+            raise DataError(f"{where}: all {len(listed)} prompts of {name} are held-out prompts\n{words}")
+    if contaminated and settings.action == "stop":
+        raise DataError(f"{where}: prompts to train on are held-out prompts\n{contaminated_in_words(contaminated)}")
+    return clean, contaminated
 
 
-def in_words(found: Sequence[Contaminated]) -> str:
-    """How many, and the first ones."""
-    exact = sum(c.exact for c in found)
-    lines = [f"{len(found)} prompts are held-out prompts too: {exact} word for word, {len(found) - exact} nearly"]
-    lines += [f"  {c.stratum} {c.prompt_id}: {c.share:.0%} of {c.heldout}" for c in found[:SHOWN]]
-    return "\n".join(lines + ([f"  … and {len(found) - SHOWN} more"] if len(found) > SHOWN else []))
+def contaminated_in_words(contaminated: Sequence[Contaminated]) -> str:
+    """How many prompts are held-out ones too, and the first of them."""
+    count, exact = len(contaminated), sum(c.exact for c in contaminated)
+    lines = [f"{count} prompts are held-out prompts too: {exact} word for word, {count - exact} nearly"]
+    lines += [f"  {c.stratum} {c.prompt_id}: {c.share:.0%} of {c.heldout}" for c in contaminated[:SHOWN]]
+    return "\n".join(lines + ([f"  … and {count - SHOWN} more"] if count > SHOWN else []))
 
 
-def as_report(found: Sequence[Contaminated]) -> dict[str, Any]:
-    """The counts, and every prompt."""
+def contaminated_report(contaminated: Sequence[Contaminated]) -> dict[str, Any]:
+    """The counts, and every prompt, as a report has them."""
     return {
-        "exact": sum(c.exact for c in found),
-        "near": sum(not c.exact for c in found),
+        "exact": sum(c.exact for c in contaminated),
+        "near": sum(not c.exact for c in contaminated),
         "prompts": [
             {
                 "stratum": c.stratum,
@@ -143,6 +144,6 @@ def as_report(found: Sequence[Contaminated]) -> dict[str, Any]:
                 "share": round(c.share, 3),
                 "exact": c.exact,
             }
-            for c in found
+            for c in contaminated
         ],
     }

@@ -130,10 +130,10 @@ def _conversation(row: RawRow, settings: ConversationDataSettings) -> Conversati
         messages = (*prompt, {"role": "assistant", "content": response})
     if messages[-1]["role"] != "assistant":
         raise DataError(f"{row.where}: the last message must be the assistant's, not the {messages[-1]['role']}'s")
-    found = Conversation(messages, row.where)
-    if not any(m["role"] == "user" for m in found.prompt):
+    conversation = Conversation(messages, row.where)
+    if not any(m["role"] == "user" for m in conversation.prompt):
         raise DataError(f"{row.where}: no message of the user stands before the assistant's first one")
-    return found
+    return conversation
 
 
 def column(row: RawRow, name: str) -> Any:

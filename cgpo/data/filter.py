@@ -65,5 +65,5 @@ def _no_match(wanted: Mapping[str, Any], values: Mapping[str, Counter[str]], whe
         f"{column} has {', '.join(f'{value[:40]!r} ({count} rows)' for value, count in seen.most_common())}"
         for column, seen in values.items()
     )
-    asked = ", ".join(f"{column} = {value!r}" for column, value in wanted.items())
-    return f"{where}: no row has {asked}. What there is, at most {SHOWN_VALUES} values a column: {shown}"
+    conditions = ", ".join(f"{column} = {value!r}" for column, value in wanted.items())
+    return f"{where}: no row has {conditions}. What there is, at most {SHOWN_VALUES} values a column: {shown}"

@@ -43,24 +43,24 @@ def load(settings: PromptSettings, where: str) -> Rows:
     folder = Path(settings.path).expanduser()
     try:
         if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
-            found = datasets.load_from_disk(str(folder))
+            data = datasets.load_from_disk(str(folder))
         else:
             name = str(folder) if folder.is_dir() else settings.path
             # A slice such as `train[:100]` is the library's own syntax; a plain name is looked up below, because
             # only a data set loaded whole says which splits there are.
             split = None if re.fullmatch(r"[\w.-]+", settings.split) else settings.split
-            found = datasets.load_dataset(name, settings.name, split=split)
+            data = datasets.load_dataset(name, settings.name, split=split)
     except Exception as error:
         raise DataError(_cannot_load(settings.path, where, error)) from error
-    return _split(found, settings.split, where)
+    return _split(data, settings.split, where)
 
 
-def _split(found: Any, split: str, where: str) -> Rows:
+def _split(data: Any, split: str, where: str) -> Rows:
     import datasets
 
-    if isinstance(found, datasets.DatasetDict) and split not in found:
-        raise DataError(unknown_name("split", split, found, f"{where}.split"))
-    rows: Rows = found[split] if isinstance(found, datasets.DatasetDict) else found
+    if isinstance(data, datasets.DatasetDict) and split not in data:
+        raise DataError(unknown_name("split", split, data, f"{where}.split"))
+    rows: Rows = data[split] if isinstance(data, datasets.DatasetDict) else data
     return rows
 
 

@@ -107,8 +107,8 @@ def _check_optional_columns(settings: PromptSettings, rows: Sequence[RawRow], wh
 
 def _metadata(row: RawRow, settings: PromptSettings) -> dict[str, Any]:
     """Every column that is not prompt or baseline, overruled by the metadata column; None means absent."""
-    own = {settings.prompt_column, settings.metadata_column, settings.baseline_column}
-    others = {column: value for column, value in row.values.items() if column not in own}
+    named = {settings.prompt_column, settings.metadata_column, settings.baseline_column}
+    others = {column: value for column, value in row.values.items() if column not in named}
     explicit = _decoded(row.values.get(settings.metadata_column), f"{row.where}: column {settings.metadata_column!r}")
     cleaned: dict[str, Any] = _without_none(others | _without_none(explicit))
     return cleaned
@@ -149,7 +149,7 @@ def _baseline(row: RawRow, settings: PromptSettings) -> str | None:
 
 
 def _check_metadata(prompts: Sequence[Prompt], stratum: str, lacks: Lacks) -> None:
-    lacking = [(prompt, *found) for prompt in prompts for found in lacks(prompt.metadata).items()]
+    lacking = [(prompt, *lack) for prompt in prompts for lack in lacks(prompt.metadata).items()]
     if not lacking:
         return
     prompt, judge, missing = lacking[0]

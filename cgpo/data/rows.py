@@ -79,10 +79,10 @@ def _local_files(path: str, where: str) -> list[Path] | None:
     if expanded.is_dir():
         return None
     if any(char in path for char in "*?["):
-        found = sorted(Path(name) for name in glob.glob(str(expanded), recursive=True) if Path(name).is_file())
-        if not found:
+        files = sorted(Path(name) for name in glob.glob(str(expanded), recursive=True) if Path(name).is_file())
+        if not files:
             raise DataError(f"{where}.path: no file matches {path!r} (looked in {Path.cwd()})")
-        return found
+        return files
     if _looks_like_file(path):
         raise DataError(f"{where}.path: no such file: {path!r}.{similar_file(expanded)}")
     return None

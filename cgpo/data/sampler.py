@@ -70,14 +70,14 @@ class PromptSampler:
     def upcoming(self, batches: int, size: int) -> list[Prompt]:
         """The prompts that the next `batches` calls of `sample(size)` will bring, each once; the position stays."""
         before = self.state_dict()
-        found: dict[str, Prompt] = {}
+        prompts: dict[str, Prompt] = {}
         # Batch by batch: where epochs meet, what comes depends on the size of the batch.
         for _ in range(batches):
-            found |= {prompt.id: prompt for prompt in self.sample(size)}
-            if len(found) == len(self):
+            prompts |= {prompt.id: prompt for prompt in self.sample(size)}
+            if len(prompts) == len(self):
                 break
         self.load_state_dict(before)
-        return list(found.values())
+        return list(prompts.values())
 
     def state_dict(self) -> dict[str, Any]:
         """The position, as plain data: JSON can hold it."""

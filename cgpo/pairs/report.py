@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cgpo.config import PreferencesSettings, RunSettings
-from cgpo.data.contamination import Contaminated, as_report
+from cgpo.data.contamination import Contaminated, contaminated_report
 from cgpo.pairs.pair import PreferencePair
 from cgpo.pairs.ranked_pairs import RankedPairs, StratumCounts
 from cgpo.statistics.intervals import rate_interval
+from cgpo.statistics.resampling import CONFIDENCE
 from cgpo.storage.jsonl import SCHEMA
 
-CONFIDENCE = 0.95
 LONGER_WINS = 0.65
 """Share of pairs in which the longer response is the chosen one, from which on there is a warning."""
 
@@ -31,7 +31,7 @@ def preferences_report(
         "strata": {name: counts.as_json() for name, counts in ranked.counts.items()},
         "duplicates": ranked.duplicates,
         "contradictions": ranked.contradictions,
-        "contaminated": as_report(contaminated),
+        "contaminated": contaminated_report(contaminated),
         "length": length_of_pairs(ranked.pairs),
     }
 

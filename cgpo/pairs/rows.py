@@ -19,7 +19,13 @@ from functools import partial
 from typing import Any
 
 from cgpo.config import PairDataSettings
-from cgpo.data.contamination import Contaminated, HeldoutPrompt, heldout_prompts, in_words, without_contaminated
+from cgpo.data.contamination import (
+    Contaminated,
+    HeldoutPrompt,
+    contaminated_in_words,
+    heldout_prompts,
+    without_contaminated,
+)
 from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow, kind_of
@@ -74,7 +80,7 @@ class PairData:
         """
         lines = [f"{where}: {self.left_out[key]} {text}" for key, text in _WORDS.items() if self.left_out[key]]
         if self.contaminated:
-            lines.append(f"{where}: left out: {in_words(self.contaminated)}")
+            lines.append(f"{where}: left out: {contaminated_in_words(self.contaminated)}")
         return lines
 
 

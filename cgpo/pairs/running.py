@@ -13,7 +13,7 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.config import RunSettings
-from cgpo.data.contamination import in_words
+from cgpo.data.contamination import contaminated_in_words
 from cgpo.errors import DataError, RunError
 from cgpo.pairs.configuration import preferences_configuration
 from cgpo.pairs.pair import write_pairs
@@ -68,7 +68,7 @@ def _make(settings: RunSettings, run_dir: Path, progress: StageProgress) -> None
         write_environment(run_dir, distributed.world_size())
     collected = collect_responses(settings, run_dir / RESPONSES_NAME, progress)
     if collected.contaminated:
-        progress.message(f"left out: {in_words(collected.contaminated)}")
+        progress.message(f"left out: {contaminated_in_words(collected.contaminated)}")
     ranked = ranked_pairs(collected.responses, settings)
     if not ranked.pairs:
         raise DataError(no_pairs(settings.preferences, ranked.counts))

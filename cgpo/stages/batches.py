@@ -1,4 +1,4 @@
-"""Which rows a step of a supervised stage learns from: a function of the step, so that nothing needs to be saved."""
+"""The rows that a step of a supervised stage learns from: a function of the step, so that nothing needs to be saved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 @dataclass(frozen=True)
 class EpochBatches:
-    """Batches of row numbers. Every epoch holds each row once, in an order of its own; its last batch may be smaller.
+    """Batches of row numbers. Every epoch holds each row once, in another order; its last batch may be smaller.
 
     Attributes:
         rows: how many rows there are.

@@ -1,4 +1,4 @@
-"""What each supervised stage depends on: other settings may change without doing it anew. No torch here."""
+"""The settings that each supervised stage depends on: others may change without doing it anew. No torch here."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def started_from(settings: RunSettings, name: str | None) -> RunSettings:
 
 def policy_settings(settings: RunSettings, stage: PolicyStageSettings, *, share_prompts: bool) -> RunSettings:
     """The settings as the policy of a stage sees them: the stage's model, learning rate and token budget."""
-    own = {
+    of_stage = {
         "learning_rate": stage.learning_rate,
         "micro_batch_tokens": stage.micro_batch_tokens,
         "share_prompts": share_prompts,
     }
-    return started_from(settings, stage.model).model_copy(update={"train": settings.train.model_copy(update=own)})
+    return started_from(settings, stage.model).model_copy(update={"train": settings.train.model_copy(update=of_stage)})

@@ -1,4 +1,4 @@
-"""The conversations of `cgpo sft` as tokens: which are trained on, which are held out, and what was left out."""
+"""The conversations of `cgpo sft` as tokens: those to train on, those held out, and how many were left out."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def load_conversations(stage: SftStageSettings, tokenizer: Any, max_length: int,
         return row, encoder.encode(row, stage.turns)
 
     encoded, refused = parse_rows(rows, encode, stage.data, WHERE)
-    fitting = [(row, found) for row, found in encoded if max(map(len, found)) <= max_length]
+    fitting = [(row, sequences) for row, sequences in encoded if max(map(len, sequences)) <= max_length]
     too_long = len(encoded) - len(fitting)
     if too_long and (stage.data.too_long == "stop" or not fitting):
-        row, found = next((row, found) for row, found in encoded if max(map(len, found)) > max_length)
+        row, sequences = next((row, sequences) for row, sequences in encoded if max(map(len, sequences)) > max_length)
         raise DataError(
-            f"{row.source}: the conversation has {max(map(len, found))} tokens, at most {max_length} are allowed "
+            f"{row.source}: the conversation has {max(map(len, sequences))} tokens, at most {max_length} are allowed "
             f"({too_long} of {len(encoded)} are too long). Raise sft_stage.max_length, or leave them out with "
             f"{WHERE}.too_long=drop"
         )
     heldout = choose_heldout((prompt_key(row.prompt) for row, _ in fitting), stage.data.heldout_share, seed)
     parts: dict[bool, list[LearnedTokens]] = {True: [], False: []}
-    for row, found in fitting:
-        parts[prompt_key(row.prompt) in heldout] += found
+    for row, sequences in fitting:
+        parts[prompt_key(row.prompt) in heldout] += sequences
     return ConversationSet(parts[False], parts[True], [*bad, *refused], too_long)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -26,13 +27,14 @@ from cgpo.policy.policy import Policy
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.configuration import policy_settings
 from cgpo.stages.dpo_loss import dpo_losses, margins
-from cgpo.stages.heldout import CONFIDENCE, as_report, in_words
+from cgpo.stages.heldout import heldout_in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.pair_set import WHERE, PairSet, load_pairs, pair_micro_batches
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
 from cgpo.stages.reference_file import ReferenceFile
 from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
 from cgpo.statistics.intervals import mean_interval, rate_interval
+from cgpo.statistics.resampling import CONFIDENCE
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.progress import StageProgress
 
@@ -52,11 +54,11 @@ def run_dpo_stage(settings: RunSettings, *, fresh: bool = False) -> int:
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """What came out, in words."""
-    found = report["heldout"]
+    """The report in words, a line each."""
+    heldout = report["heldout"]
     return [
-        f"held-out accuracy of the preference {in_words(found['accuracy'], 2)}",
-        f"held-out margin {in_words(found['margin'])} nats × β after {report['steps']} steps",
+        f"held-out accuracy of the preference {heldout_in_words(heldout['accuracy'], 2)}",
+        f"held-out margin {heldout_in_words(heldout['margin'])} nats × β after {report['steps']} steps",
     ]
 
 
@@ -82,17 +84,17 @@ class DpoStage:
         tokenizer = load_tokenizer(model.name, model)
         length = context_length(model, self.stage.max_length, "dpo_stage.max_length")
         heldout = strata_heldout(self.settings) if self.stage.data.contamination.action != "off" else []
-        found = load_pairs(self.stage, tokenizer, length, self.settings.seed, heldout)
-        batches = EpochBatches(found.train, self.stage.batch_size, self.settings.seed, "dpo")
-        self._announce(found, batches)
+        data = load_pairs(self.stage, tokenizer, length, self.settings.seed, heldout)
+        batches = EpochBatches(data.train, self.stage.batch_size, self.settings.seed, "dpo")
+        self._announce(data, batches)
         check_warmup(self.stage, self.stage.steps, "dpo_stage")
         policy = Policy(self.settings)
-        reference = ReferenceFile(self.folder.run_dir, model, found.fingerprint)
-        logprobs = reference.complete(policy, found.sequences, self.progress)
-        training = DpoTraining(policy, self.settings, found, logprobs, batches)
+        reference = ReferenceFile(self.folder.run_dir, model, data.fingerprint)
+        logprobs = reference.complete(policy, data.sequences, self.progress)
+        training = DpoTraining(policy, self.settings, data, logprobs, batches)
         zero = self.settings.deepspeed.zero_stage
-        save_every, data = self.stage.save_every, found.fingerprint
-        loop = StageLoop(self.folder.run_dir, self.stage.steps, save_every, zero, self.progress, data)
+        stage, folder, fingerprint = self.stage, self.folder, data.fingerprint
+        loop = StageLoop(folder.run_dir, stage.steps, stage.save_every, zero, self.progress, fingerprint)
         loop.run(policy, loop.resume(policy), training.step, _note)
         weights = full_weights(policy)
         self.folder.write_model(None if weights is None else lambda to: write_model(weights, model, tokenizer, to))
@@ -100,21 +102,21 @@ class DpoStage:
             "stage": "dpo",
             "model": model.name,
             "steps": self.stage.steps,
-            "pairs": {"train": found.train, "heldout": len(found.pairs) - found.train},
-            "left_out": {"bad": len(found.bad), **found.left_out, "too_long": found.too_long},
+            "pairs": {"train": data.train, "heldout": len(data.pairs) - data.train},
+            "left_out": {"bad": len(data.bad), **data.left_out, "too_long": data.too_long},
             "heldout": training.measured,
             "seconds": round(time.monotonic() - started, 1),
         }
         self.folder.finish(report)
         return report
 
-    def _announce(self, found: PairSet, batches: EpochBatches) -> None:
-        announce_rows(self.progress, WHERE, found.bad, found.too_long)
-        for line in found.said:
+    def _announce(self, data: PairSet, batches: EpochBatches) -> None:
+        announce_rows(self.progress, WHERE, data.bad, data.too_long)
+        for line in data.lines:
             self.progress.message(line)
         epochs = self.stage.steps / batches.per_epoch
         self.progress.message(
-            f"{found.train} training pairs, {len(found.pairs) - found.train} held out; {self.stage.steps} steps of at "
+            f"{data.train} training pairs, {len(data.pairs) - data.train} held out; {self.stage.steps} steps of at "
             f"most {self.stage.batch_size} pairs over {distributed.world_size()} rank(s) = {epochs:.3g} passes"
         )
 
@@ -159,8 +161,8 @@ class DpoTraining:
             margin = margins(policy, reference, self._stage.beta)
             likelihood = policy[:, 0] / self._lengths.to(policy.device)[2 * pairs]
             log_ratio = (policy - reference).detach()
-            found = [(margin > 0).sum(), margin.detach().sum(), log_ratio[:, 0].sum(), log_ratio[:, 1].sum()]
-            sums.add_(torch.stack([value.double().cpu() for value in found]))
+            values = [(margin > 0).sum(), margin.detach().sum(), log_ratio[:, 0].sum(), log_ratio[:, 1].sum()]
+            sums.add_(torch.stack([value.double().cpu() for value in values]))
             losses = dpo_losses(margin, likelihood, self._stage.label_smoothing, self._stage.sft_weight)
             return losses.sum() / len(rows)
 
@@ -178,19 +180,19 @@ class DpoTraining:
     def measure(self) -> Metrics:
         """Accuracy (a margin of 0 is not right) and mean margin on the held-out pairs, with their intervals."""
         held = list(range(self._data.train, len(self._data.pairs)))
-        mine = held[distributed.rank() :: distributed.world_size()]
-        sides = [self._sequences[2 * i + side] for i in mine for side in (0, 1)]
-        sums = torch.tensor([float(found.sum()) for found in self._policy.token_logprobs(sides, 1.0)]).view(-1, 2)
-        own = margins(sums, self._reference[mine], self._stage.beta).tolist()
-        parts = distributed.gather_objects(dict(zip(mine, own, strict=True)))
-        found = {i: margin for part in parts for i, margin in part.items()}
-        values = [found[i] for i in held]
+        share = held[distributed.rank() :: distributed.world_size()]
+        sides = [self._sequences[2 * i + side] for i in share for side in (0, 1)]
+        sums = torch.tensor([float(logprobs.sum()) for logprobs in self._policy.token_logprobs(sides, 1.0)]).view(-1, 2)
+        of_share = margins(sums, self._reference[share], self._stage.beta).tolist()
+        parts = distributed.gather_objects(dict(zip(share, of_share, strict=True)))
+        by_pair = {i: margin for part in parts for i, margin in part.items()}
+        values = [by_pair[i] for i in held]
         accuracy = rate_interval(sum(margin > 0 for margin in values), len(values), CONFIDENCE)
         margin = mean_interval(values, CONFIDENCE)
-        self.measured = {"accuracy": as_report(accuracy), "margin": as_report(margin)}
+        self.measured = {"accuracy": asdict(accuracy), "margin": asdict(margin)}
         return {
-            f"heldout/{name}{suffix}": found[key]
-            for name, found in self.measured.items()
+            f"heldout/{name}{suffix}": interval[key]
+            for name, interval in self.measured.items()
             for key, suffix in (("estimate", ""), ("low", "_low"), ("high", "_high"))
         }
 

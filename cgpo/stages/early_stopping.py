@@ -1,4 +1,4 @@
-"""When a stage stops because the loss on rows it does not learn from falls no more."""
+"""Early stopping: a stage ends when the loss on rows it does not learn from falls no more."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class PairSet:
         train: how many of them are to train on.
         bad: a sentence for each row that was left out because it cannot be used.
         left_out: pairs left out, by reason (`cgpo.pairs.rows`).
-        said: what to say of them.
+        lines: the same in words, a line each.
         too_long: pairs left out as too long.
     """
 
@@ -40,7 +40,7 @@ class PairSet:
     train: int
     bad: list[str]
     left_out: dict[str, int]
-    said: list[str]
+    lines: list[str]
     too_long: int
 
     @property
@@ -67,8 +67,8 @@ def load_pairs(
         DataError: it cannot be read; a row is bad or too long and that is to stop the stage; nothing is left.
     """
     encoder = TurnEncoder(tokenizer)
-    found = read_preference_rows(stage.data, seed=seed, where=WHERE, heldout=heldout)
-    rows = list(zip(found.pairs, found.sources, strict=True))
+    data = read_preference_rows(stage.data, seed=seed, where=WHERE, heldout=heldout)
+    rows = list(zip(data.pairs, data.sources, strict=True))
 
     def encode(row: tuple[PreferencePair, str]) -> tuple[PreferencePair, str, TokenPair]:
         pair, source = row
@@ -94,17 +94,15 @@ def load_pairs(
         raise DataError(
             f"{WHERE}: {len(train)} training and {len(measured)} held-out pairs: at least one of each is needed"
         )
-    return PairSet(
-        [*train, *measured], len(train), [*found.bad, *refused], found.left_out, found.lines(WHERE), too_long
-    )
+    return PairSet([*train, *measured], len(train), [*data.bad, *refused], data.left_out, data.lines(WHERE), too_long)
 
 
 def _tokens(encoder: TurnEncoder, pair: PreferencePair, response: str, source: str) -> TokenSequence:
     messages = (*pair.prompt, {"role": "assistant", "content": response})
-    (found,) = encoder.encode(Conversation(tuple(messages), source), "last")
-    learned = found.learned.nonzero()[0]
+    (tokens,) = encoder.encode(Conversation(tuple(messages), source), "last")
+    learned = tokens.learned.nonzero()[0]
     first, end = int(learned[0]), int(learned[-1]) + 1
-    ids = found.ids.tolist()
+    ids = tokens.ids.tolist()
     return TokenSequence(tuple(ids[:first]), tuple(ids[first:end]))
 
 

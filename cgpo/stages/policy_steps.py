@@ -59,8 +59,8 @@ class PolicySteps:
         )
         norm = self._policy.step(rate)
         total = distributed.all_sum([loss])[0]
-        found = {"train/loss": total, "train/grad_norm": norm, "train/learning_rate": rate}
-        return found | ({"train/overflow": 1.0} if norm is None else {})
+        metrics = {"train/loss": total, "train/grad_norm": norm, "train/learning_rate": rate}
+        return metrics | ({"train/overflow": 1.0} if norm is None else {})
 
 
 def check_warmup(stage: PolicyStageSettings, steps: int, where: str) -> None:

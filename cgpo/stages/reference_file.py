@@ -77,9 +77,9 @@ class ReferenceFile:
         with progress.task("reference log-probs", pairs, len(stored)) as update:
             for start in range(0, len(missing), AT_ONCE):
                 part = missing[start : start + AT_ONCE]
-                found = _sums(reference, sequences, part)
-                self._append(found)
-                stored |= found
+                computed = _sums(reference, sequences, part)
+                self._append(computed)
+                stored |= computed
                 update(len(stored), "")
         return torch.tensor([stored[i] for i in range(pairs)], dtype=torch.float32)
 
@@ -88,10 +88,10 @@ class ReferenceFile:
         return distributed.on_first_rank(self._read)
 
     def _read(self) -> dict[int, tuple[float, float]]:
-        found = read_jsonl(self._path)
-        if found.problems:
-            raise RunError(f"{found.problems[0]}. Remove the file; it is computed anew")
-        records: list[dict[str, Any]] = list(found.records)
+        lines = read_jsonl(self._path)
+        if lines.problems:
+            raise RunError(f"{lines.problems[0]}. Remove the file; it is computed anew")
+        records: list[dict[str, Any]] = list(lines.records)
         if records and records[0] != self._header:
             changed = ", ".join(k for k in self._header if records[0].get(k) != self._header[k])
             raise RunError(
@@ -103,11 +103,11 @@ class ReferenceFile:
         write_atomically(self._path, text.encode(), "the reference log-probs")
         return {record["pair"]: (record["chosen"], record["rejected"]) for record in records[1:]}
 
-    def _append(self, found: dict[int, tuple[float, float]]) -> None:
+    def _append(self, computed: dict[int, tuple[float, float]]) -> None:
         if distributed.rank() == 0:
             lines = [
                 json.dumps({"schema": SCHEMA, "pair": i, "chosen": chosen, "rejected": rejected}, allow_nan=False)
-                for i, (chosen, rejected) in sorted(found.items())
+                for i, (chosen, rejected) in sorted(computed.items())
             ]
             append_line(self._path, "\n".join(lines), "the reference log-probs")
 
@@ -132,8 +132,8 @@ def _sums(
     reference: ScoringModel, sequences: Sequence[TokenSequence], pairs: Sequence[int]
 ) -> dict[int, tuple[float, float]]:
     """Pair → its two log-probs, on every rank; each computes its share."""
-    mine = pairs[distributed.rank() :: distributed.world_size()]
-    sides = [sequences[2 * i + side] for i in mine for side in (0, 1)]
+    share = pairs[distributed.rank() :: distributed.world_size()]
+    sides = [sequences[2 * i + side] for i in share for side in (0, 1)]
     sums = [float(logprobs.double().sum()) for logprobs in reference.token_logprobs(sides, 1.0)]
-    own = {i: (sums[2 * k], sums[2 * k + 1]) for k, i in enumerate(mine)}
-    return {i: both for part in distributed.gather_objects(own) for i, both in part.items()}
+    of_share = {i: (sums[2 * k], sums[2 * k + 1]) for k, i in enumerate(share)}
+    return {i: both for part in distributed.gather_objects(of_share) for i, both in part.items()}

@@ -14,6 +14,7 @@ at temperature 1, over response tokens alone, each turn's end token among them. 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from cgpo.policy.policy import Policy
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.configuration import policy_settings
 from cgpo.stages.conversation_set import ConversationSet, load_conversations
-from cgpo.stages.heldout import as_report, heldout_loss, in_words
+from cgpo.stages.heldout import heldout_in_words, heldout_loss
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
 from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
@@ -50,8 +51,8 @@ def run_sft_stage(settings: RunSettings, *, fresh: bool = False) -> int:
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """What came out, in words."""
-    before, after = (in_words(report["heldout"][key]) for key in ("before", "after"))
+    """The report in words, a line each."""
+    before, after = (heldout_in_words(report["heldout"][key]) for key in ("before", "after"))
     return [f"held-out loss per token: {before} before, {after} after {report['steps']} steps"]
 
 
@@ -76,32 +77,32 @@ class SftStage:
         model = input_model(self.settings, "sft_stage.model")
         tokenizer = load_tokenizer(model.name, model)
         length = context_length(model, self.stage.max_length, "sft_stage.max_length")
-        found = load_conversations(self.stage, tokenizer, length, self.settings.seed)
-        batches = EpochBatches(len(found.train), self.stage.batch_size, self.settings.seed, "sft")
+        data = load_conversations(self.stage, tokenizer, length, self.settings.seed)
+        batches = EpochBatches(len(data.train), self.stage.batch_size, self.settings.seed, "sft")
         steps = batches.per_epoch * self.stage.epochs
-        self._announce(found, batches, steps)
+        self._announce(data, batches, steps)
         check_warmup(self.stage, steps, "sft_stage")
-        training = SftTraining(Policy(self.settings), self.settings, found, batches, steps)
-        before = self._train(training, steps, found.fingerprint)
+        training = SftTraining(Policy(self.settings), self.settings, data, batches, steps)
+        before = self._train(training, steps, data.fingerprint)
         weights = full_weights(training.policy)
         self.folder.write_model(None if weights is None else lambda to: write_model(weights, model, tokenizer, to))
         report = {
             "stage": "sft",
             "model": model.name,
             "steps": steps,
-            "conversations": {"train": len(found.train), "heldout": len(found.heldout)},
-            "left_out": {"bad": len(found.bad), "too_long": found.too_long},
-            "tokens": {"learned_per_epoch": found.learned_tokens},
+            "conversations": {"train": len(data.train), "heldout": len(data.heldout)},
+            "left_out": {"bad": len(data.bad), "too_long": data.too_long},
+            "tokens": {"learned_per_epoch": data.learned_tokens},
             "heldout": {"before": before, "after": training.measured},
             "seconds": round(time.monotonic() - started, 1),
         }
         self.folder.finish(report)
         return report
 
-    def _announce(self, found: ConversationSet, batches: EpochBatches, steps: int) -> None:
-        announce_rows(self.progress, "sft_stage.data", found.bad, found.too_long)
+    def _announce(self, data: ConversationSet, batches: EpochBatches, steps: int) -> None:
+        announce_rows(self.progress, "sft_stage.data", data.bad, data.too_long)
         self.progress.message(
-            f"{len(found.train)} conversations with {found.learned_tokens} tokens to learn, {len(found.heldout)} held "
+            f"{len(data.train)} conversations with {data.learned_tokens} tokens to learn, {len(data.heldout)} held "
             f"out; {batches.per_epoch} batches of at most {self.stage.batch_size} over {distributed.world_size()} "
             f"rank(s) × {self.stage.epochs} epochs = {steps} steps"
         )
@@ -114,9 +115,7 @@ class SftStage:
         if not done:
             loop.record(0, training.measure())
         loop.run(training.policy, done, training.step, _note)
-        first = distributed.gather_objects(_first_measured(self.folder.run_dir) if distributed.rank() == 0 else None)
-        found: dict[str, Any] = first[0]
-        return found
+        return distributed.on_first_rank(lambda: _first_measured(self.folder.run_dir))
 
 
 class SftTraining:
@@ -160,7 +159,7 @@ class SftTraining:
 
     def measure(self) -> Metrics:
         """The held-out loss with its interval."""
-        self.measured = as_report(heldout_loss(self.policy, self._data.heldout))
+        self.measured = asdict(heldout_loss(self.policy, self._data.heldout))
         names = {"estimate": "heldout/loss", "low": "heldout/loss_low", "high": "heldout/loss_high"}
         return {name: self.measured[key] for key, name in names.items()} | {"heldout/conversations": self.measured["n"]}
 

@@ -60,18 +60,18 @@ class Generator(Generic[OptionsT]):
         """
         parsed = self._parse(options)
         rng = random.Random(f"cgpo {self.name} {seed} {heldout}")
-        found = list(itertools.islice(self.items(parsed, heldout, rng), size))
-        if len(found) < size:
+        items = list(itertools.islice(self.items(parsed, heldout, rng), size))
+        if len(items) < size:
             kind = "held-out" if heldout else "training"
             raise DataError(
-                f"the {self.name} generator has {len(found)} {kind} prompts with these options, not {size}. "
+                f"the {self.name} generator has {len(items)} {kind} prompts with these options, not {size}. "
                 "Lower `size`" + (", or widen its `options`" if self.options.model_fields else "")
             )
-        conversations: list[tuple[Message]] = [({"role": "user", "content": item.text},) for item in found]
+        conversations: list[tuple[Message]] = [({"role": "user", "content": item.text},) for item in items]
         ids = prompt_ids(conversations)
         return [
             Prompt(prompt_id, messages, item.metadata, source=f"{self.name} generator item {number}")
-            for number, (prompt_id, messages, item) in enumerate(zip(ids, conversations, found, strict=True), start=1)
+            for number, (prompt_id, messages, item) in enumerate(zip(ids, conversations, items, strict=True), start=1)
         ]
 
     def _parse(self, options: dict[str, Any]) -> OptionsT:

@@ -86,13 +86,13 @@ class _Texts:
 
     def numbers(self, row: RewardRow) -> tuple[int, ...]:
         """Those of a row's texts."""
-        found = []
+        numbers = []
         for key in row.texts:
             if key not in self._numbers:
                 self._numbers[key] = len(self.encoded)
                 self.encoded.append(self._encoder.encode(Prompt("", row.prompt), key[1]))
-            found.append(self._numbers[key])
-        return tuple(found)
+            numbers.append(self._numbers[key])
+        return tuple(numbers)
 
 
 def _merged(rows: Mapping[int, list[RewardRow]], heads: list[Head], table: _Texts) -> list[TrainingRow]:
@@ -100,11 +100,11 @@ def _merged(rows: Mapping[int, list[RewardRow]], heads: list[Head], table: _Text
     targets: list[dict[int, float]] = []
     shapes: list[tuple[tuple[int, ...], int]] = []
     same: dict[tuple[tuple[int, ...], int], list[int]] = {}
-    for number, mine in rows.items():
+    for number, of_head in rows.items():
         head = heads[number]
         # The n-th row of a head with some texts joins the n-th of other heads: a head may have several alike.
         taken: Counter[tuple[tuple[int, ...], int]] = Counter()
-        for row in mine:
+        for row in of_head:
             shape = (table.numbers(row), row.copies)
             places = same.setdefault(shape, [])
             if taken[shape] == len(places):

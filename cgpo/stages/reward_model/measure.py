@@ -1,4 +1,4 @@
-"""What a trained reward model is worth on held-out rows, head by head, through the reward that training will use."""
+"""Measures a trained reward model on held-out rows, head by head, through the reward that training will use."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def head_lines(name: str, report: dict[str, Any]) -> list[str]:
     """The report in words, a line each."""
     lines = report_lines(f"head {name}", report)
     groups = [*report.get("by_kind", {}).items()]
-    groups += [(f"stratum {stratum}", found) for stratum, found in report.get("by_stratum", {}).items()]
-    return lines + [f"  accuracy, {group}: {rate_words(found)} of {found['n']}" for group, found in groups]
+    groups += [(f"stratum {stratum}", rate) for stratum, rate in report.get("by_stratum", {}).items()]
+    return lines + [f"  accuracy, {group}: {rate_words(rate)} of {rate['n']}" for group, rate in groups]
 
 
 def _pairs(rows: Sequence[RewardRow], scores: list[Score], lengths: list[float]) -> dict[str, Any]:

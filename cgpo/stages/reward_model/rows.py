@@ -111,10 +111,10 @@ def read_text_rows(head: PointwiseHeadSettings | RegressionHeadSettings, where: 
 
 
 def _feedback(folder: str) -> HeadRows:
-    found = read_prepared(Path(folder))
-    train = [_reaction(row, heldout=False) for row in found.train()]
-    heldout = [_reaction(row, heldout=True) for row in found.heldout()]
-    return HeadRows([*train, *heldout], by_prompt=False, true_rate=found.true_rate)
+    prepared = read_prepared(Path(folder))
+    train = [_reaction(row, heldout=False) for row in prepared.train()]
+    heldout = [_reaction(row, heldout=True) for row in prepared.heldout()]
+    return HeadRows([*train, *heldout], by_prompt=False, true_rate=prepared.true_rate)
 
 
 def _reaction(row: FeedbackRow, *, heldout: bool) -> RewardRow:
@@ -157,10 +157,10 @@ def label(value: Any, where: str, name: str) -> float:
         DataError: it is none.
     """
     known = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "0.0": 0.0, "1.0": 1.0}
-    found = known.get(str(value).strip().lower())
-    if found is None:
+    number = known.get(str(value).strip().lower())
+    if number is None:
         raise DataError(f"{where}: {name!r} must be 0 or 1, or false or true; got {value!r}")
-    return found
+    return number
 
 
 def rating(value: Any, where: str, name: str) -> float:
@@ -172,12 +172,12 @@ def rating(value: Any, where: str, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise DataError(f"{where}: {name!r} must be a number; got {value!r}")
     try:
-        found = float(value)
+        number = float(value)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{where}: {name!r} must be a number; got {value!r}") from error
-    if not math.isfinite(found) or abs(found) > LARGEST_RATING:
+    if not math.isfinite(number) or abs(number) > LARGEST_RATING:
         raise DataError(f"{where}: {name!r} must be a finite number, at most {LARGEST_RATING:g} in size; got {value!r}")
-    return found
+    return number
 
 
 def positives(rows: Sequence[RewardRow]) -> tuple[int, int]:

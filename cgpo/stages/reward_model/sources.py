@@ -1,4 +1,4 @@
-"""Where the rows of each head come from: data sets, feedback, or pairs made from responses to the strata's prompts."""
+"""The sources of each head's rows: data sets, feedback, or pairs made from responses to the strata's prompts."""
 
 from __future__ import annotations
 
@@ -59,22 +59,22 @@ class HeadSources:
             kinds = ", ".join(f"{count} {kind}" for kind, count in counts_by_kind(pairs).items())
             self._progress.message(f"head {name}: {len(pairs)} pairs ({kinds})")
             return HeadRows([row_of_pair(pair) for pair in pairs], left_out=left_out)
-        found = read_text_rows(head, f"reward_stage.heads.{name}")
-        announce_rows(self._progress, f"reward_stage.heads.{name}", found.bad, too_long=0)
-        return replace(found, left_out={"bad": len(found.bad)})
+        rows = read_text_rows(head, f"reward_stage.heads.{name}")
+        announce_rows(self._progress, f"reward_stage.heads.{name}", rows.bad, too_long=0)
+        return replace(rows, left_out={"bad": len(rows.bad)})
 
     def _pairs(self, name: str, head: PairwiseHeadSettings) -> tuple[list[PreferencePair], dict[str, int] | None]:
         """The pairs of a head, those on disk or else new ones, and what was left out, where they were given."""
         file = self._run_dir / (f"pairs-{name}.jsonl" if self._stage.heads else "pairs.jsonl")
         if not any(distributed.gather_objects(file.is_file())):
             left_out: dict[str, int] | None = None
-            asked = self._stage.pairs_of(head)
-            if asked.path is not None:
+            settings = self._stage.pairs_of(head)
+            if settings.path is not None:
                 where = "reward_stage.pairs" if head.pairs is None else f"reward_stage.heads.{name}.pairs"
-                found = self._given(asked, head.margin_column, where)
-                pairs, left_out = found.pairs, {"bad": len(found.bad), **found.left_out}
+                data = self._given(settings, head.margin_column, where)
+                pairs, left_out = data.pairs, {"bad": len(data.bad), **data.left_out}
             else:
-                pairs = synthetic_pairs(self._sampled(asked), asked, self._settings.seed)
+                pairs = synthetic_pairs(self._sampled(settings), settings, self._settings.seed)
             if distributed.rank() == 0:
                 # Before the pairs: where these are, a stage that was killed finds the counts too.
                 text = json.dumps({"schema": 1, "left_out": left_out})
@@ -83,24 +83,24 @@ class HeadSources:
         distributed.barrier()
         return read_pairs(file), _left_out(_counts_file(file))
 
-    def _sampled(self, asked: RewardPairSettings) -> list[SampledResponse]:
+    def _sampled(self, pairs: RewardPairSettings) -> list[SampledResponse]:
         """Judged responses; heads that ask for the same ones share them."""
-        key = (asked.model, asked.prompts_per_stratum, asked.responses_per_prompt, asked.temperature)
+        key = (pairs.model, pairs.prompts_per_stratum, pairs.responses_per_prompt, pairs.temperature)
         if key not in self._responses:
-            sampled_from = started_from(self._settings, asked.model)
-            self._responses[key] = sample_responses(sampled_from, asked, self._progress)
+            sampled_from = started_from(self._settings, pairs.model)
+            self._responses[key] = sample_responses(sampled_from, pairs, self._progress)
         return self._responses[key]
 
-    def _given(self, asked: RewardPairSettings, margin_column: str | None, where: str) -> PairData:
+    def _given(self, pairs: RewardPairSettings, margin_column: str | None, where: str) -> PairData:
         """The pairs of a user's data set, without those of the strata's held-out prompts; its own split is kept."""
-        heldout = strata_heldout(self._settings) if asked.contamination.action != "off" else []
-        found = read_preference_rows(
-            asked.as_data(), seed=self._settings.seed, where=where, margin_column=margin_column, heldout=heldout
+        heldout = strata_heldout(self._settings) if pairs.contamination.action != "off" else []
+        data = read_preference_rows(
+            pairs.as_data(), seed=self._settings.seed, where=where, margin_column=margin_column, heldout=heldout
         )
-        announce_rows(self._progress, where, found.bad, too_long=0)
-        for line in found.lines(where):
+        announce_rows(self._progress, where, data.bad, too_long=0)
+        for line in data.lines(where):
             self._progress.message(line)
-        return found
+        return data
 
 
 def _counts_file(pairs: Path) -> Path:
@@ -111,7 +111,7 @@ def _left_out(file: Path) -> dict[str, int] | None:
     if not file.is_file():  # somebody else put the pairs there
         return None
     try:
-        found: dict[str, int] | None = json.loads(file.read_text(encoding="utf-8"))["left_out"]
+        counts: dict[str, int] | None = json.loads(file.read_text(encoding="utf-8"))["left_out"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}. Start anew with --fresh") from error
-    return found
+    return counts

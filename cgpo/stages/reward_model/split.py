@@ -1,4 +1,4 @@
-"""Which rows of a reward model's heads are trained on, which decide when to stop, and which are held out.
+"""The split of the rows of a reward model's heads: to train on, to decide by when to stop, and held out.
 
 1. A prompt that one head holds out is held out by every head: the heads share all of the model but their outputs.
 2. A head whose split the data brought (feedback split in time, a held-out file) keeps it. Of its training rows those
@@ -57,13 +57,13 @@ def split_rows(
         DataError: a head has too few prompts, or nothing to train on or to measure on is left.
     """
     chosen: set[str] = set()
-    for name, found in heads.items():
-        if name not in shares and found.by_prompt:
-            chosen |= {row.key for row in found.rows if row.heldout}
+    for name, head in heads.items():
+        if name not in shares and head.by_prompt:
+            chosen |= {row.key for row in head.rows if row.heldout}
     for name, share in shares.items():
         prompts = [row.key for row in heads[name].rows]
         chosen |= choose_prompts(prompts, share, f"heldout:{seed}", f"head {name}", chosen)
-    sides = {name: _sides(found, chosen) for name, found in heads.items()}
+    sides = {name: _sides(head, chosen) for name, head in heads.items()}
     texts = {text for _, heldout in sides.values() for row in heldout for text in row.texts}
     clean = {
         name: [row for row in train if row.key not in chosen and not any(text in texts for text in row.texts)]
@@ -103,25 +103,25 @@ def choose_prompts(
     )
 
 
-def _sides(found: HeadRows, chosen: set[str]) -> tuple[list[RewardRow], list[RewardRow]]:
+def _sides(head: HeadRows, chosen: set[str]) -> tuple[list[RewardRow], list[RewardRow]]:
     """Training rows and held-out rows, before anything is left out."""
-    held = [row.key in chosen if found.by_prompt else row.heldout for row in found.rows]
-    train = [row for row, out in zip(found.rows, held, strict=True) if not out]
-    return train, [row for row, out in zip(found.rows, held, strict=True) if out]
+    held = [row.key in chosen if head.by_prompt else row.heldout for row in head.rows]
+    train = [row for row, out in zip(head.rows, held, strict=True) if not out]
+    return train, [row for row, out in zip(head.rows, held, strict=True) if out]
 
 
 def _split(
-    kept: list[RewardRow],
+    left: list[RewardRow],
     clean: list[RewardRow],
     validation: set[str],
     train: list[RewardRow],
     heldout: list[RewardRow],
 ) -> Split:
-    if not kept:
+    if not left:
         raise DataError("early stopping takes all rows of a head: lower reward_stage.early_stopping.share")
-    trained = {row.key for row in kept}
+    trained = {row.key for row in left}
     return Split(
-        train=kept,
+        train=left,
         validation=[row for row in clean if row.key in validation],
         heldout=heldout,
         leaked=len(train) - len(clean),

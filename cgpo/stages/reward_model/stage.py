@@ -54,8 +54,8 @@ def run_reward_stage(settings: RunSettings, *, fresh: bool = False) -> int:
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """What came out, in words."""
-    lines = [line for name, found in report["heads"].items() for line in head_lines(name, found["heldout"])]
+    """The report in words, a line each."""
+    lines = [line for name, head in report["heads"].items() for line in head_lines(name, head["heldout"])]
     stopping = report["early_stopping"]
     if stopping is not None:
         lines.append(
@@ -90,7 +90,7 @@ class RewardStage:
         splits = split_rows(rows, sources.shares(), self.settings.seed, self._validation_share())
         heads = [describe_head(n, head, splits[n].train, rows[n].true_rate) for n, head in self.heads.items()]
         self._announce(splits, heads)
-        found = time.monotonic()
+        read = time.monotonic()
         trained = self._train(splits, heads)
         ended = time.monotonic()
         measured = self._measure(heads, rows, splits) if distributed.rank() == 0 else None
@@ -101,8 +101,8 @@ class RewardStage:
             **trained,
             "heads": distributed.gather_objects(measured)[0],
             "seconds": {
-                "rows": round(found - started, 1),
-                "training": round(ended - found, 1),
+                "rows": round(read - started, 1),
+                "training": round(ended - read, 1),
                 "measuring": round(time.monotonic() - ended, 1),
             },
         }
@@ -182,7 +182,7 @@ class RewardStage:
                 model, length = str(self.folder.model_dir.resolve()), self.stage.max_length
                 settings = ClassifierSettings(model=model, max_length=length, head=head.name)
                 rewards[head.name] = create_reward(head.name, settings)
-        found, sections = {}, []
+        reports, sections = {}, []
         for head in heads:
             split = splits[head.name]
             self.progress.message(f"measuring head {head.name} on {len(split.heldout)} held-out rows")
@@ -190,7 +190,7 @@ class RewardStage:
             report, section = measure_head(head, rewards[head.name], split.heldout, at_true_rate=at_true_rate)
             sections.append(section)
             counts = {"train": len(split.train), "validation": len(split.validation), "heldout": len(split.heldout)}
-            found[head.name] = {
+            reports[head.name] = {
                 **asdict(head),
                 "rows": counts,
                 "left_out": {"leaked": split.leaked, "before_the_split": rows[head.name].left_out},
@@ -199,15 +199,15 @@ class RewardStage:
             }
         facts = [("base", self.stage.base), ("model", str(self.folder.model_dir))]
         write_page(self.folder.run_dir / PAGE_NAME, Page("Reward model", facts=facts, sections=sections))
-        return found
+        return reports
 
 
 def _validated(
     trainer: RewardTrainer, rows: list[TrainingRow], early: EarlyStopping, done: int
 ) -> dict[str, float | None]:
-    found = trainer.measure(rows)
-    early.observe(done, float(found[METRIC] or 0.0))
-    return found
+    metrics = trainer.measure(rows)
+    early.observe(done, float(metrics[METRIC] or 0.0))
+    return metrics
 
 
 def _in_words(head: Head, split: Split) -> str:
