@@ -30,7 +30,7 @@ COMMANDS = {
     "judge": ("cgpo.commands.judge", "list, run, compare and check judges"),
     "stratify": ("cgpo.commands.stratify", "assign the rows of a data set to strata"),
     "feedback": ("cgpo.commands.feedback", "learn from users' reactions: prepare logs, evaluate, correlate"),
-    "tradeoff": ("cgpo.tradeoff.arguments", "draw what runs gained in one measure and lost in others"),
+    "tradeoff": ("cgpo.commands.tradeoff", "draw what runs gained in one measure and lost in others"),
     "doctor": ("cgpo.commands.doctor", "what this machine can run, and what to type to mend what is missing"),
 }
 """Name → where the command is (`module` or `module:object`, a `Command`), and its line in `cgpo --help`."""

@@ -1,4 +1,4 @@
-"""Which settings differ between runs, and what that makes of them: labels of points, and series of points."""
+"""The settings that differ between runs, which make labels of points and series of points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPEATED = "seed"
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What differs.
+    """The settings that differ.
 
     Attributes:
         values: dotted setting → its value in each run, in the order of the runs.
@@ -66,12 +66,12 @@ def differences(configs: Sequence[Mapping[str, Any]], preferred: str, wanted: st
     flat = [dict(_leaves(config, ())) for config in configs]
     keys = [key for key in dict.fromkeys(k for one in flat for k in one) if key.split(".")[0] not in IGNORED]
     values = {key: [one.get(key) for one in flat] for key in keys}
-    differing = {key: found for key, found in values.items() if len(set(map(repr, found))) > 1}
+    differing = {key: of_runs for key, of_runs in values.items() if len(set(map(repr, of_runs))) > 1}
     if wanted is not None and wanted not in differing:
         raise ConfigError(unknown_name("setting that differs", wanted, differing, "--label"))
-    candidates = {key: found for key, found in differing.items() if key != REPEATED}
+    candidates = {key: of_runs for key, of_runs in differing.items() if key != REPEATED}
     label = wanted or (preferred if preferred in candidates else _most_varied(candidates))
-    others = {key: found for key, found in candidates.items() if key != label}
+    others = {key: of_runs for key, of_runs in candidates.items() if key != label}
     return Differences(differing, label, _telling(others, None if label is None else differing[label]))
 
 
@@ -112,13 +112,13 @@ def _most_varied(candidates: Mapping[str, Sequence[Any]]) -> str | None:
 def _telling(others: Mapping[str, Sequence[Any]], label: Sequence[Any] | None) -> tuple[str, ...]:
     """Without settings that say no more than the label or one before them: what goes hand in hand is one difference."""
     partitions = [] if label is None else [_partition(label)]
-    found = []
+    telling = []
     for key, values in others.items():
-        mine = _partition(values)
-        if mine not in partitions:
-            partitions.append(mine)
-            found.append(key)
-    return tuple(found)
+        partition = _partition(values)
+        if partition not in partitions:
+            partitions.append(partition)
+            telling.append(key)
+    return tuple(telling)
 
 
 def _partition(values: Sequence[Any]) -> tuple[int, ...]:

@@ -1,4 +1,7 @@
-"""Runs as the trade-off reads them: settings, first and last held-out evaluation, and which prompts these asked."""
+"""Reads runs to compare: settings, first and last held-out evaluation, and which prompts these asked.
+
+Measures are named as in a run's evaluations: `satisfied`, `rewards/love`, `judges/farewell`, `probes/farewell` …
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import Any
 
 from cgpo.errors import ConfigError, DataError
 from cgpo.evaluation.file import FOLDER_NAME
-from cgpo.report.changes import first_and_last
+from cgpo.report.changes import Measure, first_and_last
 from cgpo.report.run_files import EVALUATIONS, dig, read_evaluations, read_mapping
-from cgpo.statistics.evaluation import StratumChanges, StratumSummary
+from cgpo.statistics.evaluation import Change, StratumChanges, StratumSummary
 from cgpo.tracking.rollouts import read_rollouts
 
 CONFIG = "config.yaml"
@@ -28,7 +31,7 @@ class Run:
         steps: optimiser steps it was to take; None when its settings do not say.
         before: stratum → summary of the evaluation before the first step.
         after: stratum → summary of the last evaluation.
-        changes: stratum → what changed, paired by prompt.
+        changes: stratum → changes of its measures, paired by prompt.
         prompts: stratum → ids of the held-out prompts, which follow from the prompts' text.
     """
 
@@ -48,10 +51,27 @@ class Run:
 
     @property
     def stopped(self) -> str:
-        """What is to be said of a run that did not take all its steps; else empty."""
+        """Of a run that did not take all its steps: after how many it was measured; else empty."""
         if self.steps is None or self.step >= self.steps:
             return ""
         return f"after {self.step} of {self.steps} steps"
+
+    def measures(self, stratum: str) -> list[str]:
+        """The names of everything whose change was measured."""
+        return list(self.changes[stratum].named())
+
+    def change(self, stratum: str, name: str) -> Change | None:
+        """The change of a measure; None where it was not measured or nothing was known."""
+        change = self.changes[stratum].named().get(name)
+        return None if change is None or change.estimate is None else change
+
+    def measure_before(self, stratum: str, name: str) -> Measure | None:
+        """A measure before the first step."""
+        return self.before[stratum].measures.named().get(name)
+
+    def measure_after(self, stratum: str, name: str) -> Measure | None:
+        """A measure at the last evaluation."""
+        return self.after[stratum].measures.named().get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +88,15 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: a path is no folder, or holds no run.
     """
-    found: dict[Path, None] = {}
+    folders: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
             raise ConfigError(f"{path} is no folder: name run directories, or the folder of a sweep")
-        mine = [path] if (path / CONFIG).is_file() else sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
-        if not mine:
+        here = [path] if (path / CONFIG).is_file() else sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
+        if not here:
             raise ConfigError(f"{path} is no run directory, nor a sweep's folder: no {CONFIG} in it or one level below")
-        found |= dict.fromkeys(mine)
-    return list(found)
+        folders |= dict.fromkeys(here)
+    return list(folders)
 
 
 def read_run(folder: Path) -> Run | LeftOut:
@@ -120,14 +140,14 @@ def check_same_prompts(runs: Sequence[Run], stratum: str) -> None:
         ConfigError: the held-out prompts of a run are not those of the first; names them and how many are shared.
     """
     first = runs[0]
-    wanted = first.prompts[stratum]
+    prompts = first.prompts[stratum]
     unlike = [
-        f"{run.folder} ({len(run.prompts[stratum] & wanted)} of its {len(run.prompts[stratum])})"
+        f"{run.folder} ({len(run.prompts[stratum] & prompts)} of its {len(run.prompts[stratum])})"
         for run in runs[1:]
-        if run.prompts[stratum] != wanted
+        if run.prompts[stratum] != prompts
     ]
     if unlike:
         raise ConfigError(
-            f"held-out prompts of {stratum} differ, so changes cannot be compared: {first.folder} has {len(wanted)}, "
+            f"held-out prompts of {stratum} differ, so changes cannot be compared: {first.folder} has {len(prompts)}, "
             f"of which there are in {', '.join(unlike)}. Leave these runs out, or give all the same heldout and seed"
         )

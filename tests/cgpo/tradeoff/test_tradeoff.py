@@ -16,8 +16,8 @@ from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.summary import evaluate_rows
 from cgpo.tracking.rollouts import RolloutRow
+from cgpo.tradeoff.comparison import Selection, compare_runs
 from cgpo.tradeoff.differences import differences
-from cgpo.tradeoff.outcome import Wanted, compare_runs
 from judges import Outcome, Verdict
 
 PROMPTS = ("p0", "p1", "p2", "p3")
@@ -93,7 +93,7 @@ def sweep(folder: Path) -> Path:
 
 
 def test_changes_of_a_sweep_in_series_and_in_order(tmp_path: Path) -> None:
-    found = compare_runs([sweep(tmp_path)], Wanted())
+    found = compare_runs([sweep(tmp_path)], Selection())
     assert (found.stratum, found.x) == ("talk", "rewards/love")
     assert found.ys == ["rewards/helpfulness", "probes/farewell", "satisfied", "response_tokens"]
     assert found.different.label == "strata.talk.rewards.love"
@@ -148,7 +148,7 @@ def test_killed_runs_are_named(tmp_path: Path) -> None:
     Made(0.4, steps=(5, 10)).write(tmp_path / "d")
     Made(0.5, steps=()).write(tmp_path / "e")
     (Made(0.6).write(tmp_path / "f") / "evaluations" / "step-000000.parquet").unlink()
-    found = compare_runs([tmp_path], Wanted())
+    found = compare_runs([tmp_path], Selection())
     assert [run.name for run in found.runs] == ["a", "b"]
     assert found.runs[1].stopped == "after 4 of 10 steps"
     assert {run.folder.name: run.reason for run in found.left_out} == {
@@ -164,38 +164,38 @@ def test_killed_runs_are_named(tmp_path: Path) -> None:
 def test_runs_on_other_prompts_are_refused(tmp_path: Path) -> None:
     first, second = Made(0.1).write(tmp_path / "a"), Made(0.2, prompts=("p0", "p1", "q")).write(tmp_path / "b")
     with pytest.raises(ConfigError) as caught:
-        compare_runs([first, second], Wanted())
+        compare_runs([first, second], Selection())
     assert f"{first} has 4, of which there are in {second} (2 of its 3)" in str(caught.value)
 
 
 def test_other_starting_points_are_said(tmp_path: Path) -> None:
     runs = [Made(0.1).write(tmp_path / "a"), Made(0.2, start=3.0).write(tmp_path / "b")]
-    (note,) = compare_runs(runs, Wanted()).notes
+    (note,) = compare_runs(runs, Selection()).notes
     assert note.startswith("rewards/love before training is not the same in all runs (2.5 to 4.5)")
 
 
 def test_names_that_do_not_exist(tmp_path: Path) -> None:
     runs = [Made(0.1).write(tmp_path / "a"), Made(0.2).write(tmp_path / "b")]
     with pytest.raises(ConfigError, match=r"unknown measure 'reward/love' at --x. Did you mean 'rewards/love'\?"):
-        compare_runs(runs, Wanted(x="reward/love"))
+        compare_runs(runs, Selection(x="reward/love"))
     with pytest.raises(ConfigError, match=r"unknown measure 'probes/farewel' at --y. Did you mean 'probes/farewell'\?"):
-        compare_runs(runs, Wanted(y=["probes/farewel"]))
+        compare_runs(runs, Selection(y=["probes/farewel"]))
     with pytest.raises(ConfigError, match=r"unknown stratum 'tlak' at --stratum .*Did you mean 'talk'\?"):
-        compare_runs(runs, Wanted(stratum="tlak"))
+        compare_runs(runs, Selection(stratum="tlak"))
     with pytest.raises(ConfigError, match=r"setting that differs 'seed' at --label. Allowed: strata.talk.rewards.love"):
-        compare_runs(runs, Wanted(label="seed"))
+        compare_runs(runs, Selection(label="seed"))
     with pytest.raises(ConfigError, match="is no folder"):
-        compare_runs([tmp_path / "nowhere"], Wanted())
+        compare_runs([tmp_path / "nowhere"], Selection())
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"no config\.yaml in it"):
-        compare_runs([tmp_path / "empty"], Wanted())
+        compare_runs([tmp_path / "empty"], Selection())
     (tmp_path / "a" / "evaluation.jsonl").write_text("{\n")
     with pytest.raises(ConfigError, match=r"no run can be compared\. .*line 1 is damaged"):
-        compare_runs([tmp_path / "a"], Wanted())
+        compare_runs([tmp_path / "a"], Selection())
     for line in ('{"step": 0}', '{"step": "0", "strata": {}}', '{"step": 0, "strata": {"talk": 3}}'):
         (tmp_path / "a" / "evaluation.jsonl").write_text(f"{line}\n")
         with pytest.raises(ConfigError, match=r"no run can be compared\. .*has a line of an unexpected form"):
-            compare_runs([tmp_path / "a"], Wanted())
+            compare_runs([tmp_path / "a"], Selection())
 
 
 def test_an_output_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +209,7 @@ def test_an_output_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_a_measure_that_some_runs_lack(tmp_path: Path) -> None:
     runs = [Made(0.1, ("repetition",)).write(tmp_path / "a"), Made(0.2, ("repetition", "style")).write(tmp_path / "b")]
-    found = compare_runs(runs, Wanted(y=["judges/style"]))
+    found = compare_runs(runs, Selection(y=["judges/style"]))
     assert [found.change(run, "judges/style") is None for run in found.runs] == [True, False]
     from cgpo.tradeoff.page import page_of
 
@@ -241,6 +241,6 @@ def test_repetitions_share_label_and_series(tmp_path: Path) -> None:
     made = Made(0.1, love_gain=1)
     runs = [made.write(tmp_path / "a"), replace(made, extra={"seed": 2}).write(tmp_path / "b")]
     runs.append(replace(made, love=0.5).write(tmp_path / "c"))
-    found = compare_runs(runs, Wanted())
+    found = compare_runs(runs, Selection())
     assert [found.different.label_of(n) for n in range(3)] == ["0.1", "0.1", "0.5"]
     assert list(found.series) == [""]

@@ -1,4 +1,4 @@
-"""The arguments of `cgpo tradeoff`."""
+"""`cgpo tradeoff`: reads runs, writes `tradeoff.html` and `tradeoff.json`, prints the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EPILOG = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds them."""
+    """Adds the options of `cgpo tradeoff`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -43,7 +43,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draws the trade-off (`cgpo.tradeoff.command`)."""
-    from cgpo.tradeoff import command
+    """Draws the trade-off between runs.
 
-    return command.run(args)
+    Raises:
+        ConfigError: there is nothing to compare, or a name is unknown.
+        RunError: a file cannot be written.
+    """
+    from rich.console import Console
+
+    from cgpo.tradeoff.comparison import Selection, compare_runs
+    from cgpo.tradeoff.page import PAGE_NAME, print_table, write_tradeoff
+
+    tradeoff = compare_runs(args.runs, Selection(args.x, args.y or (), args.stratum, args.label))
+    folder = args.output or _usual_folder(args.runs)
+    write_tradeoff(tradeoff, folder)
+    print_table(tradeoff, Console())
+    print(folder / PAGE_NAME)
+    return 0
+
+
+def _usual_folder(paths: list[Path]) -> Path:
+    """The sweep's folder where one was named, else the current one."""
+    from cgpo.tradeoff.runs import CONFIG
+
+    alone = len(paths) == 1 and not (paths[0] / CONFIG).is_file()
+    return paths[0] if alone else Path()

@@ -1,26 +1,29 @@
-"""What the runs say, put together: one point a run, in series, with what keeps them from being compared."""
+"""Runs compared: one point a run, in series, with what keeps them from being compared."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from cgpo.errors import ConfigError
+from cgpo.errors import ConfigError, unknown_name
 from cgpo.report.changes import Measure
 from cgpo.report.run_files import dig
-from cgpo.statistics.evaluation import Change
+from cgpo.statistics.evaluation import Change, Rate, Win
 from cgpo.tradeoff.differences import Differences, differences
-from cgpo.tradeoff.quantities import after, before, change, choose_stratum, choose_x, choose_ys, is_rate
 from cgpo.tradeoff.runs import LeftOut, Run, check_same_prompts, find_runs, read_run
 
 SCHEMA = 1
 """Version of tradeoff.json."""
 
+_USUAL_LAST = ("satisfied", "preference_win_rate", "response_tokens")
+"""Measures of the last panels, where they were measured and none was named."""
+
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What was asked for; None or empty: the usual."""
+class Selection:
+    """What to draw: measures of the axes, the stratum, and the setting of the labels; None or empty: the usual."""
 
     x: str | None = None
     y: Sequence[str] = ()
@@ -49,28 +52,28 @@ class Tradeoff:
     different: Differences
 
     def change(self, run: Run, name: str) -> Change | None:
-        """What changed in a run."""
-        return change(run, self.stratum, name)
+        """The change of a measure in a run."""
+        return run.change(self.stratum, name)
 
     def before(self, run: Run, name: str) -> Measure | None:
-        """What a measure was before the first step."""
-        return before(run, self.stratum, name)
+        """A measure before the first step."""
+        return run.measure_before(self.stratum, name)
 
     def after(self, run: Run, name: str) -> Measure | None:
-        """What it was at the last evaluation."""
-        return after(run, self.stratum, name)
+        """A measure at the last evaluation."""
+        return run.measure_after(self.stratum, name)
 
     def is_rate(self, name: str) -> bool:
         """Whether a measure is a share."""
-        return is_rate(self.runs, self.stratum, name)
+        return any(isinstance(self.before(run, name), Rate | Win) for run in self.runs)
 
     @property
     def series(self) -> Mapping[str, list[int]]:
         """Series → the numbers of its runs."""
-        found: dict[str, list[int]] = {}
+        series: dict[str, list[int]] = {}
         for number in range(len(self.runs)):
-            found.setdefault(self.different.series_of(number), []).append(number)
-        return found
+            series.setdefault(self.different.series_of(number), []).append(number)
+        return series
 
     @property
     def notes(self) -> list[str]:
@@ -139,7 +142,7 @@ class Tradeoff:
         }
 
 
-def compare_runs(paths: Sequence[Any], wanted: Wanted) -> Tradeoff:
+def compare_runs(paths: Sequence[Path], selection: Selection) -> Tradeoff:
     """Reads runs and decides what is drawn.
 
     Raises:
@@ -151,12 +154,73 @@ def compare_runs(paths: Sequence[Any], wanted: Wanted) -> Tradeoff:
     if not runs:
         reasons = "; ".join(f"{run.folder}: {run.reason}" for run in left_out)
         raise ConfigError(f"no run can be compared. {reasons}")
-    stratum = choose_stratum(runs, wanted.stratum)
+    stratum = _choose_stratum(runs, selection.stratum)
     check_same_prompts(runs, stratum)
-    x = choose_x(runs, stratum, wanted.x)
+    x = _choose_x(runs, stratum, selection.x)
     preferred = f"strata.{stratum}.rewards.{x.partition('/')[2]}"
-    unordered = differences([run.config for run in runs], preferred, wanted.label)
+    unordered = differences([run.config for run in runs], preferred, selection.label)
     order = sorted(range(len(runs)), key=lambda n: (unordered.series_of(n), unordered.order_of(n)))
     runs = [runs[number] for number in order]
-    different = differences([run.config for run in runs], preferred, wanted.label)
-    return Tradeoff(runs, left_out, stratum, x, choose_ys(runs, stratum, x, wanted.y), different)
+    different = differences([run.config for run in runs], preferred, selection.label)
+    return Tradeoff(runs, left_out, stratum, x, _choose_ys(runs, stratum, x, selection.y), different)
+
+
+def _choose_stratum(runs: Sequence[Run], wanted: str | None) -> str:
+    """The stratum to look at, which every run must have.
+
+    Raises:
+        ConfigError: there is none of that name, or several and none was named.
+    """
+    shared = [name for name in runs[0].changes if all(name in run.changes for run in runs)]
+    if wanted is not None:
+        if wanted not in shared:
+            raise ConfigError(unknown_name("stratum", wanted, shared, "--stratum (of every run)"))
+        return wanted
+    if len(shared) != 1:
+        problem = f"several strata: {', '.join(shared)}" if shared else "no stratum in common"
+        raise ConfigError(f"the runs have {problem}. Name one that all have with --stratum")
+    return shared[0]
+
+
+def _choose_x(runs: Sequence[Run], stratum: str, wanted: str | None) -> str:
+    """The measure of the horizontal axis: the reward whose weight differs, or the first reward.
+
+    Raises:
+        ConfigError: there is no measure of that name, or no reward.
+    """
+    known = _measures(runs, stratum)
+    if wanted is not None:
+        return _known(wanted, known, "--x")
+    rewards = [name for name in known if name.startswith("rewards/")]
+    if not rewards:
+        raise ConfigError(f"no reward was measured in {stratum}: name a measure with --x. Allowed: {', '.join(known)}")
+    differing = [name for name in rewards if len({_weight(run, stratum, name) for run in runs}) > 1]
+    return (differing or rewards)[0]
+
+
+def _choose_ys(runs: Sequence[Run], stratum: str, x: str, wanted: Sequence[str] | None) -> list[str]:
+    """The measures of the panels: the other rewards, the probes, and how satisfied, how preferred and how long.
+
+    Raises:
+        ConfigError: there is no measure of a name.
+    """
+    known = _measures(runs, stratum)
+    if wanted:
+        return list(dict.fromkeys(_known(name, known, "--y") for name in wanted))
+    usual = [name for name in known if name.startswith(("rewards/", "probes/"))]
+    return [name for name in [*usual, *(name for name in _USUAL_LAST if name in known)] if name != x]
+
+
+def _measures(runs: Sequence[Run], stratum: str) -> list[str]:
+    """The names of everything whose change was measured in any of the runs, in the order of the evaluations."""
+    return list(dict.fromkeys(name for run in runs for name in run.measures(stratum)))
+
+
+def _known(name: str, known: Sequence[str], where: str) -> str:
+    if name not in known:
+        raise ConfigError(unknown_name("measure", name, known, where))
+    return name
+
+
+def _weight(run: Run, stratum: str, name: str) -> Any:
+    return dig(run.config, "strata", stratum, "rewards", name.partition("/")[2])
