@@ -50,11 +50,9 @@ class Ranks:
     max: Callable[[float], float] = float
 
 
-@dataclass(frozen=True)
-class StratumBatch:
-    """The samples of one stratum on this rank in one step: N of them, at most T response tokens each; N may be 0.
-
-    Floats are float64. Beyond a response's end, where `mask` is False, token tensors hold 0.
+@dataclass(frozen=True, kw_only=True)
+class SampleTokens:
+    """Log-probs and values of the tokens of N responses, at most T each. Beyond a response's end tensors hold 0.
 
     Attributes:
         logprobs: [N, T], log π_w of each response token, in nats. The loss is differentiated by it.
@@ -62,22 +60,6 @@ class StratumBatch:
         engine_logprobs: [N, T], as the rollout engine reported them.
         reference_logprobs: [N, T], log π_ref of each response token.
         mask: bool [N, T], True on response tokens.
-        satisfied: bool [N], every judge satisfied and the reward known.
-        known: bool [N], False where feasibility is unknown; such a sample must not influence anything.
-        credit: [N] in [0, 1], share of its constraints that a sample satisfies; 1 where `satisfied`.
-        calibrated_reward: [N] in (0, 1); NaN exactly where a sample is not satisfied or unknown and has none.
-        reward: [N], raw weighted sum, only for ranking; NaN where missing.
-        rewards: raw reward [N] by reward name; NaN where missing.
-        weights: weight by reward name, at least 0.
-        violated: bool [N] by judge, True where that judge found the sample violated. The same judges in the same order
-            on every rank.
-        judged: bool [N] by judge, True where that judge found the sample satisfied or violated: its verdict is not
-            unknown, and it was asked and had something to judge.
-        prompt: int [N], which of the step's prompts on this rank a sample belongs to. A prompt that a step brings twice
-            counts as two.
-        text: int [N], equal for samples whose responses are the same text.
-        baseline: bool [N], True for a prompt's baseline response, of which there are some only where the optimiser
-            has `Need.BASELINES`. Its calibrated reward is 0.5.
         values: [N, T], the value of the state before each response token, where the optimiser has `Need.VALUES`. The
             loss is differentiated by it.
         old_values: [N, T], the same when the responses were generated.
@@ -88,18 +70,6 @@ class StratumBatch:
     engine_logprobs: Tensor
     reference_logprobs: Tensor
     mask: Tensor
-    satisfied: Tensor
-    known: Tensor
-    credit: Tensor
-    calibrated_reward: Tensor
-    reward: Tensor
-    prompt: Tensor
-    text: Tensor
-    baseline: Tensor
-    rewards: Mapping[str, Tensor] = field(default_factory=dict)
-    weights: Mapping[str, float] = field(default_factory=dict)
-    violated: Mapping[str, Tensor] = field(default_factory=dict)
-    judged: Mapping[str, Tensor] = field(default_factory=dict)
     values: Tensor | None = None
     old_values: Tensor | None = None
 
@@ -122,6 +92,77 @@ class StratumBatch:
     def length(self) -> Tensor:
         """int [N] response tokens."""
         return self.mask.sum(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleVerdicts:
+    """Verdicts of the judges on N responses.
+
+    Attributes:
+        satisfied: bool [N], every judge satisfied and the reward known.
+        known: bool [N], False where feasibility is unknown; such a sample must not influence anything.
+        credit: [N] in [0, 1], share of its constraints that a sample satisfies; 1 where `satisfied`.
+        violated: bool [N] by judge, True where that judge judged the sample violated. The same judges in the same order
+            on every rank.
+        judged: bool [N] by judge, True where that judge judged the sample satisfied or violated: its verdict is not
+            unknown, it was not skipped and had something to judge.
+    """
+
+    satisfied: Tensor
+    known: Tensor
+    credit: Tensor
+    violated: Mapping[str, Tensor] = field(default_factory=dict)
+    judged: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRewards:
+    """Rewards of N responses.
+
+    Attributes:
+        calibrated_reward: [N] in (0, 1); NaN exactly where a sample is not satisfied or unknown and has none.
+        reward: [N], raw weighted sum, only for ranking; NaN where missing.
+        rewards: raw reward [N] by reward name; NaN where missing.
+        weights: weight by reward name, at least 0.
+    """
+
+    calibrated_reward: Tensor
+    reward: Tensor
+    rewards: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StratumBatch(SampleTokens, SampleVerdicts, SampleRewards):
+    """The samples of one stratum on this rank in one step: N of them, at most T response tokens each; N may be 0.
+
+    Floats are float64. Tokens, verdicts and rewards are described in the three classes it is made of.
+
+    Attributes:
+        prompt: int [N], which of the step's prompts on this rank a sample belongs to. A prompt that a step brings twice
+            counts as two.
+        text: int [N], equal for samples whose responses are the same text.
+        baseline: bool [N], True for a prompt's baseline response, of which there are some only where the optimiser
+            has `Need.BASELINES`. Its calibrated reward is 0.5.
+    """
+
+    prompt: Tensor
+    text: Tensor
+    baseline: Tensor
+
+    @classmethod
+    def join(
+        cls,
+        tokens: SampleTokens,
+        verdicts: SampleVerdicts,
+        rewards: SampleRewards,
+        *,
+        prompt: Tensor,
+        text: Tensor,
+        baseline: Tensor,
+    ) -> StratumBatch:
+        """The batch of the same N samples' tokens, verdicts and rewards."""
+        return cls(**vars(tokens), **vars(verdicts), **vars(rewards), prompt=prompt, text=text, baseline=baseline)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from cgpo import distributed
-from cgpo.optimizers.base import Ranks, StratumBatch, Surrogate, differentiate
+from cgpo.optimizers.base import (
+    Ranks,
+    SampleRewards,
+    SampleTokens,
+    SampleVerdicts,
+    StratumBatch,
+    Surrogate,
+    differentiate,
+)
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import AnyReference
@@ -74,14 +82,15 @@ def prepare(
     temperature = stratum.settings.sampling.temperature
     sequences = [token_sequence(j) for j in [*judged, *baselines]]
     outputs = policy.token_outputs(sequences, temperature)
-    ours = [logprobs for logprobs, _ in outputs]
+    policy_tokens = [logprobs for logprobs, _ in outputs]
     values = None if value_output is None else [all_values[:, value_output] for _, all_values in outputs]
     references = reference.token_logprobs(sequences, temperature)
-    batch = stratum_batch(stratum, judged, ours, references, baselines=baselines, values=values)
+    batch = stratum_batch(stratum, judged, policy_tokens, references, baselines=baselines, values=values)
     surrogate = differentiate(stratum.optimizer, batch, RANKS)
-    engine, mine = [list(j.rollout.logprobs) for j in judged], [t.tolist() for t in ours[: len(judged)]]
-    gaps = [measure_gap([a], [b]).mean for a, b in zip(engine, mine, strict=True)]
-    return Prepared(judged, sequences, batch, value_output, surrogate, measure_gap(engine, mine), gaps)
+    by_engine = [list(j.rollout.logprobs) for j in judged]
+    by_policy = [logprobs.tolist() for logprobs in policy_tokens[: len(judged)]]
+    gaps = [measure_gap([a], [b]).mean for a, b in zip(by_engine, by_policy, strict=True)]
+    return Prepared(judged, sequences, batch, value_output, surrogate, measure_gap(by_engine, by_policy), gaps)
 
 
 def token_sequence(judged: JudgedRollout) -> TokenSequence:
@@ -98,40 +107,72 @@ def stratum_batch(
     baselines: Sequence[JudgedRollout] = (),
     values: Sequence[Tensor] | None = None,
 ) -> StratumBatch:
-    """The tensors an optimiser sees; NaN stands where a sample has no reward."""
+    """The tensors an optimiser sees.
+
+    Args:
+        stratum: the stratum.
+        judged: its responses on this rank.
+        policy_tokens: log π_w of each one's tokens, and after them of each baseline response's.
+        reference_tokens: log π_ref of the same.
+        baselines: baseline responses that the optimiser wants as further samples.
+        values: the value of the state before each of the same tokens.
+    """
     samples = [*judged, *baselines]
-    outcomes = [j.outcome for j in samples]
-    # The stratum's judges first, so that a rank without samples knows them too.
-    judges = dict.fromkeys([*stratum.settings.verdict_names, *(n for j in samples for n in j.judgement.verdicts)])
-    order: dict[tuple[str, int], int] = {}
+    prompts: dict[tuple[str, int], int] = {}
     texts: dict[str, int] = {}
-    logprobs, padded_values = _padded(policy_tokens), None if values is None else _padded(values)
     # A baseline response was not sampled by this engine with these weights: there is no gap to correct.
     engine = [torch.tensor(j.rollout.logprobs) for j in judged] + list(policy_tokens[len(judged) :])
-    return StratumBatch(
+    return StratumBatch.join(
+        _tokens(policy_tokens, engine, reference_tokens, values),
+        _verdicts(stratum, samples),
+        _rewards(stratum, samples),
+        prompt=torch.tensor(
+            [prompts.setdefault(stratum.draw(j.rollout.request), len(prompts)) for j in samples]
+        ).long(),
+        text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in samples]).long(),
+        baseline=torch.tensor([False] * len(judged) + [True] * len(baselines), dtype=torch.bool),
+    )
+
+
+def _tokens(
+    policy: Sequence[Tensor], engine: Sequence[Tensor], reference: Sequence[Tensor], values: Sequence[Tensor] | None
+) -> SampleTokens:
+    logprobs, padded_values = _padded(policy), None if values is None else _padded(values)
+    return SampleTokens(
         logprobs=logprobs,
         old_logprobs=logprobs,
         engine_logprobs=_padded(engine),
-        reference_logprobs=_padded(reference_tokens),
-        mask=_padded([torch.ones(len(t)) for t in policy_tokens]) > 0,
-        satisfied=torch.tensor([o is Outcome.SATISFIED for o in outcomes], dtype=torch.bool),
-        known=torch.tensor([o is not Outcome.UNKNOWN for o in outcomes], dtype=torch.bool),
-        credit=_floats([stratum.credit(j) for j in samples]),
-        calibrated_reward=_floats([j.calibrated_reward for j in samples]),
-        reward=_floats([stratum.ranking(j) for j in samples]),
-        rewards={name: _floats([j.rewards.get(name) for j in samples]) for name in stratum.settings.rewards},
-        weights=stratum.settings.rewards,
-        violated={name: _said(samples, name, Outcome.VIOLATED) for name in judges},
-        judged={name: _said(samples, name, Outcome.VIOLATED, Outcome.SATISFIED) for name in judges},
-        prompt=torch.tensor([order.setdefault(stratum.draw(j.rollout.request), len(order)) for j in samples]).long(),
-        text=torch.tensor([texts.setdefault(j.rollout.response, len(texts)) for j in samples]).long(),
-        baseline=torch.tensor([False] * len(judged) + [True] * len(baselines), dtype=torch.bool),
+        reference_logprobs=_padded(reference),
+        mask=_padded([torch.ones(len(t)) for t in policy]) > 0,
         values=padded_values,
         old_values=padded_values,
     )
 
 
-def _said(samples: Sequence[JudgedRollout], judge: str, *outcomes: Outcome) -> Tensor:
+def _verdicts(stratum: Stratum, samples: Sequence[JudgedRollout]) -> SampleVerdicts:
+    # The stratum's judges first, so that a rank without samples knows them too.
+    judges = dict.fromkeys([*stratum.settings.verdict_names, *(n for j in samples for n in j.judgement.verdicts)])
+    outcomes = [j.outcome for j in samples]
+    return SampleVerdicts(
+        satisfied=torch.tensor([o is Outcome.SATISFIED for o in outcomes], dtype=torch.bool),
+        known=torch.tensor([o is not Outcome.UNKNOWN for o in outcomes], dtype=torch.bool),
+        credit=_floats([stratum.credit(j) for j in samples]),
+        violated={name: _has_outcome(samples, name, Outcome.VIOLATED) for name in judges},
+        judged={name: _has_outcome(samples, name, Outcome.VIOLATED, Outcome.SATISFIED) for name in judges},
+    )
+
+
+def _rewards(stratum: Stratum, samples: Sequence[JudgedRollout]) -> SampleRewards:
+    """NaN stands where a sample has no reward."""
+    return SampleRewards(
+        calibrated_reward=_floats([j.calibrated_reward for j in samples]),
+        reward=_floats([stratum.ranking(j) for j in samples]),
+        rewards={name: _floats([j.rewards.get(name) for j in samples]) for name in stratum.settings.rewards},
+        weights=stratum.settings.rewards,
+    )
+
+
+def _has_outcome(samples: Sequence[JudgedRollout], judge: str, *outcomes: Outcome) -> Tensor:
     """bool [N], True where the judge's verdict is one of `outcomes`."""
     verdicts = [j.judgement.verdicts.get(judge) for j in samples]
     return torch.tensor([v is not None and v.outcome in outcomes for v in verdicts], dtype=torch.bool)
