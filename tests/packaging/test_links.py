@@ -1,8 +1,10 @@
-"""What the pages name exists: files and sections that they link to, and paths of the project in their text."""
+"""What the pages name exists: files and sections that they link to, paths in their text, classes and functions."""
 
 from __future__ import annotations
 
+import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,26 @@ PAGES = [
 ]
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 NAMED_PATH = re.compile(r"`((?:cgpo|judges|tests|conf|launch|bench|docs|examples)/[\w./-]*)`")
+
+DEFINED_IN = re.compile(r"\[[\w/.]+\]\(\.\./([\w/]+\.py)\):\s((?:`[\w.]+`(?:,\s)?)+)")
+"""`[cgpo/a.py](../cgpo/a.py): `B`, `B.c`, `d``: what is defined in a file."""
+ABOUT_CODE = [ROOT / "docs" / "architecture.md", ROOT / "docs" / "method.md"]
+
+
+@cache
+def definitions(file: Path) -> set[str]:
+    """A module's classes and functions, and the classes' methods as `Class.method`."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    body = ast.parse(file.read_text()).body
+    names = {node.name for node in body if isinstance(node, kinds)}
+    classes = [node for node in body if isinstance(node, ast.ClassDef)]
+    return names | {f"{c.name}.{part.name}" for c in classes for part in c.body if isinstance(part, kinds)}
+
+
+@cache
+def all_definitions() -> set[str]:
+    files = [file for package in ("cgpo", "judges") for file in (ROOT / package).rglob("*.py")]
+    return set().union(*map(definitions, files))
 
 
 def anchors(page: Path) -> set[str]:
@@ -38,3 +60,32 @@ def test_links(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_paths(page: Path) -> None:
     assert [path for path in NAMED_PATH.findall(page.read_text()) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_are_defined_in_the_files_they_stand_with(page: Path) -> None:
+    missing = [
+        f"{file}: {each}"
+        for file, names in DEFINED_IN.findall(page.read_text())
+        for each in re.findall(r"`([\w.]+)`", names)
+        if not (ROOT / file).is_file() or each not in definitions(ROOT / file)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ABOUT_CODE, ids=name)
+def test_classes_and_methods_exist(page: Path) -> None:
+    text = page.read_text()
+    assert len(DEFINED_IN.findall(text)) > 10
+    boxes = re.findall(r"\[\"(\w+)<br/>", text)  # of a Mermaid picture: the first line of a box, a word on an arrow
+    arrows = re.findall(r"-->\|\"?([A-Z]\w+)", text)
+    named = {*boxes, *arrows, *re.findall(r"`((?:[A-Z]\w*[a-z]\w*)(?:\.\w+)?)`", text)}
+    assert named - all_definitions() == set()
+
+
+def test_the_step_of_the_architecture_page_is_the_loop_s() -> None:
+    (step,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL)
+    loop = ast.parse((ROOT / "cgpo" / "training" / "trainer.py").read_text())
+    (body,) = [node.body for node in ast.walk(loop) if isinstance(node, ast.FunctionDef) and node.name == "_step"]
+    own = [ast.unparse(node) for node in body]
+    assert [line for line in step.splitlines() if line not in own] == []

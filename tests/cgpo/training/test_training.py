@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,16 @@ def test_run_directory(runner: Runner, first: subprocess.CompletedProcess[str]) 
     assert metrics[0]["metrics"]["one/responses"] == 8
     for key in ("one/satisfied_rate/instruction_following", "two/calibrated_reward", "time/rollout", "train/grad_norm"):
         assert key in metrics[0]["metrics"]
+
+
+def test_the_architecture_page_names_every_file_of_a_run(
+    runner: Runner, first: subprocess.CompletedProcess[str]
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "architecture.md").read_text()
+    table = page.partition("## The run directory")[2].partition("\n## ")[0]
+    cells = " ".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))
+    named = {name.rstrip("/") for name in re.findall(r"`([^`]+)`", cells)}
+    assert {path.name for path in (runner.folder / "runs" / "tiny").iterdir()} <= named
 
 
 def test_rollouts_hold_verdicts_and_reasons(runner: Runner, first: subprocess.CompletedProcess[str]) -> None:
