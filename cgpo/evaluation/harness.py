@@ -88,27 +88,27 @@ def evaluate_tasks(model: str, tasks: str, *, chat: bool = False, limit: int | N
     if not names:
         raise ConfigError("--lm-eval: no task named")
     path = resolve_model(model)
-    asked = EvaluatorConfig(model="hf", tasks=names)
+    config = EvaluatorConfig(model="hf", tasks=names)
     try:
-        manager = asked.process_tasks()
+        manager = config.process_tasks()
     except ValueError as error:
         raise ConfigError(f"--lm-eval {tasks}: {error}. `lm-eval ls tasks` lists the tasks there are") from error
     language_model = _load(model, path)
     try:
-        found = simple_evaluate(
-            language_model, tasks=asked.tasks, task_manager=manager, limit=limit, apply_chat_template=chat
+        results = simple_evaluate(
+            language_model, tasks=config.tasks, task_manager=manager, limit=limit, apply_chat_template=chat
         )
     except (OSError, ValueError) as error:  # no network, no such file, columns that are not there
         raise DataError(f"--lm-eval {tasks}: {str(error).strip() or type(error).__name__}") from error
-    assert found is not None, "the harness answers on the first rank"
-    return read_scores(found)
+    assert results is not None, "the harness answers on the first rank"
+    return read_scores(results)
 
 
-def read_scores(found: Mapping[str, Any]) -> list[Score]:
+def read_scores(results: Mapping[str, Any]) -> list[Score]:
     """The numbers in what `simple_evaluate` returns: `{"results": {task: {"acc,none": …, "acc_stderr,none": …}}}`."""
     scores = []
-    for task, numbers in found["results"].items():
-        counts = found.get("n-samples", {}).get(task, {})
+    for task, numbers in results["results"].items():
+        counts = results.get("n-samples", {}).get(task, {})
         for key, value in numbers.items():
             name, _, filtered = key.partition(",")
             if not filtered or name.endswith("_stderr") or isinstance(value, str):

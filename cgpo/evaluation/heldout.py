@@ -110,8 +110,8 @@ class Evaluator:
 
     def _read_metadata(self) -> dict[str, str]:
         file = self._folder / METADATA_NAME
-        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        return found
+        hashes: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return hashes
 
     def reference_rows(self) -> list[RolloutRow]:
         """The reference's responses, in the order of the requests; its own log ratio is 0."""
@@ -164,10 +164,10 @@ class Evaluator:
 def reference_key(settings: RunSettings) -> str:
     """Names how the reference's responses were made: other settings make other ones."""
     model = settings.model
-    own = model.reference is not None
+    other_model = model.reference is not None
     made = {
         "seed": settings.seed,
-        "model": [model.reference, model.reference_revision] if own else [model.name, model.revision],
+        "model": [model.reference, model.reference_revision] if other_model else [model.name, model.revision],
         "temperature": settings.eval.temperature,
         "probes": [spec.as_config() for spec in settings.eval.probes],
         "independent_rewards": settings.watch.independent_rewards,

@@ -1,4 +1,4 @@
-"""Against the reference: does a response win over π_ref's response to the same prompt?
+"""Wins against the reference: does a response win over π_ref's response to the same prompt?
 
 By reward: a wins over a_ref when Σ_k w_k · (sigmoid(r_k(s, a) − r_k(s, a_ref)) − 1/2) > 0, the calibrated reward with
 the reference's response in place of the baseline; with one reward model that is r(s, a) > r(s, a_ref). By a preference

@@ -41,7 +41,7 @@ _WHAT = "the journal of verdicts"
 
 
 class Journal:
-    """Judges responses and keeps what was said.
+    """Judges responses and keeps their verdicts.
 
     Args:
         folder: `<run_dir>/journal`.
@@ -67,7 +67,7 @@ class Journal:
 
         Args:
             step: index of the step, from 0; verdicts of another step are never reused.
-            strata: by name; the response's own is asked.
+            strata: by name; that of the response judges it.
             rollout: the finished response.
         """
         stratum = strata[rollout.request.stratum]
@@ -109,8 +109,8 @@ class Journal:
         Raises:
             RunError: the disk is full, or the file cannot be written.
         """
-        self._known = {at: found for at, found in self._known.items() if at[0] != step}
-        self._scores = {at: found for at, found in self._scores.items() if at[0] != step}
+        self._known = {at: judgement for at, judgement in self._known.items() if at[0] != step}
+        self._scores = {at: scores for at, scores in self._scores.items() if at[0] != step}
         for file in {self._file, *self._my_files()}:
             with self._lock, writing(_WHAT, file):
                 self._append({"schema": SCHEMA, "step": step, "discarded": True}, file)
@@ -123,12 +123,12 @@ class Journal:
         Raises:
             RunError: the disk is full, or a file cannot be written.
         """
-        self._known = {at: found for at, found in self._known.items() if at[0] >= step}
-        self._scores = {at: found for at, found in self._scores.items() if at[0] >= step}
+        self._known = {at: judgement for at, judgement in self._known.items() if at[0] >= step}
+        self._scores = {at: scores for at, scores in self._scores.items() if at[0] >= step}
         for file in self._my_files():
             with self._lock:  # judges that were broken off in mid-step may still be answering
-                kept = [record for record in _read(file) if record["step"] >= step]
-                write_atomically(file, "".join(json.dumps(record) + "\n" for record in kept).encode(), _WHAT)
+                records = [record for record in _read(file) if record["step"] >= step]
+                write_atomically(file, "".join(json.dumps(record) + "\n" for record in records).encode(), _WHAT)
         distributed.barrier()
 
     def _my_files(self) -> list[Path]:
@@ -197,15 +197,15 @@ def _key(stratum: Stratum, rollout: Rollout) -> str:
 
 def _read(file: Path) -> list[dict[str, Any]]:
     """The readable records of a file, without what a later line discards."""
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     with writing(_WHAT, file):
         lines = file.read_bytes().split(b"\n")
     for record in _parse(lines):
         if record.get("discarded"):
-            found = [kept for kept in found if kept["step"] != record["step"]]
+            records = [other for other in records if other["step"] != record["step"]]
         else:
-            found.append(record)
-    return found
+            records.append(record)
+    return records
 
 
 def _parse(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:

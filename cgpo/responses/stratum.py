@@ -143,9 +143,9 @@ class Stratum:
     def answered_by(self, responses: Mapping[str, str]) -> list[tuple[Prompt, str]]:
         """The prompts, training or held-out, of which there is a response; `responses`: prompt id → text."""
         return [
-            (found[0], text)
+            (entry[0], text)
             for prompt_id, text in responses.items()
-            if (found := self.prompts.get(prompt_id) or self.heldout.get(prompt_id))
+            if (entry := self.prompts.get(prompt_id) or self.heldout.get(prompt_id))
         ]
 
     @property
@@ -183,8 +183,8 @@ def _build(name: str, run: RunSettings, tokenizer: Any, context_length: int, run
         source = settings.heldout if heldout else settings.prompts
         if source is None:
             return [], 0
-        found = load_prompts(source, stratum=name, heldout=heldout, seed=seed, lacks=mixture.missing_metadata)
-        return fit_prompts(found, tokenizer, context_length, max_tokens, source.too_long, name)
+        loaded = load_prompts(source, stratum=name, heldout=heldout, seed=seed, lacks=mixture.missing_metadata)
+        return fit_prompts(loaded, tokenizer, context_length, max_tokens, source.too_long, name)
 
     prompts, dropped = load(heldout=False)
     heldout, heldout_dropped = load(heldout=True)
@@ -213,15 +213,15 @@ def _sampler(
 
 def overlaps(strata: Mapping[str, Stratum]) -> list[str]:
     """A sentence for every two strata that share prompts: Algorithm 2's strata are disjoint."""
-    found = []
+    sentences = []
     for one, other in itertools.combinations(strata.values(), 2):
         ours, theirs = _texts(one.prompts), _texts(other.prompts)
         if both := len(ours & theirs):
-            found.append(f"{both} training prompts are in both strata {one.name} and {other.name}")
+            sentences.append(f"{both} training prompts are in both strata {one.name} and {other.name}")
         for held, by in ((one, other), (other, one)):
             if shared := len(_texts(held.heldout) & _texts(by.prompts)):
-                found.append(f"{shared} held-out prompts of {held.name} are training prompts of {by.name}")
-    return found
+                sentences.append(f"{shared} held-out prompts of {held.name} are training prompts of {by.name}")
+    return sentences
 
 
 def _texts(prompts: Mapping[str, tuple[Prompt, tuple[int, ...]]]) -> set[str]:

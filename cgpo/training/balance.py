@@ -40,8 +40,8 @@ class Sample:
 def balanced(samples: Sequence[Sample]) -> list[Sample]:
     """This rank's part of all ranks' samples. Every rank must call it."""
     groups = [group for part in distributed.gather_objects(prompt_groups(samples)) for group in part]
-    mine = partition([cost(group) for group in groups], distributed.world_size())[distributed.rank()]
-    return [sample for i in mine for sample in groups[i]]
+    share = partition([cost(group) for group in groups], distributed.world_size())[distributed.rank()]
+    return [sample for i in share for sample in groups[i]]
 
 
 def prompt_groups(samples: Sequence[Sample]) -> list[list[Sample]]:
@@ -60,9 +60,9 @@ def cost(group: Sequence[Sample]) -> int:
 def partition(costs: Sequence[int], parts: int) -> list[list[int]]:
     """Splits indices into `parts` lists of about equal cost; ties go to the lower index and the lower part."""
     loads = [0] * parts
-    found: list[list[int]] = [[] for _ in range(parts)]
+    shares: list[list[int]] = [[] for _ in range(parts)]
     for i in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
         part = min(range(parts), key=lambda p: (loads[p], p))
-        found[part].append(i)
+        shares[part].append(i)
         loads[part] += costs[i]
-    return [sorted(part) for part in found]
+    return [sorted(part) for part in shares]

@@ -117,9 +117,9 @@ class NoSignalWatch:
         """Restores `state_dict`, but for strata that the run no longer has."""
         self._streaks |= {
             name: Streak(
-                found["steps"], Counter(found["outcomes"]), Counter(found["verdicts"]), Counter(found["reasons"])
+                counts["steps"], Counter(counts["outcomes"]), Counter(counts["verdicts"]), Counter(counts["reasons"])
             )
-            for name, found in state.items()
+            for name, counts in state.items()
             if name in self._strata
         }
 

@@ -49,21 +49,23 @@ def ranks() -> int:
 
 def warnings(settings: RunSettings) -> list[str]:
     """What would stop the run before its first step, as far as can be seen without loading anything."""
-    found = []
+    sentences = []
     for name, reward in settings.rewards.items():
         if not isinstance(reward, ClassifierSettings):
             continue
         looks_local = reward.model.startswith((".", "/", "runs/")) or Path(reward.model).exists()
         if looks_local and not (Path(reward.model) / "config.json").is_file():
-            found.append(
+            sentences.append(
                 f"rewards.{name}.model: {reward.model} does not exist yet; `cgpo reward` with the same experiment "
                 "makes it"
             )
     size = ranks()
     for name, stratum in settings.strata.items():
         if stratum.prompts_per_step % size:
-            found.append(f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by {size} ranks")
-    return found
+            sentences.append(
+                f"strata.{name}.prompts_per_step = {stratum.prompts_per_step} does not divide by {size} ranks"
+            )
+    return sentences
 
 
 def _run_dir(composed: Composed, fresh: bool, allow: Sequence[str]) -> str:
@@ -155,18 +157,20 @@ def _source(prompts: PromptSettings) -> str:
     return f"{prompts.path} [{prompts.split}]{where if prompts.where else ''}{size}"
 
 
-def _evaluation_text(asked: EvalSettings) -> str:
+def _evaluation_text(settings: EvalSettings) -> str:
     """When and how held-out prompts are answered; empty when they never are."""
-    when = [text for text, wanted in {"before": asked.before, "after": asked.after}.items() if wanted]
-    when += [f"every {asked.every} steps"] if asked.every else []
+    when = [text for text, wanted in {"before": settings.before, "after": settings.after}.items() if wanted]
+    when += [f"every {settings.every} steps"] if settings.every else []
     if not when:
         return ""
-    count = "1 response" if asked.responses_per_prompt == 1 else f"{asked.responses_per_prompt} responses"
-    temperature = "the stratum's temperature" if asked.temperature is None else f"temperature {asked.temperature:g}"
-    judge = f", compared by {asked.preference.label}" if asked.preference else ""
+    count = "1 response" if settings.responses_per_prompt == 1 else f"{settings.responses_per_prompt} responses"
+    temperature = (
+        "the stratum's temperature" if settings.temperature is None else f"temperature {settings.temperature:g}"
+    )
+    judge = f", compared by {settings.preference.label}" if settings.preference else ""
     return (
         f"evaluation {', '.join(when)}: {count} to each held-out prompt at {temperature}, against the "
-        f"reference's{judge}; probes {', '.join(spec.label for spec in asked.probes) or 'none'}"
+        f"reference's{judge}; probes {', '.join(spec.label for spec in settings.probes) or 'none'}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says of its surroundings, and how a run that goes on from it checks them.
+"""The surroundings of a checkpoint – baselines, versions, strata – and their check by a run that goes on from it.
 
 The policy, the samplers and the optimisers are state and are put back. The rest is not state of this process, but the
 next step depends on it all the same: the baseline responses on disk, the configuration, the packages.
@@ -82,10 +82,10 @@ def check_pin(file: Path, pinned: Mapping[str, Any], checkpoint: Path) -> None:
                 digest.update(block)
                 left -= len(block)
     if left or digest.hexdigest() != pinned["sha256"]:
-        found = f"it lacks {left} of {pinned['bytes']} bytes" if left else "its first part has changed"
+        difference = f"it lacks {left} of {pinned['bytes']} bytes" if left else "its first part has changed"
         raise RunError(
-            f"{file} is not the file that {checkpoint} relies on: {found}. Restore it from a copy, or start anew with "
-            "--fresh"
+            f"{file} is not the file that {checkpoint} relies on: {difference}. Restore it from a copy, or start "
+            "anew with --fresh"
         )
 
 

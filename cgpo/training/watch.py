@@ -1,4 +1,4 @@
-"""What goes from step to step over all strata: who takes part, with what weight, and what the last steps showed.
+"""The watch over all strata from step to step: who takes part, with what weight, and what the last steps showed.
 
 The trainer asks `begin` which strata a step has, and tells `end` what came of them. Everything here is the same on
 every rank, because it follows from rows and metrics that every rank has.
@@ -57,24 +57,24 @@ class StrataWatch:
             rows: every rank's responses of the step.
             metrics: its metrics, of which `<stratum>/satisfied_rate` and `/no_signal` are read.
         """
-        found: dict[str, float | None] = {}
+        further: dict[str, float | None] = {}
         active = [name for name, stratum in self._strata.items() if stratum.active(step)]
         for name in active:
-            own = [row for row in rows if row.stratum == name]
-            warning = self._no_signal.observe(name, own, no_signal=bool(metrics[f"{name}/no_signal"]))
+            responses = [row for row in rows if row.stratum == name]
+            warning = self._no_signal.observe(name, responses, no_signal=bool(metrics[f"{name}/no_signal"]))
             if warning:
                 self._say(f"warning, step {step + 1}: {warning}")
             if self._weighting.on:
-                found[f"{name}/weight"] = self._strata[name].weight
+                further[f"{name}/weight"] = self._strata[name].weight
             sampler = self._strata[name].sampler
             if isinstance(sampler, InformativeSampler):
-                contrast = contrast_by_prompt(own)
+                contrast = contrast_by_prompt(responses)
                 sampler.observe(contrast)
                 dull = zero_signal_rate(contrast)
-                found[f"{name}/informative_rate"] = None if dull is None else 1 - dull
-                found[f"{name}/informative_pool"] = sampler.informative_pool
+                further[f"{name}/informative_rate"] = None if dull is None else 1 - dull
+                further[f"{name}/informative_pool"] = sampler.informative_pool
         self._weighting.observe({name: metrics.get(f"{name}/satisfied_rate") for name in active})
-        return found
+        return further
 
     def note(self, step: int, stratum: str, text: str) -> None:
         """Shows what an optimiser says of a step: the first time, and then every tenth time it says so again."""
