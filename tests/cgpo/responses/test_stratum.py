@@ -1,4 +1,4 @@
-"""What a stratum's judges are shown."""
+"""The row of a response that a stratum's judges are shown."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Seen:
 def test_reasoning_is_hidden_from_judges_on_request(hide: bool, shown: str) -> None:
     seen: Any = Seen()
     settings: Any = SimpleNamespace(hide_reasoning=hide)
-    stratum: Any = SimpleNamespace(settings=settings, mixture=seen)
+    none: Any = None
+    stratum = Stratum("math", settings, {}, {}, sampler=none, mixture=seen, optimizer=none, dropped=(0, 0))
     messages = ({"role": "user", "content": "2 + 2?"},)
     prompt = Prompt(id="p", messages=messages, metadata={"answer": "4"})
     request = GenerationRequest("math", prompt, (1,), 0, 0, SamplingSettings())
     rollout = Rollout(request, "<think>4?</think>The answer is 4.", (2,), (-0.1,), "stop")
-    Stratum.submit(stratum, rollout)
+    stratum.submit(rollout)
     assert seen.row == Row(messages, shown, {"answer": "4"})
