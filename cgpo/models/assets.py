@@ -70,6 +70,15 @@ def cache_dir() -> Path:
     return Path(os.environ.get("CGPO_CACHE") or "~/.cache/cgpo").expanduser()
 
 
+def missing_note(name: str) -> str:
+    """A note for plans that a model is not there, as long as its stage has not run; empty for one that is."""
+    try:
+        check_model_name(name)
+    except ConfigError:
+        return " (not there yet)"
+    return ""
+
+
 def check_model_name(name: str) -> None:
     """The cheap part of `resolve_model`: raises ConfigError if `name` cannot be a model. No torch, no network.
 

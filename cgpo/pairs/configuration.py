@@ -1,4 +1,4 @@
-"""The settings of `cgpo preferences` as they are used, and what its result follows from. No torch: plans ask."""
+"""The settings of `cgpo preferences` as they are used, and those that its result follows from. No torch: plans ask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STRATUM = ("prompts", "heldout", "sampling", "judges", "hide_reasoning", "trunc
 
 
 def compose_preferences(overrides: Sequence[str], config_dir: str | None, heldout: Sequence[str] = ()) -> Composed:
-    """The configuration of `cgpo preferences`: the model to sample from, and the strata that are asked for.
+    """The configuration of `cgpo preferences`: the model to sample from, and the strata that are named.
 
     Args:
         overrides: Hydra overrides.
@@ -28,26 +28,26 @@ def compose_preferences(overrides: Sequence[str], config_dir: str | None, heldou
     """
     composed = compose(overrides, config_dir=config_dir, run_suffix=f"-{COMMAND}")
     settings = composed.settings
-    asked = settings.preferences
-    for name in asked.strata:
+    preferences = settings.preferences
+    for name in preferences.strata:
         if name not in settings.strata:
             raise ConfigError(unknown_name("stratum", name, settings.strata, "preferences.strata"))
     if heldout:
-        check = asked.contamination.model_copy(update={"heldout": [*asked.contamination.heldout, *heldout]})
-        asked = asked.model_copy(update={"contamination": check})
+        check = preferences.contamination.model_copy(update={"heldout": [*preferences.contamination.heldout, *heldout]})
+        preferences = preferences.model_copy(update={"contamination": check})
     model = settings.model
-    if asked.model is not None:
-        model = model.model_copy(update={"name": asked.model, "revision": None})
-    strata = {n: s for n, s in settings.strata.items() if not asked.strata or n in asked.strata}
-    used = settings.model_copy(update={"preferences": asked, "model": model, "strata": strata})
+    if preferences.model is not None:
+        model = model.model_copy(update={"name": preferences.model, "revision": None})
+    strata = {n: s for n, s in settings.strata.items() if not preferences.strata or n in preferences.strata}
+    used = settings.model_copy(update={"preferences": preferences, "model": model, "strata": strata})
     return Composed(used, composed.experiment)
 
 
 def preferences_configuration(settings: RunSettings) -> dict[str, Any]:
-    """What the pairs follow from, as plain data for `config.yaml`."""
+    """The settings that the pairs follow from, as plain data for `config.yaml`."""
     tree = to_plain(settings)
-    asked = {key: value for key, value in tree["preferences"].items() if key not in ("model", "strata", "chunk")}
-    found: dict[str, Any] = {
+    relevant = {key: value for key, value in tree["preferences"].items() if key not in ("model", "strata", "chunk")}
+    configuration: dict[str, Any] = {
         "command": COMMAND,
         "seed": tree["seed"],
         "run_dir": tree["run_dir"],
@@ -55,9 +55,9 @@ def preferences_configuration(settings: RunSettings) -> dict[str, Any]:
         "rollout": {"engine": tree["rollout"]["engine"]},
         "judging": {"llm": tree["judging"]["llm"]},
         "strata": {name: {key: s[key] for key in _STRATUM} for name, s in tree["strata"].items()},
-        "preferences": asked,
+        "preferences": relevant,
     }
     if "reward" in settings.preferences.rank_by:
         used = {name for stratum in settings.strata.values() for name in stratum.rewards}
-        found["rewards"] = {name: tree["rewards"][name] for name in sorted(used)}
-    return found
+        configuration["rewards"] = {name: tree["rewards"][name] for name in sorted(used)}
+    return configuration

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from cgpo.errors import RunError
+from cgpo.errors import CgpoError, RunError
 from cgpo.storage.disk import writing
 from cgpo.storage.run_config import (
     CONFIG_NAME,
@@ -70,7 +70,7 @@ def claim_run_directory(
 def would_go_on(
     path: str | Path, resolved: Mapping[str, Any], *, fresh: bool = False, allow: Sequence[str] = ()
 ) -> bool:
-    """What `claim_run_directory` would answer; changes nothing.
+    """The answer that `claim_run_directory` would give; changes nothing.
 
     Raises:
         CgpoError: what it would raise.
@@ -80,6 +80,25 @@ def would_go_on(
         return False
     check_same_configuration(folder, resolved, allow)
     return True
+
+
+def claim_in_words(
+    path: str | Path, resolved: Mapping[str, Any], *, fresh: bool, allow: Sequence[str] = (), existing: str
+) -> str:
+    """`runs/a (new)`: the run directory and what `claim_run_directory` would make of it, for plans.
+
+    Args:
+        path: the run directory.
+        resolved: the whole configuration as plain data.
+        fresh: start anew.
+        allow: settings that may differ.
+        existing: the words where the directory holds a run of this configuration.
+    """
+    try:
+        goes_on = would_go_on(path, resolved, fresh=fresh, allow=allow)
+    except CgpoError as error:
+        return f"{path} (would be refused: {str(error).splitlines()[0]})"
+    return f"{path} ({existing if goes_on else 'new'})"
 
 
 def may_be_locked(path: str | Path) -> bool:

@@ -12,10 +12,9 @@ from rich.table import Table
 
 from cgpo.compose import Composed
 from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings, TrainSettings
-from cgpo.errors import CgpoError
 from cgpo.models.memory import memory_text
 from cgpo.rewards.classifier import ClassifierSettings
-from cgpo.storage.run_directory import would_go_on
+from cgpo.storage.run_directory import claim_in_words
 
 
 def print_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
@@ -69,12 +68,9 @@ def warnings(settings: RunSettings) -> list[str]:
 
 
 def _run_dir(composed: Composed, fresh: bool, allow: Sequence[str]) -> str:
-    run_dir = composed.settings.run_dir
-    try:
-        goes_on = would_go_on(run_dir, composed.as_dict(), fresh=fresh, allow=allow)
-    except CgpoError as error:
-        return f"{escape(run_dir)} (would be refused: {escape(str(error).splitlines()[0])})"
-    return f"{escape(run_dir)} ({'exists: the run goes on' if goes_on else 'new'})"
+    existing = "exists: the run goes on"
+    words = claim_in_words(composed.settings.run_dir, composed.as_dict(), fresh=fresh, allow=allow, existing=existing)
+    return escape(words)
 
 
 def _strata_table(settings: RunSettings) -> Table:
