@@ -33,10 +33,11 @@ test: setup lint ## check the code and run the tests, slow ones left out
 test-slow: setup ## run the slow tests only
 	timeout --foreground --signal=INT --kill-after=30 $(SLOW_TEST_MINUTES)m $(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and the drawing of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""What the `datasets` library reads: Parquet files, folders and data sets of the Hugging Face hub.
+"""Reads with the `datasets` library: Parquet files, folders and data sets of the Hugging Face hub.
 
 `datasets` is imported inside the functions: the command line must answer without it.
 """

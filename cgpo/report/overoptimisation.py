@@ -1,4 +1,4 @@
-"""What the over-optimisation watch left in a run directory, for the report and the run's last words.
+"""Reads what the over-optimisation watch left in a run directory, for the report and the run's last words.
 
 Files (written by `cgpo.overoptimisation.files`): `warnings.jsonl`, a line for each warning; `phrases.jsonl`, a line for
 each look at a stratum's phrases. They are read tolerantly: a killed run has them too.

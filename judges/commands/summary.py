@@ -1,4 +1,4 @@
-"""What came of a judged file: tables, warnings and the exit status."""
+"""The summary of a judged file: tables, warnings and the exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers questions: an endpoint, or a model in this process."""
+"""The backends that answer questions: an endpoint, or a model in this process."""
 
 from __future__ import annotations
 

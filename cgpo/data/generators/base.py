@@ -1,4 +1,4 @@
-"""What the prompt generators have in common: typed options, and the split into training and held-out problems."""
+"""The common base of the prompt generators: typed options, and the split into training and held-out problems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests import besides the standard library: `solution` and the small part of `pytest` that data sets use."""
+"""Stand-ins that tests import: `solution` and the small part of `pytest` that data sets use."""
 
 from __future__ import annotations
 
