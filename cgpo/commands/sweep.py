@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cgpo.compose import CONFIG_MODULE, force_values
+from cgpo.config.overrides import CONFIG_MODULE, force_values
 from cgpo.errors import ConfigError, RunError
 from cgpo.interrupt import INTERRUPTED
 

@@ -1,6 +1,6 @@
 """Every setting of a run: typed, each with its meaning, unit and allowed values under it.
 
-Hydra composes YAML files and command-line overrides into one tree (`cgpo/compose.py`); this package gives the tree its
+Hydra composes YAML files and command-line overrides into one tree (`overrides.py`); this package gives the tree its
 types, a file for each part of it. A default lives here and nowhere else; the files in `conf/` only say what differs
 from it. Types are strict: `train.steps=true` or `train.steps=1.5` is an error, never a silent conversion. No torch.
 """

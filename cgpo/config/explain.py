@@ -1,4 +1,4 @@
-"""Says in words what pydantic found wrong with a configuration: where, what was given, what is allowed."""
+"""What pydantic refuses in a configuration, in words: where, what was given, what is allowed."""
 
 from __future__ import annotations
 
@@ -35,13 +35,8 @@ def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_n
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _wrong_tag(detail, _annotation_at(root, loc), path)
     if kind == "extra_forbidden":
-        allowed = _fields_at(root, loc[:-1])
-        if len(loc) == 1 and not prefix:
-            allowed = sorted({*allowed, *extra_root_names} - {str(loc[-1])})
-        parent = path.rpartition(".")[0]
-        said = unknown_name("setting", str(loc[-1]), allowed, parent or "the top level")
-        inside = _inside(_annotation_at(root, loc[:-1]), str(loc[-1]))
-        return f"{said}. There is {', '.join('.'.join(filter(None, [parent, p])) for p in inside)}" if inside else said
+        names_beside = extra_root_names if len(loc) == 1 and not prefix else ()
+        return _unknown_setting(root, loc, path.rpartition(".")[0], names_beside)
     if kind == "missing":
         return f"{path}: is required. {_doc_at(root, loc)}".rstrip()
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -55,6 +50,15 @@ def _line(detail: ErrorDetails, root: type[BaseModel], prefix: str, extra_root_n
     return f"{path} = {detail['input']!r}: {message}.{meant} {_doc_at(root, loc)}".rstrip()
 
 
+def _unknown_setting(root: type[BaseModel], loc: Sequence[Any], parent: str, names_beside: Sequence[str]) -> str:
+    """There is no such setting; where one of its name is a level below, that is said too."""
+    name = str(loc[-1])
+    allowed = sorted({*_fields_at(root, loc[:-1]), *names_beside} - {name})
+    message = unknown_name("setting", name, allowed, parent or "the top level")
+    below = _inside(_annotation_at(root, loc[:-1]), name)
+    return f"{message}. There is {', '.join('.'.join(filter(None, [parent, p])) for p in below)}" if below else message
+
+
 def _wrong_tag(detail: ErrorDetails, annotation: Any, path: str) -> str:
     """The setting that chooses one of several classes is missing or has no such value."""
     field, tags = _tags(annotation)
@@ -66,13 +70,13 @@ def _wrong_tag(detail: ErrorDetails, annotation: Any, path: str) -> str:
 def _inside(annotation: Any, name: str) -> list[str]:
     """Where a setting of that name is, one level below; NAME stands for the name of an element."""
     model = _model_in(annotation)
-    found = []
+    paths = []
     for field, info in (model.model_fields if model else {}).items():
         element = _element_of(info.annotation)
         classes = [_model_in(info.annotation), _model_in(element), *_tags(element)[1].values()]
         if any(name in inner.model_fields for inner in classes if inner):
-            found.append(f"{field}{'' if element is None else '.NAME'}.{name}")
-    return found
+            paths.append(f"{field}{'' if element is None else '.NAME'}.{name}")
+    return paths
 
 
 def _fields_at(root: type[BaseModel], loc: Sequence[Any]) -> list[str]:
