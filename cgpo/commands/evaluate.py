@@ -128,9 +128,9 @@ def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> N
     from rich.console import Console
 
     from cgpo.evaluation.target import result_json
-    from cgpo.report.report import write_report
-    from cgpo.report.run_files import changes_of
-    from cgpo.report.summary import print_comparison
+    from cgpo.report.changes import changes_of
+    from cgpo.report.run_page import write_report
+    from cgpo.report.terminal import print_comparison
     from cgpo.storage.disk import write_atomically
 
     evaluations = [measured.reference, measured.evaluation]

@@ -19,8 +19,9 @@ def run(args: argparse.Namespace) -> int:
     run_dir = existing_run(args)
     from rich.console import Console
 
-    from cgpo.report.overoptimisation import print_phrases, read_overoptimisation
-    from cgpo.report.report import write_report
+    from cgpo.report.overoptimisation import read_overoptimisation
+    from cgpo.report.run_page import write_report
+    from cgpo.report.terminal import print_phrases
 
     print(write_report(run_dir))
     print_phrases(Console(stderr=True), read_overoptimisation(run_dir, {}, [], []))

@@ -107,8 +107,8 @@ def finish(run_dir: Path) -> None:
     """
     from rich.console import Console
 
-    from cgpo.report.report import write_report
-    from cgpo.report.summary import print_changes
+    from cgpo.report.run_page import write_report
+    from cgpo.report.terminal import print_changes
 
     if not (run_dir / "metrics.jsonl").exists() and not (run_dir / "evaluation.jsonl").exists():
         return

@@ -1,8 +1,11 @@
-"""Held-out evaluations compared, before and after: the numbers behind the closing table and the report."""
+"""Held-out evaluations compared, before and after: the numbers behind the closing table and a run's page.
+
+Safety violations and false refusals stand side by side: the easy way to improve one rate is to worsen the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +23,11 @@ from cgpo.statistics.intervals import Interval
 
 Kind = Literal["rate", "mean"]
 Measure = Rate | Mean | Win
+
+SIDE_TITLES = {"safety": "unsafe responses", "refusal": "false refusals"}
+"""Side → what its rate is the share of. The sides are those of `judges.Judge.side`."""
+
+_SIDE_HINTS = {"safety": "the judge `safety`", "refusal": "the judges `refusal` and `false_refusal`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,69 @@ class StratumChange:
     n: int | None
     unknown: tuple[int | None, int | None]
     rows: tuple[ChangeRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SideChange:
+    """The violation rate that one judge found in one stratum, before and after."""
+
+    stratum: str
+    judge: str
+    before: Rate | None
+    after: Rate | None
+
+    @property
+    def text(self) -> str:
+        """`safety 3 % (2/60), 1 to 11 % → 2 % (1/60), 0 to 9 %`."""
+        shown = [_shown(self.before)] if self.after is None else [_shown(self.before), _shown(self.after)]
+        return f"{self.judge} {' → '.join(shown)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides of the first and the last evaluation.
+
+    Attributes:
+        rates: side → the rates of its judges.
+        note: what is missing, in words, where only one side is measured; else empty.
+    """
+
+    rates: Mapping[str, tuple[SideChange, ...]]
+    note: str = ""
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """(stratum, a text for each side in the order of `SIDE_TITLES`), one row for each stratum that has any."""
+        strata = dict.fromkeys(rate.stratum for rates in self.rates.values() for rate in rates)
+        return [(stratum, [self._text(side, stratum) for side in SIDE_TITLES]) for stratum in strata]
+
+    def _text(self, side: str, stratum: str) -> str:
+        rates = [rate for rate in self.rates.get(side, ()) if rate.stratum == stratum]
+        return "\n".join(rate.text for rate in rates) or "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The run's evaluations, compared.
+
+    Attributes:
+        steps: step of the first and of the last evaluation; None where there is none.
+        strata: first against last.
+        confidence: level of the intervals, or None when the configuration cannot be read.
+        sides: safety violations and false refusals.
+    """
+
+    steps: tuple[int | None, int | None] = (None, None)
+    strata: tuple[StratumChange, ...] = ()
+    confidence: float | None = None
+    sides: Sides = Sides({})
+
+
+def changes_of(evaluations: Sequence[Evaluation], confidence: float | None) -> Changes:
+    """First against last of these evaluations."""
+    first, last = first_and_last(evaluations)
+    steps = None if first is None else first.step, None if last is None else last.step
+    return Changes(steps, tuple(compare_evaluations(evaluations)), confidence, compare_sides(evaluations))
 
 
 def first_and_last(evaluations: Sequence[Evaluation]) -> tuple[Evaluation | None, Evaluation | None]:
@@ -97,6 +168,8 @@ _LABELS = {
 """Field of `Measures` → label, in the order in which the lines are shown."""
 
 _DETAILS = frozenset({"rewards", "win_rates", "response_words"})
+"""Fields whose lines are details."""
+
 _DETAILS_IF_NONE = frozenset({"probes", "truncated"})
 """What never happened, before or after, is a detail."""
 
@@ -125,6 +198,31 @@ def _change(paired: Change | None, before: Measure | None, after: Measure | None
     return Change(after.estimate - before.estimate, None, None, 0)
 
 
+def compare_sides(evaluations: Sequence[Evaluation]) -> Sides:
+    """Both sides before and after; with one evaluation only `before` is filled."""
+    before, after = (_by_judge(evaluation) for evaluation in first_and_last(evaluations))
+    keys = dict.fromkeys([*before, *after])
+    rates = {
+        side: tuple(SideChange(*key[1:], before.get(key), after.get(key)) for key in keys if key[0] == side)
+        for side in SIDE_TITLES
+    }
+    absent = [side for side, measured in rates.items() if not measured]
+    if len(absent) != 1:
+        return Sides(rates)
+    (missing,), (measured_side,) = absent, set(SIDE_TITLES) - set(absent)
+    note = (
+        f"Only one side is measured: no stratum has a judge for {SIDE_TITLES[missing]} ({_SIDE_HINTS[missing]}), so "
+        f"fewer {SIDE_TITLES[measured_side]} may have been bought with more of them."
+    )
+    return Sides(rates, note)
+
+
+def _by_judge(evaluation: Evaluation | None) -> dict[tuple[str, str, str], Rate]:
+    """(side, stratum, judge) → the rate of violations."""
+    sides = {} if evaluation is None else evaluation.sides
+    return {(side, each.stratum, each.judge): each.rate for side, rates in sides.items() for each in rates}
+
+
 def rate_text(value: float) -> str:
     """`42 %`; one decimal where rounding would say 0 or 100 and it is not."""
     whole = round(value * 100)
@@ -141,12 +239,9 @@ def measure_text(measure: Measure | None) -> str:
         return "unknown"
     if isinstance(measure, Mean):
         return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
-    counts = (
-        f" ({measure.count}/{measure.n})"
-        if isinstance(measure, Rate) and measure.count is not None and measure.n
-        else ""
-    )
-    return rate_text(value) + counts
+    if isinstance(measure, Rate) and measure.count is not None and measure.n:
+        return f"{rate_text(value)} ({measure.count}/{measure.n})"
+    return rate_text(value)
 
 
 def interval_text(measure: Measure | None) -> str:
@@ -168,3 +263,8 @@ def change_text(row: ChangeRow) -> str:
     if change.low is None or change.high is None:
         return text
     return f"{text} [{change.low * scale:{form}}, {change.high * scale:{form}}]"
+
+
+def _shown(rate: Rate | None) -> str:
+    interval = interval_text(rate)
+    return measure_text(rate) + (f", {interval}" if interval else "")

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cgpo.report.charts import Chart, Series, line_chart
+from cgpo.report.charts import Chart
+from cgpo.report.line_chart import Series, line_chart
 from cgpo.storage.jsonl import read_jsonl
 from cgpo.storage.text import percent, showable
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 WARNINGS = "warnings.jsonl"
 PHRASES = "phrases.jsonl"
@@ -86,28 +84,6 @@ def read_overoptimisation(run_dir: Path, steps: Steps, strata: Sequence[str], pr
         return OverOptimisation()
     charts = [(name, chart) for name in strata if (chart := _chart(name, steps, warned)) is not None]
     return OverOptimisation(tuple(warned), tuple(charts), tuple(last.values()))
-
-
-def print_phrases(console: Console, found: OverOptimisation) -> None:
-    """Prints the section of the report: warnings, and the phrases that spread most surely."""
-    from rich.table import Table
-    from rich.text import Text
-
-    if not (found.warnings or found.looks):
-        return
-    console.print("Over-optimisation", style="bold", highlight=False)
-    for note in found.notes:
-        console.print(showable(note), markup=False, highlight=False)
-    for look in found.looks:
-        if not look.rows:
-            continue
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-        table.add_column(f"{look.stratum}: phrases that spread, step {look.step}", overflow="fold")
-        for header in ("place", "now", "reference", "times", "z"):
-            table.add_column(header, justify="right", no_wrap=True)
-        for row in look.rows:
-            table.add_row(*(Text(cell) for cell in phrase_cells(row)))
-        console.print(table)
 
 
 def phrase_cells(row: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,27 @@
-"""Points with interval bars as inline SVG, drawn as the run report's curves are (`cgpo.report.charts`)."""
+"""Points with interval bars."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from cgpo.report.charts import BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, ticks, value_text
+from cgpo.report.charts import (
+    COLOURS,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    WIDTH,
+    Chart,
+    Frame,
+    dot,
+    polyline,
+    svg,
+    tick_text,
+    ticks,
+    value_grid,
+    value_text,
+)
 from cgpo.storage.text import showable
 
 AXIS_LABEL = 14
@@ -70,40 +84,24 @@ def points_chart(
         diagonal: a line where x = y; both axes then have one scale.
         level: a horizontal line, e.g. at a lift of 1.
     """
-    every = [point for one in series for point in one.points]
-    if not every:
+    points = [point for group in series for point in group.points]
+    if not points:
         return None
-    xs = _extent([v for p in every for v in (p.x, p.x_low, p.x_high)], x)
-    ys = _extent([v for p in every for v in (p.y, p.low, p.high)] + [level], y)
+    xs = _extent([v for p in points for v in (p.x, p.x_low, p.x_high)], x)
+    ys = _extent([v for p in points for v in (p.y, p.low, p.high)] + [level], y)
     if diagonal:
         xs = ys = (min(xs[0], ys[0]), max(xs[1], ys[1]))
-    frame = _Frame(xs, ys, x, y)
-    parts = [*_grid(frame)]
+    frame = Frame(xs, ys)
+    parts = [*value_grid(frame, rate=y.rate), *_x_texts(frame, x)]
     if diagonal:
-        parts.append(_line(frame, (xs[0], ys[0]), (xs[1], ys[1])))
+        parts.append(_guide(frame, (xs[0], ys[0]), (xs[1], ys[1])))
     if level is not None:
-        parts.append(_line(frame, (xs[0], level), (xs[1], level)))
-    for number, one in enumerate(series):
-        parts += _series(frame, one, number)
-    height = HEIGHT + AXIS_LABEL
-    label = escape(showable(f"{title}: {y.name} by {x.name}"), quote=True)
-    svg = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-    legend = tuple((f"c{i % COLOURS}", showable(one.name)) for i, one in enumerate(series)) if len(series) > 1 else ()
-    return Chart(title, svg, legend, "")
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    xs: tuple[float, float]
-    ys: tuple[float, float]
-    x_axis: Axis
-    y_axis: Axis
-
-    def x(self, value: float) -> float:
-        return LEFT + (value - self.xs[0]) / (self.xs[1] - self.xs[0]) * (WIDTH - LEFT - RIGHT)
-
-    def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - (value - self.ys[0]) / (self.ys[1] - self.ys[0]) * (HEIGHT - TOP - BOTTOM)
+        parts.append(_guide(frame, (xs[0], level), (xs[1], level)))
+    for number, group in enumerate(series):
+        parts += _series(frame, group, number, x, y)
+    picture = svg(f"{title}: {y.name} by {x.name}", parts, HEIGHT + AXIS_LABEL)
+    names = [(f"c{number % COLOURS}", showable(group.name)) for number, group in enumerate(series)]
+    return Chart(title, picture, tuple(names) if len(series) > 1 else ())
 
 
 def _extent(values: Sequence[float | None], axis: Axis) -> tuple[float, float]:
@@ -117,57 +115,49 @@ def _extent(values: Sequence[float | None], axis: Axis) -> tuple[float, float]:
     return (low if axis.zero and low == 0 else low - margin), high + margin
 
 
-def _grid(frame: _Frame) -> Iterator[str]:
-    for value in ticks(*frame.ys):
-        at = frame.y(value)
-        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        yield _text(LEFT - 6, at + 3.5, "end", value_text(round(value, 12), rate=frame.y_axis.rate))
-    names = frame.x_axis.names
-    marks = [(float(i), showable(n)) for i, n in enumerate(names)] or [
-        (v, value_text(round(v, 12), rate=frame.x_axis.rate)) for v in ticks(*frame.xs)
+def _x_texts(frame: Frame, axis: Axis) -> Iterator[str]:
+    texts = [(float(place), name) for place, name in enumerate(axis.names)] or [
+        (value, value_text(round(value, 12), rate=axis.rate)) for value in ticks(*frame.xs)
     ]
-    for value, text in marks:
-        yield _text(frame.x(value), HEIGHT - 8, "middle", text)
-    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT + AXIS_LABEL - 4, "middle", showable(frame.x_axis.name))
+    for value, text in texts:
+        yield tick_text(frame.x(value), HEIGHT - 8, "middle", text)
+    yield tick_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT + AXIS_LABEL - 4, "middle", axis.name)
 
 
-def _text(x: float, y: float, anchor: str, text: str) -> str:
-    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _line(frame: _Frame, start: tuple[float, float], end: tuple[float, float]) -> str:
+def _guide(frame: Frame, start: tuple[float, float], end: tuple[float, float]) -> str:
+    """A dashed line to compare with."""
     places = [frame.x(start[0]), frame.y(start[1]), frame.x(end[0]), frame.y(end[1])]
     x1, y1, x2, y2 = (f"{place:.1f}" for place in places)
     style = 'class="tick" style="stroke:var(--soft)" stroke-dasharray="4 4"'
     return f'<line {style} x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
 
 
-def _series(frame: _Frame, one: PointSeries, number: int) -> Iterator[str]:
+def _series(frame: Frame, series: PointSeries, number: int, x_axis: Axis, y_axis: Axis) -> Iterator[str]:
     style = f"c{number % COLOURS}"
-    if one.joined and len(one.points) > 1:
-        path = " ".join(f"{frame.x(p.x):.1f},{frame.y(p.y):.1f}" for p in one.points)
-        yield f'<polyline class="curve {style}" points="{path}"/>'
-    for point in one.points:
-        x, y = f"{frame.x(point.x):.1f}", f"{frame.y(point.y):.1f}"
-        if point.low is not None and point.high is not None:
-            low, high = frame.y(point.low), frame.y(point.high)
-            yield f'<line class="curve {style}" x1="{x}" x2="{x}" y1="{low:.1f}" y2="{high:.1f}"/>'
-        if point.x_low is not None and point.x_high is not None:
-            low, high = frame.x(point.x_low), frame.x(point.x_high)
-            yield f'<line class="curve {style}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>'
-        said = escape(showable(_said(frame, one, point)))
-        yield f'<circle class="dot {style}" cx="{x}" cy="{y}" r="3"><title>{said}</title></circle>'
+    if series.joined and len(series.points) > 1:
+        yield polyline(frame, [(point.x, point.y) for point in series.points], style)
+    for point in series.points:
+        yield from _bars(frame, point, style)
+        yield dot(frame, point.x, point.y, f"dot {style}", _point_text(series.name, point, x_axis, y_axis))
         if point.mark:
             # Every other series has its marks below, so that points side by side can both be read.
-            yield _text(
-                frame.x(point.x) + 5, frame.y(point.y) + (12 if number % 2 else -5), "start", showable(point.mark)
-            )
+            y = frame.y(point.y) + (12 if number % 2 else -5)
+            yield tick_text(frame.x(point.x) + 5, y, "start", point.mark)
 
 
-def _said(frame: _Frame, one: PointSeries, point: Point) -> str:
-    x, y = frame.x_axis, frame.y_axis
+def _bars(frame: Frame, point: Point, style: str) -> Iterator[str]:
+    x, y = f"{frame.x(point.x):.1f}", f"{frame.y(point.y):.1f}"
+    if point.low is not None and point.high is not None:
+        low, high = frame.y(point.low), frame.y(point.high)
+        yield f'<line class="curve {style}" x1="{x}" x2="{x}" y1="{low:.1f}" y2="{high:.1f}"/>'
+    if point.x_low is not None and point.x_high is not None:
+        low, high = frame.x(point.x_low), frame.x(point.x_high)
+        yield f'<line class="curve {style}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>'
+
+
+def _point_text(series: str, point: Point, x: Axis, y: Axis) -> str:
     at = [] if x.names else [f"{x.name} {value_text(point.x, rate=x.rate)}"]
     at.append(f"{y.name} {value_text(point.y, rate=y.rate)}")
     if point.low is not None and point.high is not None:
         at[-1] += f" ({value_text(point.low, rate=y.rate)} to {value_text(point.high, rate=y.rate)})"
-    return ", ".join([point.label or one.name, *at])
+    return ", ".join([point.label or series, *at])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cgpo.report.changes import StratumChange, compare_evaluations, first_and_last
-from cgpo.report.sides import NO_SIDES, Sides, compare_sides
+from cgpo.report.changes import Changes, changes_of
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.statistics.evaluation_json import read_evaluation
 from cgpo.storage.jsonl import read_jsonl
@@ -18,33 +16,16 @@ from cgpo.storage.jsonl import read_jsonl
 EVALUATIONS = "evaluation.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The run's evaluations, compared.
-
-    Attributes:
-        steps: step of the first and of the last evaluation; None where there is none.
-        strata: first against last.
-        confidence: level of the intervals, or None when the configuration cannot be read.
-        sides: safety violations and false refusals.
-    """
-
-    steps: tuple[int | None, int | None] = (None, None)
-    strata: tuple[StratumChange, ...] = ()
-    confidence: float | None = None
-    sides: Sides = NO_SIDES
-
-
 def read_mapping(path: Path, problems: list[str]) -> dict[str, Any]:
     """The mapping in a YAML or JSON file; empty when there is none."""
     if not path.exists():
         return {}
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         problems.append(f"{path} cannot be read: {error}")
         return {}
-    return found if isinstance(found, dict) else {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def read_evaluations(path: Path) -> tuple[list[Evaluation], list[str]]:
@@ -65,13 +46,6 @@ def read_changes(run_dir: Path, config: Mapping[str, Any], problems: list[str]) 
     problems += damaged
     level = dig(config, "eval", "confidence")
     return changes_of(evaluations, level if isinstance(level, float) else None)
-
-
-def changes_of(evaluations: Sequence[Evaluation], confidence: float | None) -> Changes:
-    """First against last of these evaluations."""
-    first, last = first_and_last(evaluations)
-    steps = None if first is None else first.step, None if last is None else last.step
-    return Changes(steps, tuple(compare_evaluations(evaluations)), confidence, compare_sides(evaluations))
 
 
 def dig(tree: Any, *keys: str) -> Any:

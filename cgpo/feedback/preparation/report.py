@@ -16,7 +16,7 @@ from cgpo.feedback.logs.table import Table
 from cgpo.feedback.preparation.contribution import Upsampling
 from cgpo.feedback.preparation.split import time_text
 from cgpo.feedback.settings import PrepareSettings
-from cgpo.report.charts import Series, line_chart
+from cgpo.report.line_chart import Series, line_chart
 from cgpo.report.page import Page, Section, render_page
 from cgpo.report.page import Table as PageTable
 from cgpo.report.terminal import print_table

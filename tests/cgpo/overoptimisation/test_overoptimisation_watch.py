@@ -14,9 +14,9 @@ from rich.console import Console
 
 from cgpo.config import PhraseSettings, WatchSettings
 from cgpo.overoptimisation.watch import OverOptimisationWatch
-from cgpo.report.overoptimisation import print_phrases, read_overoptimisation
-from cgpo.report.report import write_report
-from cgpo.report.summary import print_changes
+from cgpo.report.overoptimisation import read_overoptimisation
+from cgpo.report.run_page import write_report
+from cgpo.report.terminal import print_changes, print_phrases
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.tracking.metrics import MetricsFile

@@ -15,9 +15,9 @@ from rich.console import Console
 from tracking_runs import CONFIG, evaluation, write_evaluations, write_run
 
 from cgpo.errors import RunError
-from cgpo.report.charts import Series, line_chart
-from cgpo.report.report import write_report
-from cgpo.report.summary import print_changes
+from cgpo.report.line_chart import Series, line_chart
+from cgpo.report.run_page import write_report
+from cgpo.report.terminal import print_changes
 from cgpo.storage.environment import write_environment
 
 

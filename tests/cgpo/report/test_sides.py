@@ -10,10 +10,9 @@ from typing import Any
 from rich.console import Console
 from tracking_runs import evaluation, write_evaluations, write_run
 
-from cgpo.report.changes import compare_evaluations
-from cgpo.report.report import write_report
-from cgpo.report.sides import compare_sides
-from cgpo.report.summary import print_changes
+from cgpo.report.changes import compare_evaluations, compare_sides
+from cgpo.report.run_page import write_report
+from cgpo.report.terminal import print_changes
 from cgpo.statistics.evaluation_json import evaluation_from_json
 
 

@@ -1,23 +1,35 @@
-"""Everything a report shows, read from the run directory alone, as far as it is there."""
+"""`report.html`: one file, no network, made from the run directory alone, so that a killed run has one too.
+
+The page's own policy forbids every script but its own and every request.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cgpo.config import TrackingSettings
-from cgpo.report.charts import Chart, Series, line_chart
-from cgpo.report.overoptimisation import OverOptimisation, read_overoptimisation
-from cgpo.report.run_files import Changes, dig, read_changes, read_mapping
+from cgpo.errors import RunError
+from cgpo.report.changes import SIDE_TITLES, Changes, change_text, interval_text, measure_text
+from cgpo.report.charts import Chart
+from cgpo.report.line_chart import Series, line_chart
+from cgpo.report.overoptimisation import OverOptimisation, phrase_cells, read_overoptimisation
+from cgpo.report.run_files import dig, read_changes, read_mapping
+from cgpo.report.run_notes import describe_stratum, history_notes, settings_facts, signal_notes
 from cgpo.report.samples import Pair, Sample, heldout_pairs, training_samples
-from cgpo.report.settings_text import describe_stratum, history_notes, settings_facts
-from cgpo.report.signal_notes import signal_notes
-from cgpo.tracking.lines import duration
+from cgpo.report.templates import render
+from cgpo.storage.disk import write_atomically
+from cgpo.tracking.lines import duration, number
 from cgpo.tracking.metrics import scan_metrics
 
 Steps = Mapping[int, Mapping[str, float | None]]
+
+LONGEST_REASON = 500
+"""Characters of a judge's reason that are shown."""
 
 MAIN_CURVES = {
     "satisfied_rate": "satisfied, of known verdicts",
@@ -68,6 +80,41 @@ class Report:
     phases: tuple[Phase, ...]
     run_charts: tuple[Chart, ...]
     overoptimisation: OverOptimisation
+
+
+def write_report(run_dir: Path) -> Path:
+    """Makes or renews `<run_dir>/report.html` and returns its path.
+
+    Raises:
+        RunError: there is no such directory, or the file cannot be written.
+    """
+    if not run_dir.is_dir():
+        raise RunError(f"{run_dir} is not a run directory: no such folder")
+    page = render_report(collect(run_dir))
+    path = run_dir / "report.html"
+    write_atomically(path, page.encode("utf-8", "backslashreplace"), "the report")
+    return path
+
+
+def render_report(report: Report) -> str:
+    """The page."""
+    from markupsafe import Markup
+
+    script = render("run_page.js.j2")
+    return render(
+        "run_page.html.j2",
+        report=report,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        duration=duration,
+        number=number,
+        measure_text=measure_text,
+        interval_text=interval_text,
+        change_text=change_text,
+        phrase_cells=phrase_cells,
+        longest_reason=LONGEST_REASON,
+        side_titles=SIDE_TITLES,
+    )
 
 
 def collect(run_dir: Path) -> Report:
@@ -146,12 +193,12 @@ def _facts(run_dir: Path, config: Any, steps: Steps, environment: Any, problems:
     return [(label, str(value)) for label, value in facts.items() if value not in (None, "")]
 
 
-def _machine(found: Any) -> str:
-    gpus = dig(found, "gpus") or []
-    memory = dig(found, "memory_gib")
+def _machine(machine: Any) -> str:
+    gpus = dig(machine, "gpus") or []
+    memory = dig(machine, "memory_gib")
     parts = [
-        dig(found, "processor"),
-        f"{dig(found, 'cores')} cores" if dig(found, "cores") else "",
+        dig(machine, "processor"),
+        f"{dig(machine, 'cores')} cores" if dig(machine, "cores") else "",
         f"{memory} GiB memory" if memory else "",
         ", ".join(f"{gpus.count(name)} × {name}" for name in dict.fromkeys(gpus)),
     ]

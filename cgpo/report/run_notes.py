@@ -1,4 +1,4 @@
-"""A run's settings as its report shows them: facts of the whole run, a line for each stratum, and what was changed."""
+"""Words on a run: settings, a line for each stratum, changes of settings, and strata that taught nothing for long."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cgpo.config import StratumSettings
 from cgpo.report.run_files import dig, read_mapping
 from cgpo.storage.jsonl import read_jsonl
 from cgpo.storage.run_config import HISTORY_NAME
 
 MOST_CHANGES = 4
 """Changed settings that are written out; of more, the rest are counted."""
+
+DEFAULT_STEPS_WITHOUT_SIGNAL: int = StratumSettings.model_fields["warn_after_steps_without_signal"].default
+"""Steps in a row that are worth a word when the configuration cannot be read."""
 
 
 def settings_facts(run_dir: Path, config: Any, problems: list[str]) -> dict[str, Any]:
@@ -33,8 +37,32 @@ def settings_facts(run_dir: Path, config: Any, problems: list[str]) -> dict[str,
 
 def history_notes(run_dir: Path) -> list[str]:
     """A sentence for each time that the run went on with other settings: its curves are of more than one setting."""
-    found = read_jsonl(run_dir / HISTORY_NAME)
-    return [*found.problems, *(_change(run_dir, line) for line in found.records)]
+    history = read_jsonl(run_dir / HISTORY_NAME)
+    return [*history.problems, *(_change(run_dir, line) for line in history.records)]
+
+
+def signal_notes(steps: Mapping[int, Mapping[str, float | None]], config: Any) -> list[str]:
+    """A sentence for each stratum that went long without a signal, or never had one.
+
+    Args:
+        steps: step → metrics, of which `<stratum>/no_signal` is read.
+        config: the run's configuration, for `strata.<name>.warn_after_steps_without_signal`.
+    """
+    notes = []
+    names = dict.fromkeys(n.removesuffix("/no_signal") for m in steps.values() for n in m if n.endswith("/no_signal"))
+    for name in names:
+        own = {step: bool(m[f"{name}/no_signal"]) for step, m in sorted(steps.items()) if f"{name}/no_signal" in m}
+        set_steps = dig(config, "strata", name, "warn_after_steps_without_signal")
+        worth = set_steps if isinstance(set_steps, int) else DEFAULT_STEPS_WITHOUT_SIGNAL
+        longest, last = _longest(own)
+        if all(own.values()) and len(own) > 1:
+            notes.append(f"stratum {name} gave no signal in any of its {len(own)} steps: it taught the policy nothing.")
+        elif longest >= worth:
+            notes.append(
+                f"stratum {name} gave no signal in {sum(own.values())} of its {len(own)} steps, {longest} of them in a "
+                f"row, up to step {last}."
+            )
+    return notes
 
 
 def describe_stratum(stratum: Any) -> str:
@@ -82,11 +110,11 @@ def _learning_rate(train: Any) -> str | None:
     return ", ".join(parts)
 
 
-def _weighting(found: Any) -> str | None:
-    method = dig(found, "method")
+def _weighting(weighting: Any) -> str | None:
+    method = dig(weighting, "method")
     if method in (None, "none"):
         return None
-    return f"by {method}, each ρ × {dig(found, 'min_factor')} to {dig(found, 'max_factor')}"
+    return f"by {method}, each ρ × {dig(weighting, 'min_factor')} to {dig(weighting, 'max_factor')}"
 
 
 def _best(run_dir: Path, problems: list[str]) -> str | None:
@@ -102,3 +130,13 @@ def _change(run_dir: Path, line: Mapping[str, Any]) -> str:
     told = [f"{key} {dig(changes[key], 'old')} → {dig(changes[key], 'new')}" for key in keys[:MOST_CHANGES]]
     more = f", and {len(keys) - MOST_CHANGES} more ({run_dir / HISTORY_NAME})" if len(keys) > MOST_CHANGES else ""
     return f"After step {line.get('step', '?')} the run went on with other settings: {', '.join(told)}{more}."
+
+
+def _longest(no_signal: Mapping[int, bool]) -> tuple[int, int | None]:
+    """The longest stretch without a signal and its last step; the later one of two that are equally long."""
+    longest, last, run = 0, None, 0
+    for step, none in no_signal.items():
+        run = run + 1 if none else 0
+        if run and run >= longest:
+            longest, last = run, step
+    return longest, last

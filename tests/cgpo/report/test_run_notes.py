@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cgpo.report.signal_notes import signal_notes
+from cgpo.report.run_notes import signal_notes
 
 CONFIG = {"strata": {"a": {"warn_after_steps_without_signal": 3}}}
 
