@@ -157,12 +157,12 @@ class Pipeline:
 
     def print_plan(self) -> None:
         """Prints what the stages would do."""
-        from cgpo.stages.plan import print_stage_plan
-        from cgpo.training.plan import print_plan
+        from cgpo.stages.stage_plan import print_stage_plan
+        from cgpo.training.run_plan import print_run_plan
 
         for stage in self._chosen:
             if stage.name == "train":
-                print_plan(stage.composed, fresh=self._fresh)
+                print_run_plan(stage.composed, fresh=self._fresh)
             else:
                 print_stage_plan(stage.name, stage.composed, fresh=self._fresh)
 
@@ -194,8 +194,7 @@ class Pipeline:
 
 def _planned(name: str, overrides: Sequence[str], config_dir: str | None) -> Planned:
     from cgpo.compose import compose
-    from cgpo.stages.configuration import stage_configuration
-    from cgpo.stages.plan import compose_stage
+    from cgpo.stages.configuration import compose_stage, stage_configuration
 
     if name == "train":
         composed = compose(overrides, config_dir=config_dir)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Makes the pairs, or prints the plan."""
     from cgpo.pairs.configuration import compose_preferences
-    from cgpo.pairs.plan import print_preferences_plan
+    from cgpo.pairs.preferences_plan import print_preferences_plan
 
     composed = compose_preferences(args.overrides, args.config_dir, args.heldout)
     if args.dry_run:

@@ -39,7 +39,8 @@ class StageCommand:
         """Runs the stage, or prints its plan."""
         from pkgutil import resolve_name
 
-        from cgpo.stages.plan import compose_stage, print_stage_plan
+        from cgpo.stages.configuration import compose_stage
+        from cgpo.stages.stage_plan import print_stage_plan
 
         composed = compose_stage(self.name, args.overrides, args.config_dir)
         if args.dry_run:

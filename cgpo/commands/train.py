@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
         flags += ["--allow-changes", ",".join(args.allow_changes)] if args.allow_changes else []
         return sweep(args.overrides, args.config_dir, flags=flags)
     from cgpo.compose import compose
-    from cgpo.training.plan import print_plan
+    from cgpo.training.run_plan import print_run_plan
 
     composed = compose(args.overrides, config_dir=args.config_dir)
     if args.dry_run:
-        print_plan(composed, fresh=args.fresh, allow=args.allow_changes)
+        print_run_plan(composed, fresh=args.fresh, allow=args.allow_changes)
     else:
         run_training(composed, fresh=args.fresh, allow=args.allow_changes)
     return 0

@@ -1,20 +1,62 @@
-"""The settings that each supervised stage depends on: others may change without doing it anew. No torch here."""
+"""The configuration of a supervised stage, and the part of it that its result depends on: others may change without
+doing it anew. No torch here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from cgpo.compose import to_plain
+from cgpo.compose import Composed, compose, to_plain
 from cgpo.config import (
+    ConversationDataSettings,
     PairwiseHeadSettings,
     PolicyStageSettings,
     RewardPairSettings,
     RewardStageSettings,
     RunSettings,
+    StageDataSettings,
 )
+from cgpo.data.generators.golden import GOLDEN
+from cgpo.errors import ConfigError, unknown_name
 
 ADAMW = ("betas", "weight_decay", "max_grad_norm", "logit_chunk_tokens")
 """Settings of `train` that hold for every stage that trains the policy."""
+
+POLICY_STAGES = ("sft", "dpo")
+
+
+def compose_stage(command: str, overrides: Sequence[str], config_dir: str | None) -> Composed:
+    """The configuration of `cgpo sft`, `cgpo reward` or `cgpo dpo`, with what the stage alone needs checked.
+
+    Raises:
+        ConfigError: as `compose`; or the stage has no data.
+    """
+    composed = compose(overrides, config_dir=config_dir, run_suffix=f"-{command}", needs_strata=False)
+    settings = composed.settings
+    if command == "reward" and made_pairs(settings.reward_stage) and not settings.strata:
+        raise ConfigError(
+            "cgpo reward: reward_stage.pairs.path is not set, and there are no strata whose prompts pairs could be "
+            "made from: name a file of pairs, or choose an experiment, e.g. experiment=quickstart"
+        )
+    if command in POLICY_STAGES:
+        _check_source(policy_stage_settings(command, settings)[1], f"{command}_stage.data")
+    return composed
+
+
+def policy_stage_settings(command: str, settings: RunSettings) -> tuple[PolicyStageSettings, StageDataSettings]:
+    """The settings of a stage that trains the policy, and those of its data."""
+    if command == "sft":
+        return settings.sft_stage, settings.sft_stage.data
+    return settings.dpo_stage, settings.dpo_stage.data
+
+
+def _check_source(data: StageDataSettings, where: str) -> None:
+    generator = data.generator if isinstance(data, ConversationDataSettings) else None
+    if generator is not None and generator not in GOLDEN:
+        raise ConfigError(unknown_name("generator with golden responses", generator, GOLDEN, f"{where}.generator"))
+    if generator is None and data.path is None:
+        raise ConfigError(f"{where}.path is not set: name a JSONL or Parquet file, or a data set on the hub")
 
 
 def stage_configuration(command: str, settings: RunSettings) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from cgpo.training.collecting import CollectedStep, collect_step
 from cgpo.training.evaluations import RunEvaluations
 from cgpo.training.learning import LearnedStep, learn, learning_rate_at
 from cgpo.training.phases import Phases
-from cgpo.training.plan import batch_text
 from cgpo.training.preparation import RANKS, Prepared, prepare
+from cgpo.training.run_plan import batch_text
 from cgpo.training.session import Session
 from cgpo.training.step_record import gather_rows, learning_metrics
 

@@ -123,7 +123,7 @@ def test_a_copy_keeps_to_the_drawing(code: Path) -> None:
 @pytest.mark.parametrize(
     ("importer", "text", "refused"),
     [
-        ("cgpo/storage/added.py", "from cgpo.training import plan", "cgpo.storage.added -> cgpo.training.plan"),
+        ("cgpo/storage/added.py", "from cgpo.training import run_plan", "cgpo.storage.added -> cgpo.training.run_plan"),
         (
             "cgpo/rewards/added.py",
             "def late() -> None:\n    from cgpo.evaluation import heldout",

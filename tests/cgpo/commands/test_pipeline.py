@@ -14,8 +14,7 @@ from cgpo import distributed
 from cgpo.cli import main
 from cgpo.commands.pipeline import STAGES, Pipeline, start_process
 from cgpo.errors import ConfigError
-from cgpo.stages.configuration import stage_configuration
-from cgpo.stages.plan import compose_stage
+from cgpo.stages.configuration import compose_stage, stage_configuration
 from cgpo.storage.run_directory import claim_run_directory
 
 RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

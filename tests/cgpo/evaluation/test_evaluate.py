@@ -26,7 +26,7 @@ from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.storage.run_directory import claim_run_directory
 from cgpo.tracking.evaluation_metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
-from cgpo.training.plan import print_plan
+from cgpo.training.run_plan import print_run_plan
 
 PAGE = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
 COMMANDS = re.findall(r"^\$ (cgpo evaluate .*)$", PAGE, re.MULTILINE)
@@ -275,7 +275,7 @@ def test_the_page_names_what_there_is(folder: Path) -> None:
 
 
 def test_the_plan_says_when_and_how(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_plan(experiment(folder, run="planned"))
+    print_run_plan(experiment(folder, run="planned"))
     shown = " ".join(capsys.readouterr().out.split())
     assert "evaluation before, after: 2 responses to each held-out prompt at the stratum's temperature" in shown
     assert "against the reference's, compared by preference; probes repetition, farewell, refusal" in shown

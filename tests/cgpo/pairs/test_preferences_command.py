@@ -16,7 +16,7 @@ from cgpo import distributed
 from cgpo.config import PairDataSettings, RunSettings
 from cgpo.errors import ConfigError, DataError, LimitError
 from cgpo.pairs.configuration import compose_preferences
-from cgpo.pairs.plan import plan_lines
+from cgpo.pairs.preferences_plan import preferences_plan_lines
 from cgpo.pairs.rows import read_preference_rows
 from cgpo.pairs.running import run_preferences
 from cgpo.pairs.sampling import Sampler
@@ -207,7 +207,7 @@ def test_two_ranks_sample_what_one_does(done: RunSettings, tiny_model: str, rewa
 
 
 def test_the_plan_names_prompts_responses_and_ranking(done: RunSettings) -> None:
-    lines = plan_lines(done)
+    lines = preferences_plan_lines(done)
     assert "math: 3 prompts × 3 = 9 responses" in lines[1]
     assert "ranked by reward (1·helpfulness)" in lines[1]
     assert "kept: the best over the worst" in lines

@@ -302,7 +302,7 @@ def test_two_ranks_with_zero_2_train_the_same_models(
 
 
 def test_no_data(tiny_model: str, tmp_path: Path) -> None:
-    from cgpo.stages.plan import compose_stage
+    from cgpo.stages.configuration import compose_stage
 
     with pytest.raises(ConfigError, match=r"dpo_stage\.data\.path is not set"):
         compose_stage("dpo", [f"model.name={tiny_model}", f"run_dir={tmp_path}"], None)

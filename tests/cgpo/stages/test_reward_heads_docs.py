@@ -15,7 +15,7 @@ from cgpo.config import (
     RegressionHeadSettings,
     RowSourceSettings,
 )
-from cgpo.stages.plan import plan_lines
+from cgpo.stages.stage_plan import stage_plan_lines
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rewards.md").read_text()
 
@@ -24,7 +24,7 @@ def test_the_example_is_valid_and_planned() -> None:
     (text,) = re.findall(r"```yaml\n(reward_stage:\n.*?)```", PAGE, re.DOTALL)
     tree = {"run_dir": "x", "model": {"name": "x"}, **yaml.safe_load(text)}
     settings = validate(tree, needs_strata=False)
-    lines = plan_lines("reward", settings)
+    lines = stage_plan_lines("reward", settings)
     assert [line.split(":")[0] for line in lines if line.startswith("head ")] == [
         "head helpfulness, pairwise",
         "head love, pointwise",

@@ -17,7 +17,7 @@ from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.storage.run_directory import claim_in_words
 
 
-def print_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
+def print_run_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
     """Prints what the command would do, with the derived numbers."""
     settings = composed.settings
     console = Console()

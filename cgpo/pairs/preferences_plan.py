@@ -21,11 +21,11 @@ def print_preferences_plan(composed: Composed, *, fresh: bool) -> None:
     existing = "done" if (Path(settings.run_dir) / REPORT_NAME).is_file() else "goes on"
     where = claim_in_words(settings.run_dir, preferences_configuration(settings), fresh=fresh, existing=existing)
     console.print(f"[bold]cgpo {COMMAND}[/bold]  experiment {composed.experiment}  →  {escape(where)}")
-    for line in plan_lines(settings):
+    for line in preferences_plan_lines(settings):
         console.print(f"  {escape(line)}")
 
 
-def plan_lines(settings: RunSettings) -> list[str]:
+def preferences_plan_lines(settings: RunSettings) -> list[str]:
     """The plan, a line each."""
     preferences = settings.preferences
     lines = [f"responses of {settings.model.name}{missing_note(settings.model.name)}, by {settings.rollout.engine}"]

@@ -2,63 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
-from cgpo.compose import Composed, compose
+from cgpo.compose import Composed
 from cgpo.config import (
     ConversationDataSettings,
     HeadSettings,
     PairwiseHeadSettings,
     PointwiseHeadSettings,
-    PolicyStageSettings,
     RegressionHeadSettings,
     RewardPairSettings,
     RunSettings,
     StageDataSettings,
 )
-from cgpo.data.generators.golden import GOLDEN
-from cgpo.errors import ConfigError, unknown_name
 from cgpo.models.assets import missing_note
-from cgpo.stages.configuration import made_pairs, stage_configuration
+from cgpo.stages.configuration import POLICY_STAGES, policy_stage_settings, stage_configuration
 from cgpo.storage.run_directory import claim_in_words, stage_is_done
-
-POLICY_STAGES = ("sft", "dpo")
-
-
-def compose_stage(command: str, overrides: Sequence[str], config_dir: str | None) -> Composed:
-    """The configuration of `cgpo sft`, `cgpo reward` or `cgpo dpo`, with what the stage alone needs checked.
-
-    Raises:
-        ConfigError: as `compose`; or the stage has no data.
-    """
-    composed = compose(overrides, config_dir=config_dir, run_suffix=f"-{command}", needs_strata=False)
-    settings = composed.settings
-    if command == "reward" and made_pairs(settings.reward_stage) and not settings.strata:
-        raise ConfigError(
-            "cgpo reward: reward_stage.pairs.path is not set, and there are no strata whose prompts pairs could be "
-            "made from: name a file of pairs, or choose an experiment, e.g. experiment=quickstart"
-        )
-    if command in POLICY_STAGES:
-        _check_source(_stage_settings(command, settings)[1], f"{command}_stage.data")
-    return composed
-
-
-def _stage_settings(command: str, settings: RunSettings) -> tuple[PolicyStageSettings, StageDataSettings]:
-    if command == "sft":
-        return settings.sft_stage, settings.sft_stage.data
-    return settings.dpo_stage, settings.dpo_stage.data
-
-
-def _check_source(data: StageDataSettings, where: str) -> None:
-    generator = data.generator if isinstance(data, ConversationDataSettings) else None
-    if generator is not None and generator not in GOLDEN:
-        raise ConfigError(unknown_name("generator with golden responses", generator, GOLDEN, f"{where}.generator"))
-    if generator is None and data.path is None:
-        raise ConfigError(f"{where}.path is not set: name a JSONL or Parquet file, or a data set on the hub")
 
 
 def print_stage_plan(command: str, composed: Composed, *, fresh: bool = False) -> None:
@@ -67,7 +29,7 @@ def print_stage_plan(command: str, composed: Composed, *, fresh: bool = False) -
     console.print(
         f"[bold]cgpo {command}[/bold]  experiment {composed.experiment}  →  {_run_dir(command, composed, fresh)}"
     )
-    for line in plan_lines(command, composed.settings):
+    for line in stage_plan_lines(command, composed.settings):
         console.print(f"  {escape(line)}")
 
 
@@ -79,13 +41,13 @@ def _run_dir(command: str, composed: Composed, fresh: bool) -> str:
     return escape(claim_in_words(settings.run_dir, configuration, fresh=fresh, existing=existing))
 
 
-def plan_lines(command: str, settings: RunSettings) -> list[str]:
+def stage_plan_lines(command: str, settings: RunSettings) -> list[str]:
     """The plan, a line each."""
     return _policy_lines(command, settings) if command in POLICY_STAGES else _reward_lines(settings)
 
 
 def _policy_lines(command: str, settings: RunSettings) -> list[str]:
-    stage, data = _stage_settings(command, settings)
+    stage, data = policy_stage_settings(command, settings)
     name = stage.model or settings.model.name
     lengths = {
         "sft": f"{settings.sft_stage.epochs} epochs, batches of {stage.batch_size}, "
