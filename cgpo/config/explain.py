@@ -1,4 +1,4 @@
-"""What pydantic refuses in a configuration, in words: where, what was given, what is allowed."""
+"""Errors of a configuration in words: where, what was given, what is allowed."""
 
 from __future__ import annotations
 
