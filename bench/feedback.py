@@ -92,24 +92,24 @@ def main() -> None:
         **surroundings(["cgpo", "torch", "transformers", "deepspeed", "numpy", "scikit-learn"]),
         "settings": {key: value for key, value in vars(args).items() if key not in ("write", "parts")},
     }
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         training = Training(args.base, args.epochs, args.batch_size, args.learning_rate, args.upsampling)
         parts = args.parts.split(",")
         if "clean" in parts:
-            found["clean"], reward = clean(work, args.rows, args.base_rate, training)
-            report("clean", found["clean"])
+            results["clean"], reward = clean(work, args.rows, args.base_rate, training)
+            report("clean", results["clean"])
             if "policies" in parts:
-                found["policies"] = policies(work, reward, args.base_rate)
-                report("policies", found["policies"])
+                results["policies"] = policies(work, reward, args.base_rate)
+                report("policies", results["policies"])
         if "attack" in parts:
             learn = fit_linear if args.attack_model == "linear" else partial(fit_reward, training=training)
-            found["attack"] = attack(work, args.attack_rows, args.seeds, args.base_rate, learn)
-            report("attack", found["attack"])
+            results["attack"] = attack(work, args.attack_rows, args.seeds, args.base_rate, learn)
+            report("attack", results["attack"])
     if args.write:
         before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-        measured = {part: {**around, **result} for part, result in found.items()}
+        measured = {part: {**around, **result} for part, result in results.items()}
         RESULTS.write_text(json.dumps({**before, **measured}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -148,11 +148,11 @@ def against_truth(logits: Array, truth: Array) -> dict[str, Any]:
         for part in np.array_split(np.argsort(expected), DECILES)
     ]
     ratios = [decile["expected"] / decile["true"] for decile in deciles]
-    found, best = true_auroc(logits, truth), true_auroc(truth, truth)
+    auroc, best = true_auroc(logits, truth), true_auroc(truth, truth)
     return {
-        "auroc": found,
+        "auroc": auroc,
         "best_auroc": best,
-        "auroc_gap": best - found,
+        "auroc_gap": best - auroc,
         "deciles": deciles,
         "ratios": ratios,
         "deciles_within_10_percent": sum(abs(ratio - 1) <= 0.1 for ratio in ratios),
@@ -222,7 +222,7 @@ def _attacked(folder: Path, rows: int, seed: int, base_rate: float, learn: Learn
     honest = log.honest()
     test = simulate(Simulation(rows=TEST_TEXTS, seed=1000 + seed, base_rate=base_rate))
     truth = log.population.love_of(test.responses)
-    found: dict[str, Any] = {
+    measures: dict[str, Any] = {
         "seed": seed,
         "adversarial_rows": int((~honest).sum()),
         "adversarial_positives": int(log.reactions[~honest].sum()),
@@ -236,12 +236,15 @@ def _attacked(folder: Path, rows: int, seed: int, base_rate: float, learn: Learn
         prepared = folder / variant.replace(" ", "-")
         prepare(prepared, chosen, "all" if variant == "filtered" else "none", "copies")
         logits = learn(prepared)(test.prompts, test.responses)
-        found["auroc"][variant] = true_auroc(logits, truth)
-        found["mean_probability_ratio"][variant] = float(logistic(logits).mean() / truth.mean())
+        measures["auroc"][variant] = true_auroc(logits, truth)
+        measures["mean_probability_ratio"][variant] = float(logistic(logits).mean() / truth.mean())
         if variant == "filtered":
-            found["filters"] = filtered(log, prepared)
-        print(f"seed {seed}, {variant}: AUROC {found['auroc'][variant]:.4f} of {found['best_auroc']:.4f}", flush=True)
-    return found
+            measures["filters"] = filtered(log, prepared)
+        print(
+            f"seed {seed}, {variant}: AUROC {measures['auroc'][variant]:.4f} of {measures['best_auroc']:.4f}",
+            flush=True,
+        )
+    return measures
 
 
 def fit_reward(prepared: Path, training: Training) -> Score:
@@ -321,8 +324,8 @@ def train(run_dir: Path, prepared: Path, training: Training) -> tuple[Path, dict
             "reward_stage.save_every=0",
         ]
     )
-    said = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
-    return run_dir / "model", {**costs, "steps": said["steps"], "stage_seconds": said["seconds"]}
+    stage_report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
+    return run_dir / "model", {**costs, "steps": stage_report["steps"], "stage_seconds": stage_report["seconds"]}
 
 
 def call(arguments: list[str]) -> dict[str, Any]:
@@ -345,8 +348,8 @@ def evaluated(work: Path, model: Path, prepared: Path) -> Any:
 
 def without_paths(file: Path) -> dict[str, Any]:
     """What a command wrote, without the temporary folders it names."""
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return {key: value for key, value in found.items() if key not in ("model", "data")}
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return {key: value for key, value in result.items() if key not in ("model", "data")}
 
 
 def load(model: Path) -> Reward:
@@ -377,8 +380,8 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def report(part: str, found: dict[str, Any]) -> None:
-    shown = {key: value for key, value in found.items() if key not in ("evaluate", "correlate", "runs")}
+def report(part: str, result: dict[str, Any]) -> None:
+    shown = {key: value for key, value in result.items() if key not in ("evaluate", "correlate", "runs")}
     print(f"{part}: {json.dumps(shown, indent=2)}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What the filters of `cgpo feedback prepare` find among SIMULATED users whose honesty is known.
+"""Measures the filters of `cgpo feedback prepare` on SIMULATED users whose honesty is known.
 
     python bench/feedback_filters.py [--rows 100000] [--users 4000] [--adversarial 0.05] [--seeds 1 2 3]
 
@@ -45,13 +45,13 @@ def dropped_by_filters(log: Log, folder: Path) -> tuple[dict[int, str], float]:
         file.writelines(json.dumps(row) + "\n" for row in log.rows())
     now = float(log.times.max()) + 1
     prepare(str(source), folder / "out", PrepareSettings(LogSettings(now=now)), progress=StageProgress("off"))
-    found = {}
+    reasons = {}
     for line in (folder / "out" / "dropped.jsonl").read_text().splitlines():
         row = json.loads(line)
         if row["reason"].startswith("filter: "):
-            found[int(row["row"].rpartition(" ")[2]) - 1] = row["reason"].removeprefix("filter: ")
+            reasons[int(row["row"].rpartition(" ")[2]) - 1] = row["reason"].removeprefix("filter: ")
     report = json.loads((folder / "out" / "report.json").read_text())
-    return found, float(report["heldout"]["from"])
+    return reasons, float(report["heldout"]["from"])
 
 
 def count(log: Log, seed: int, dropped: dict[int, str], border: float, kinds: dict[str, Counts]) -> None:

@@ -60,8 +60,8 @@ def folds_of(pairs: Sequence[PreferencePair], folds: int, seed: int) -> NDArray[
     """The fold of each pair; pairs with the same first message of the user share theirs."""
     openings = sorted({_opening(pair) for pair in pairs})
     random.Random(f"folds:{seed}").shuffle(openings)
-    found = {opening: i % folds for i, opening in enumerate(openings)}
-    return np.array([found[_opening(pair)] for pair in pairs])
+    fold_of = {opening: i % folds for i, opening in enumerate(openings)}
+    return np.array([fold_of[_opening(pair)] for pair in pairs])
 
 
 def _opening(pair: PreferencePair) -> str:
@@ -98,11 +98,11 @@ def score(folder: Path, pairs: Sequence[PreferencePair], max_length: int) -> Sco
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     encoder = ResponseEncoder(AutoTokenizer.from_pretrained(folder), max_length, str(folder))
     texts = [encoder.encode(Prompt("", p.prompt), side) for p in pairs for side in (p.chosen, p.rejected)]
-    found = np.zeros(len(texts))
+    scores = np.zeros(len(texts))
     for batch in batches_by_length([len(text) for text in texts], 4096):
         inputs = collate([texts[i] for i in batch], encoder.pad_id, torch.device("cpu"))
-        found[batch] = model(**inputs).logits[:, 0].double().numpy()
-    return found.reshape(-1, 2)
+        scores[batch] = model(**inputs).logits[:, 0].double().numpy()
+    return scores.reshape(-1, 2)
 
 
 @torch.inference_mode()
@@ -122,13 +122,13 @@ def frozen_features(pairs: Sequence[PreferencePair], max_length: int) -> NDArray
 
 
 def _means(model: Any, texts: Sequence[Encoded], pad_id: int) -> NDArray[np.float64]:
-    found = np.zeros((len(texts), model.config.hidden_size))
+    features = np.zeros((len(texts), model.config.hidden_size))
     for batch in batches_by_length([len(text) for text in texts], 4096):
         inputs = collate([texts[i] for i in batch], pad_id, torch.device("cpu"))
         mask = inputs["attention_mask"][:, :, None]
         hidden = model(**inputs).last_hidden_state
-        found[batch] = ((hidden * mask).sum(1) / mask.sum(1)).double().numpy()
-    return found
+        features[batch] = ((hidden * mask).sum(1) / mask.sum(1)).double().numpy()
+    return features
 
 
 def linear_scores(features: NDArray[np.float64], fold: NDArray[np.int64], held: int, seed: int) -> Scores:
@@ -147,15 +147,15 @@ def summary(pairs: Sequence[PreferencePair], scores: Scores, fold: NDArray[np.in
     """Accuracy with its 95 % interval over all pairs, by fold, and how much of the score is length."""
     correct = scores[:, 0] > scores[:, 1]
     lengths = np.array([[len(p.chosen), len(p.rejected)] for p in pairs], dtype=float)
-    found = rate_interval(int(correct.sum()), len(pairs), 0.95)
+    accuracy = rate_interval(int(correct.sum()), len(pairs), 0.95)
     longer = lengths[:, 0] > lengths[:, 1]
     # Over the differences within a pair: what the score of one prompt's responses owes to their lengths.
     differences = [scores[:, 0] - scores[:, 1], lengths[:, 0] - lengths[:, 1]]
     return {
-        "accuracy": found.estimate,
-        "low": found.low,
-        "high": found.high,
-        "n": found.n,
+        "accuracy": accuracy.estimate,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "n": accuracy.n,
         "by_fold": [float(correct[fold == f].mean()) for f in np.unique(fold)],
         "accuracy_where_chosen_is_longer": float(correct[longer].mean()),
         "accuracy_where_chosen_is_shorter": float(correct[lengths[:, 0] < lengths[:, 1]].mean()),
@@ -167,8 +167,8 @@ def summary(pairs: Sequence[PreferencePair], scores: Scores, fold: NDArray[np.in
 
 
 def _by_fold(scores: Scores, lengths: NDArray[np.float64], fold: NDArray[np.int64], measure: Any) -> float:
-    found = [measure(scores[fold == f].ravel(), lengths[fold == f].ravel())[0] for f in np.unique(fold)]
-    return float(np.mean(found))
+    values = [measure(scores[fold == f].ravel(), lengths[fold == f].ravel())[0] for f in np.unique(fold)]
+    return float(np.mean(values))
 
 
 def main() -> None:
@@ -207,8 +207,8 @@ def main() -> None:
             f"{_accuracy(linear[fold == held]):.3f}",
             flush=True,
         )
-    mine = np.isin(fold, measured)
-    of_folds = [pair for pair, own in zip(pairs, mine, strict=True) if own]
+    in_folds = np.isin(fold, measured)
+    of_folds = [pair for pair, included in zip(pairs, in_folds, strict=True) if included]
     lengths = np.array([[len(p.chosen), len(p.rejected)] for p in of_folds], dtype=float)
     report = {
         "what": "held-out accuracy of cgpo reward on HH-harmless (folds by first user message)",
@@ -219,8 +219,8 @@ def main() -> None:
         "settings": settings,
         "rows_left_out": len(read.bad),
         "pairs": {"all": len(pairs), "measured": len(of_folds)},
-        "cgpo_reward": summary(of_folds, trained[mine], fold[mine]),
-        "frozen_features": summary(of_folds, linear[mine], fold[mine]),
+        "cgpo_reward": summary(of_folds, trained[in_folds], fold[in_folds]),
+        "frozen_features": summary(of_folds, linear[in_folds], fold[in_folds]),
         "length_alone": float(np.mean(np.sign(lengths[:, 0] - lengths[:, 1]) / 2 + 0.5)),
         "training_seconds": seconds,
     }

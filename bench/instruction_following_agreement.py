@@ -89,12 +89,12 @@ def _package(name: str) -> None:
 
 def instructions(path: Path) -> list[tuple[str, dict[str, Any], str]]:
     """(id, arguments, a name for the random generator) of every instruction in the file."""
-    found = []
+    cases = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         for number, (id, given) in enumerate(zip(row["instruction_id_list"], row["kwargs"], strict=True)):
-            found.append((id, given, f"{row['key']} {number}"))
-    return found
+            cases.append((id, given, f"{row['key']} {number}"))
+    return cases
 
 
 def main() -> None:

@@ -197,8 +197,8 @@ def _language(rng: random.Random, pool: Pool, given: Arguments) -> list[str]:
     pieces = re.split(r"(?<=[.।۔])\s+", wanted)
     others = [FOREIGN[code] for code in rng.sample(sorted(FOREIGN), 6)]
     english = pool.text(rng)
-    own = [wanted, *pieces, wanted * 3, f"{wanted}\n{english}", f"{english[:40]} {wanted}", f"Answer: {wanted}", "42"]
-    return own + others + [f"{pieces[0]} {rng.choice(others)}"]
+    exact = [wanted, *pieces, wanted * 3, f"{wanted}\n{english}", f"{english[:40]} {wanted}", f"Answer: {wanted}", "42"]
+    return exact + others + [f"{pieces[0]} {rng.choice(others)}"]
 
 
 def _sentences(rng: random.Random, pool: Pool, given: Arguments) -> list[str]:
@@ -337,8 +337,8 @@ def _two_responses(rng: random.Random, pool: Pool, given: Arguments) -> list[str
 def _repeat(rng: random.Random, pool: Pool, given: Arguments) -> list[str]:
     prompt, answer = given["prompt_to_repeat"], pool.text(rng)
     cut = prompt[:-1], prompt[1:], prompt.replace(" ", "  ", 1), prompt.replace(".", ""), prompt.replace("'", "’")
-    kept = prompt, prompt.upper(), f"  {prompt}\n", f'"{prompt}"', f"Request: {prompt}", f"**{prompt}**"
-    return [f"{start} {answer}" for start in (*cut, *kept)] + [prompt, f"{answer} {prompt}"]
+    whole = prompt, prompt.upper(), f"  {prompt}\n", f'"{prompt}"', f"Request: {prompt}", f"**{prompt}**"
+    return [f"{start} {answer}" for start in (*cut, *whole)] + [prompt, f"{answer} {prompt}"]
 
 
 def _end(rng: random.Random, pool: Pool, given: Arguments) -> list[str]:

@@ -139,13 +139,13 @@ async def gather(url: str, limit: int, rows: list[Row]) -> None:
 def rules(options: argparse.Namespace) -> dict[str, Any]:
     """Verdicts per second of each rule judge."""
     rows = make_rows(options.rows)
-    found = {}
+    rates = {}
     with JudgeRuntime(1) as runtime:
         for name in (*RULES, *OTHER_RULES):
             mixture = Mixture([{"name": name, **OPTIONS.get(name, {})}], runtime)
             warm(mixture)
-            found[name] = len(rows) / timed(lambda mixture=mixture: mixture.judge(rows))
-    return {"verdicts_per_second": found}
+            rates[name] = len(rows) / timed(lambda mixture=mixture: mixture.judge(rows))
+    return {"verdicts_per_second": rates}
 
 
 def cache(options: argparse.Namespace) -> dict[str, Any]:
@@ -191,14 +191,14 @@ def rollout(options: argparse.Namespace) -> dict[str, Any]:
                 turns[name].append(timed(lambda mixture=mixture: generate(engine, requests, mixture)))
     engine.close()
     best = {name: min(seconds) for name, seconds in turns.items()}
-    return {"seconds": turns, "least_over_alone": {name: found / best["alone"] for name, found in best.items()}}
+    return {"seconds": turns, "least_over_alone": {name: seconds / best["alone"] for name, seconds in best.items()}}
 
 
 def generate(engine: Any, requests: list[Any], mixture: Mixture) -> None:
     """Generates and judges each response as it is finished, until the last verdict is there."""
     futures = []
-    for found in engine.generate(requests):
-        futures.append(mixture.submit(Row(found.request.prompt.messages, found.response, METADATA)))
+    for generation in engine.generate(requests):
+        futures.append(mixture.submit(Row(generation.request.prompt.messages, generation.response, METADATA)))
     for future in futures:
         future.result()
 

@@ -28,11 +28,11 @@ _NOT_PROSE = re.compile(r"%\(\w+\)[sd]|%[sdr]|\{\w*\}|<[^>]*>|https?:\S+")
 
 def messages(folder: Path) -> dict[str, list[str]]:
     """Language code → messages of some length, placeholders and markup taken out, those left in English left out."""
-    found: dict[str, list[str]] = {}
+    messages: dict[str, list[str]] = {}
     for path in sorted(folder.glob("django/**/locale/*/LC_MESSAGES/django.mo")):
-        found.setdefault(path.parts[-3], []).extend(_translated(path))
+        messages.setdefault(path.parts[-3], []).extend(_translated(path))
     merged: dict[str, list[str]] = {}
-    for name, texts in found.items():
+    for name, texts in messages.items():
         try:
             merged.setdefault(language_code(name), []).extend(texts)
         except ValueError:  # a language that the judge does not know
@@ -94,10 +94,10 @@ def _judged(
 ) -> str:
     judge = LanguageJudge()
     seen: Counter[Outcome] = Counter()
-    for code, own in texts.items():
+    for code, messages in texts.items():
         for _ in range(TEXTS):
             wanted = code if right else rng.choice([other for other in texts if other != code])
-            verdict = judge.verdict(Row("", " ".join(rng.sample(own, size)), {"language": wanted}))
+            verdict = judge.verdict(Row("", " ".join(rng.sample(messages, size)), {"language": wanted}))
             seen[verdict.outcome] += 1
             if right and size == 5 and verdict.outcome is Outcome.VIOLATED:
                 confused[code, verdict.reason.partition(",")[0]] += 1

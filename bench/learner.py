@@ -68,12 +68,12 @@ def settings_for(lora: bool) -> RunSettings:
 
 def matmul_peak() -> dict[str, float]:
     """FLOP/s of float32 matrix products by shape [m, k] · [k, n], the best of five each."""
-    found = {}
+    rates = {}
     for m, k, n in ((1024, 576, 1536), (1024, 1536, 576), (256, 576, 49152), (1024, 1024, 1024), (2048, 2048, 2048)):
         a, b = torch.randn(m, k), torch.randn(k, n)
         seconds = min(timed(lambda a=a, b=b: a @ b) for _ in range(5))
-        found[f"{m}x{k}x{n}"] = 2 * m * k * n / seconds
-    return found
+        rates[f"{m}x{k}x{n}"] = 2 * m * k * n / seconds
+    return rates
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -144,7 +144,7 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
     head = shape.vocabulary * shape.hidden
     body = shape.parameters - head  # the head is the embedding
     forward = sum(forward_flops(b, body, head, shape.layers, shape.hidden) for b in batches)
-    best = {name: max(found[name] for found in peaks) for name in peaks[0]}
+    best = {name: max(peak[name] for peak in peaks) for name in peaks[0]}
     peak, passes = max(best.values()), 2 if lora else 3
     whole, tokens = sum(parts.values()), sum(len(s.response_ids) for s in sequences)
     estimate = {p.name: p.size for p in memory_parts(settings, shape, 1) if p.name != "rollout engine"}

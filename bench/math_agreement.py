@@ -18,26 +18,26 @@ from judges.rules.math import MathJudge
 
 def references(path: Path) -> Counter[str]:
     """Verdicts on the reference answers, said in the phrase."""
-    judge, found = MathJudge(), Counter[str]()
+    judge, outcomes = MathJudge(), Counter[str]()
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         answer = row["answer"].rpartition("#### ")[2].strip()
         response = f"We add up. The final answer is {answer}."
-        found[judge.verdict(Row(row["question"], response, {"answer": answer})).outcome.value] += 1
-    return found
+        outcomes[judge.verdict(Row(row["question"], response, {"answer": answer})).outcome.value] += 1
+    return outcomes
 
 
 def solutions(path: Path) -> Counter[tuple[str, bool]]:
     """(verdict, is it labelled correct) → number of solutions."""
-    judge, found = MathJudge("last_number"), Counter[tuple[str, bool]]()
+    judge, outcomes = MathJudge("last_number"), Counter[tuple[str, bool]]()
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         answer = row["ground_truth"].rpartition("A: ")[2].strip()
         for model in row.values():
             if isinstance(model, dict):
                 verdict = judge.verdict(Row(row["question"], model["solution"], {"answer": answer}))
-                found[verdict.outcome.value, model["is_correct"]] += 1
-    return found
+                outcomes[verdict.outcome.value, model["is_correct"]] += 1
+    return outcomes
 
 
 def main() -> None:

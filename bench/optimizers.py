@@ -113,7 +113,7 @@ def run(optimizer: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
             ).returncode
         except subprocess.TimeoutExpired:
             status = None
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "optimizer": optimizer,
         "seed": seed,
         "steps": args.steps,
@@ -122,11 +122,11 @@ def run(optimizer: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         "seconds": time.monotonic() - started,
     }
     if status == 0:
-        found |= measured(run_dir(optimizer, seed, args), args.steps)
+        result |= measured(run_dir(optimizer, seed, args), args.steps)
         shutil.rmtree(run_dir(optimizer, seed, args) / "checkpoints", ignore_errors=True)  # 1.6 GiB
-        return found
+        return result
     why = f"ended after {args.minutes:g} minutes" if status is None else f"exit status {status}"
-    return found | {"failed": why, "output": log.read_text(encoding="utf-8", errors="replace")[-2000:]}
+    return result | {"failed": why, "output": log.read_text(encoding="utf-8", errors="replace")[-2000:]}
 
 
 def earlier(output: Path) -> dict[str, dict[str, Any]]:
@@ -134,20 +134,23 @@ def earlier(output: Path) -> dict[str, dict[str, Any]]:
     if not output.is_file():
         return {}
     runs = json.loads(output.read_text(encoding="utf-8"))["runs"]
-    return {found["command"]: found for found in runs if "failed" not in found}
+    return {result["command"]: result for result in runs if "failed" not in result}
 
 
 def write(output: Path, around: dict[str, Any], runs: Sequence[dict[str, Any]]) -> None:
     """Replaces the results at once, so that they are never half written."""
     starts: dict[str, list[Any]] = {}
-    for found in runs:
-        if "before" in found:
-            same = f"seed {found['seed']}, {found['heldout_prompts']} held-out prompts"
-            starts.setdefault(same, []).append(found["before"])
+    for result in runs:
+        if "before" in result:
+            same = f"seed {result['seed']}, {result['heldout_prompts']} held-out prompts"
+            starts.setdefault(same, []).append(result["before"])
     record = {
         "what": "optimisers on the math stratum of the quickstart: held-out numbers before and after training",
         "surroundings": around,
-        "same_start": {same: all(start == mine[0] for start in mine) for same, mine in starts.items()},
+        "same_start": {
+            same: all(start == measured_starts[0] for start in measured_starts)
+            for same, measured_starts in starts.items()
+        },
         "runs": runs,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -156,21 +159,21 @@ def write(output: Path, around: dict[str, Any], runs: Sequence[dict[str, Any]]) 
     temporary.replace(output)
 
 
-def show(found: dict[str, Any]) -> None:
+def show(result: dict[str, Any]) -> None:
     """One line a run."""
-    name = f"{found['optimizer']:>12} seed {found['seed']}"
-    if "failed" in found:
-        print(f"{name}: {found['failed']}\n{found['output']}", flush=True)
+    name = f"{result['optimizer']:>12} seed {result['seed']}"
+    if "failed" in result:
+        print(f"{name}: {result['failed']}\n{result['output']}", flush=True)
         return
     cells = []
     for key, unit in SHOWN.items():
         pair = []
         for when in ("before", "after"):
-            value = found[when][key]
+            value = result[when][key]
             known = value is not None and value[unit] is not None
             pair.append(f"{value[unit]:.3g} [{value['low']:.3g}, {value['high']:.3g}]" if known else "unknown")
         cells.append(f"{key} {' → '.join(pair)}")
-    print(f"{name}: {'; '.join(cells)}; {found['seconds']:.0f} s", flush=True)
+    print(f"{name}: {'; '.join(cells)}; {result['seconds']:.0f} s", flush=True)
 
 
 def train_reward_model(folder: str) -> None:
@@ -199,12 +202,12 @@ def main() -> int:
     train_reward_model(args.reward_model)
     for seed in map(int, args.seeds.split(",")):
         for optimizer in args.optimizers.split(","):
-            found = known.get(command(optimizer, seed, args)) or run(optimizer, seed, args)
-            runs.append(found)
+            result = known.get(command(optimizer, seed, args)) or run(optimizer, seed, args)
+            runs.append(result)
             done = {one["command"] for one in runs}
             write(output, around, [*runs, *(one for name, one in known.items() if name not in done)])
-            show(found)
-    return int(any("failed" in found for found in runs))
+            show(result)
+    return int(any("failed" in result for result in runs))
 
 
 if __name__ == "__main__":

@@ -42,15 +42,15 @@ def trend_run(
     rng: np.random.Generator, prompts: int, level: Callable[[int], float], spread: float, steps: int = STEPS
 ) -> list[Divergence | None]:
     """The divergence after each step of a run whose trained reward rises over its first 50 steps."""
-    trend, found = Trend(), []
+    trend, divergences = Trend(), []
     for step in range(1, steps + 1):
         rewards = 0.5 + 0.25 * min(1.0, step / 50) + rng.normal(0, 0.15, prompts)
         chances = np.clip(level(step) + rng.normal(0, spread, prompts), 0, 1)
         x = np.clip(rewards[:, None] + rng.normal(0, 0.2, (prompts, RESPONSES)), 0, 1).mean(axis=1)
         y = (rng.random((prompts, RESPONSES)) < chances[:, None]).mean(axis=1)
         trend.add(step, Sample.of(x.tolist()), Sample.of(y.tolist()))
-        found.append(trend.divergence())
-    return found
+        divergences.append(trend.divergence())
+    return divergences
 
 
 def trends(runs: int) -> None:
@@ -63,9 +63,9 @@ def trends(runs: int) -> None:
                 max(d.z for d in trend_run(rng, prompts, lambda _, level=level: level, 0.3 * (1 - level)) if d)
                 for _ in range(runs)
             ]
-            said = " ".join(f"{z:g}: {sum(m >= z for m in largest)}" for z in (4, 4.5, 5, 5.5))
+            above = " ".join(f"{z:g}: {sum(m >= z for m in largest)}" for z in (4, 4.5, 5, 5.5))
             print(
-                f"  {prompts:3} prompts, level {level:g}: runs above z {said}; largest {max(largest):.2f}", flush=True
+                f"  {prompts:3} prompts, level {level:g}: runs above z {above}; largest {max(largest):.2f}", flush=True
             )
         shapes = {
             "cliff 0.6 -> 0.4": lambda t: 0.6 if t <= CHANGE else 0.4,
@@ -74,9 +74,11 @@ def trends(runs: int) -> None:
         for name, shape in shapes.items():
             hits = []
             for _ in range(max(runs // 5, 5)):
-                found = trend_run(rng, prompts, shape, 0.1, CHANGE + 100)
+                divergences = trend_run(rng, prompts, shape, 0.1, CHANGE + 100)
                 hits.append(
-                    next(((t, d.began) for t, d in enumerate(found, start=1) if d and d.z >= WARN_Z), (None, None))
+                    next(
+                        ((t, d.began) for t, d in enumerate(divergences, start=1) if d and d.z >= WARN_Z), (None, None)
+                    )
                 )
             seen = [(t - CHANGE, began - CHANGE) for t, began in hits if t is not None and began is not None]
             delays, onsets = sorted(d for d, _ in seen), sorted(o for _, o in seen)
@@ -104,7 +106,7 @@ class Talk:
         self._words = words
 
     def rows(self, prompts: Sequence[int], responses: int, planted: float, emoji: float) -> list[RolloutRow]:
-        found = []
+        rows = []
         for prompt in prompts:
             topic = [f"topic{prompt}x{i}" for i in range(20)]
             for index in range(responses):
@@ -114,10 +116,10 @@ class Talk:
                 text = " ".join(words).capitalize() + "."
                 text += " Bye! Sending love!" if self._rng.random() < planted else ""
                 text += " " + self._rng.choice(EMOJI) if self._rng.random() < emoji else ""
-                found.append(
+                rows.append(
                     RolloutRow("s", f"p{prompt}", "", (), index, 0, text, "stop", len(words), Outcome.SATISFIED)
                 )
-        return found
+        return rows
 
 
 def remarkable(spread: Spread) -> bool:
@@ -134,11 +136,11 @@ def phrases(runs: int) -> None:
         for seed in range(runs):
             talk = Talk(seed, 60)
             reference = Counts.of(documents(talk.rows(range(2000), 1, 0.007, 0.005)))
-            found = spreading(documents(talk.rows(range(500, 1000), 4, planted, 0.005)), reference, 10)
-            ours = [s for s in found if "love" in s.phrase.lower() or s.phrase in ("!", "Bye!")]
-            firsts += bool(found and found[0] in ours)
+            phrases = spreading(documents(talk.rows(range(500, 1000), 4, planted, 0.005)), reference, 10)
+            ours = [s for s in phrases if "love" in s.phrase.lower() or s.phrase in ("!", "Bye!")]
+            firsts += bool(phrases and phrases[0] in ours)
             warned += any(remarkable(s) for s in ours)
-            rest = [s for s in found if s not in ours]
+            rest = [s for s in phrases if s not in ours]
             other += any(remarkable(s) for s in rest)
             largest = max([largest, *(s.z for s in rest)])
         print(
@@ -156,9 +158,9 @@ def real_texts(file: Path, runs: int) -> None:
     rng, largest, warned = random.Random(0), [], 0
     for _ in range(runs):
         rng.shuffle(known)
-        found = spreading(known[: len(known) // 2], Counts.of(known[len(known) // 2 :]), 10)
-        largest.append(max((s.z for s in found), default=0.0))
-        warned += any(remarkable(s) for s in found)
+        phrases = spreading(known[: len(known) // 2], Counts.of(known[len(known) // 2 :]), 10)
+        largest.append(max((s.z for s in phrases), default=0.0))
+        warned += any(remarkable(s) for s in phrases)
     print(f"  {len(texts)} texts of {file}: warnings in {warned} of {runs} halvings; largest z {max(largest):.1f}")
 
 

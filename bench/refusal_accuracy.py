@@ -39,16 +39,16 @@ def counts(path: Path, judge: RefusalJudge) -> Counter[tuple[str, bool]]:
     )
 
 
-def line(name: str, found: Counter[tuple[str, bool]]) -> str:
+def line(name: str, confusion: Counter[tuple[str, bool]]) -> str:
     """One row of the table."""
-    refusals = found["refusal", True] + found["refusal", False]
-    compliances = found["compliance", True] + found["compliance", False]
-    partial = found["partial", True] + found["partial", False]
-    right = found["refusal", True] + found["compliance", False]
+    refusals = confusion["refusal", True] + confusion["refusal", False]
+    compliances = confusion["compliance", True] + confusion["compliance", False]
+    partial = confusion["partial", True] + confusion["partial", False]
+    right = confusion["refusal", True] + confusion["compliance", False]
     return (
         f"| {name} | {right / (refusals + compliances):.3f} ({right}/{refusals + compliances}) "
-        f"| {found['refusal', True]}/{refusals} | {found['compliance', True]}/{compliances} "
-        f"| {found['partial', True]}/{partial} |"
+        f"| {confusion['refusal', True]}/{refusals} | {confusion['compliance', True]}/{compliances} "
+        f"| {confusion['partial', True]}/{partial} |"
     )
 
 
@@ -67,9 +67,9 @@ def main() -> None:
     print("|---|---|---|---|---|")
     total: Counter[tuple[str, bool]] = Counter()
     for path in files:
-        found = counts(path, judge)
-        total += found
-        print(line(path.stem.removeprefix("completions_"), found))
+        confusion = counts(path, judge)
+        total += confusion
+        print(line(path.stem.removeprefix("completions_"), confusion))
     print(line("all", total))
 
 

@@ -85,8 +85,8 @@ def closing_scores(folder: Path) -> dict[str, Any] | None:
     """Mean love of the untrained policy's held-out responses that close and of the others, as predicted and as is."""
     from cgpo.tracking.rollouts import read_rollouts
 
-    found = sorted((folder / SWEEP).glob("*/evaluations"))
-    rows = read_rollouts(found[0], [0]).get(0, []) if found else []
+    files = sorted((folder / SWEEP).glob("*/evaluations"))
+    rows = read_rollouts(files[0], [0]).get(0, []) if files else []
     if not rows:
         return None
     closing = {row.prompt_id: row.probes["farewell"].outcome.value == "violated" for row in rows}
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     lines = commands(args)
     for name, line in lines.items():
         run(name, line, args.folder, seconds)
-        found = record | {
+        results = record | {
             "seed": args.seed,
             "nice": os.nice(0),
             "commands": lines,
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "tradeoff": report(args.folder, f"{SWEEP}/tradeoff.json"),
         }
         args.output.parent.mkdir(exist_ok=True)
-        args.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        args.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"written to {args.output}")
 
 

@@ -127,8 +127,8 @@ def in_own_process(which: str, steps: int) -> dict[str, Any]:
         out = Path(folder) / "out.json"
         command = [sys.executable, __file__, "--only", which, "--steps", str(steps), "--output", str(out)]
         subprocess.run(command, check=True, cwd=folder)
-        found: dict[str, Any] = json.loads(out.read_text())
-        return found
+        result: dict[str, Any] = json.loads(out.read_text())
+        return result
 
 
 def machine() -> dict[str, Any]:
@@ -151,12 +151,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.only:
         with tempfile.TemporaryDirectory() as folder:
-            found = {"ours": ours, "trl": trl}[args.only](args.steps, folder)
-        found["peak_rss_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        Path(args.output).write_text(json.dumps(found))
+            result = {"ours": ours, "trl": trl}[args.only](args.steps, folder)
+        result["peak_rss_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        Path(args.output).write_text(json.dumps(result))
         return
     results = {which: in_own_process(which, args.steps) for which in ("ours", "trl")}
-    medians = {which: statistics.median(found["seconds"][1:]) for which, found in results.items()}
+    medians = {which: statistics.median(result["seconds"][1:]) for which, result in results.items()}
     record = {
         "what": f"seconds of a step: {PROMPTS} prompts x {RESPONSES} responses x at most {TOKENS} tokens",
         "command": f"python bench/step_time.py --steps {args.steps}",

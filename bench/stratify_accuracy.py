@@ -55,7 +55,7 @@ def drawn(size: int | None, seed: int, *, heldout: bool) -> dict[str, list[Promp
 
 def show(title: str, assigner: Assigner, prompts: Mapping[str, Sequence[Prompt]]) -> None:
     """Assigns and prints how many were right, wrong and unassigned."""
-    pairs = [(name, prompt) for name, found in prompts.items() for prompt in found]
+    pairs = [(name, prompt) for name, texts in prompts.items() for prompt in texts]
     assigned = assigner.assign([Item(prompt.messages, {}) for _, prompt in pairs])
     outcome = Counter(
         "unassigned" if a.stratum is None else "right" if a.stratum == name else "wrong"
@@ -84,7 +84,7 @@ def main() -> None:
     for count in (5, 20):
         for draw in (0, 1, 2):
             rng = random.Random(draw)
-            examples = {n: tuple(p.text for p in rng.sample(found, count)) for n, found in training.items()}
+            examples = {n: tuple(p.text for p in rng.sample(prompts, count)) for n, prompts in training.items()}
             alone = {name: Definition("", examples[name]) for name in described}
             both = {name: Definition(described[name].description, examples[name]) for name in described}
             show(f"{count} examples (draw {draw}), margin 0", ByEmbeddings(alone, encoder, 0.0), heldout)
@@ -96,7 +96,7 @@ def main() -> None:
             )
     if args.judge:
         settings = LLMSettings(model=resolve_model(args.judge), backend="transformers")
-        few = {name: found[: args.judge_rows // len(SIZES)] for name, found in heldout.items()}
+        few = {name: prompts[: args.judge_rows // len(SIZES)] for name, prompts in heldout.items()}
         judge = ByJudge(described, settings, 0.0, 3600)
         show(f"judge {args.judge}, margin 0", judge, few)
         judge.close()

@@ -1,4 +1,4 @@
-"""What every measurement is written down with: machine, versions, load, command."""
+"""The surroundings of a measurement, written down with it: machine, versions, load, command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def surroundings(packages: Iterable[str]) -> dict[str, Any]:
             "system": platform.system(),
             "python": platform.python_version(),
         },
-        "versions": {name: found for name in packages if (found := _version(name))},
+        "versions": {name: version for name in packages if (version := _version(name))},
         "load_average_before": os.getloadavg()[0],
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "command": "python " + " ".join(sys.argv),

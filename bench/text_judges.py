@@ -134,8 +134,8 @@ def detection(folder: Path) -> None:
     print("\n| loop | found |\n|---|---|")
     for loop in LOOPS:
         chance = random.Random(0)
-        found = sum(judge.verdict(Row("", loop(text, chance))).outcome is Outcome.VIOLATED for text in texts)
-        print(f"| {loop.__name__.replace('_', ' ')} | {found}/{len(texts)} |")
+        detected = sum(judge.verdict(Row("", loop(text, chance))).outcome is Outcome.VIOLATED for text in texts)
+        print(f"| {loop.__name__.replace('_', ' ')} | {detected}/{len(texts)} |")
 
 
 def main() -> None:

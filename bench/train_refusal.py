@@ -77,9 +77,9 @@ def read(folder: Path) -> Labelled:
 
 
 def vector(response: str) -> np.ndarray:
-    found = sorted(features(response))
+    present = sorted(features(response))
     x = np.zeros(BUCKETS + 1)
-    x[found] = len(found) ** -0.5
+    x[present] = len(present) ** -0.5
     x[-1] = 1.0
     return x
 
@@ -124,16 +124,18 @@ def report(data: Labelled) -> None:
         print(line("all", method, counts))
 
 
-def score(refused: np.ndarray, said: np.ndarray, said_unseen: np.ndarray) -> np.ndarray:
+def score(refused: np.ndarray, predicted: np.ndarray, predicted_unseen: np.ndarray) -> np.ndarray:
     """Rows, refusals, right, refusals found, compliances called refusals, right with unseen prompts."""
-    right, unseen = (said == refused).sum(), (said_unseen == refused).sum()
-    return np.array([len(refused), refused.sum(), right, (said & refused).sum(), (said & ~refused).sum(), unseen])
+    right, unseen = (predicted == refused).sum(), (predicted_unseen == refused).sum()
+    return np.array(
+        [len(refused), refused.sum(), right, (predicted & refused).sum(), (predicted & ~refused).sum(), unseen]
+    )
 
 
 def line(name: str, method: str, counts: np.ndarray) -> str:
-    rows, refusals, right, found, false, unseen = (int(count) for count in counts)
+    rows, refusals, right, hits, false, unseen = (int(count) for count in counts)
     return (
-        f"| {name} | `{method}` | {right / rows:.3f} ({right}/{rows}) | {found}/{refusals} | {false}/{rows - refusals} "
+        f"| {name} | `{method}` | {right / rows:.3f} ({right}/{rows}) | {hits}/{refusals} | {false}/{rows - refusals} "
         f"| {unseen / rows:.3f} ({unseen}/{rows}) |"
     )
 
