@@ -65,7 +65,6 @@ def _split(data: Any, split: str, where: str) -> Rows:
 
 
 def _cannot_load(path: str, where: str, error: Exception) -> str:
-
     if Path(path).expanduser().is_dir():
         return f"{where}.path: the folder {path!r} cannot be read as a data set: {_first_line(error)}"
     return (

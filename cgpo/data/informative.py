@@ -74,7 +74,7 @@ class InformativeSampler:
         return [self._prompts[i] for i in taken]
 
     def observe(self, contrast: Mapping[str, bool | None]) -> None:
-        """What became of drawn prompts: id → whether the responses differed; None, not known, changes nothing."""
+        """Takes what drawn prompts gave: id → whether the responses differed; None, not known, changes nothing."""
         for prompt_id, differed in contrast.items():
             if differed is True:
                 self._dull.discard(prompt_id)

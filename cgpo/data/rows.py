@@ -217,6 +217,6 @@ def _object(value: Any, where: str) -> RawRow:
 
 
 def kind_of(value: Any) -> str:
-    """What a value of JSON is called in messages."""
+    """The name of a JSON value's kind, as messages have it."""
     names = {type(None): "null", dict: "an object", list: "a list", str: "text", bool: "a boolean"}
     return names.get(type(value), f"a number ({value})" if isinstance(value, (int, float)) else type(value).__name__)

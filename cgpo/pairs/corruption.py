@@ -29,7 +29,7 @@ EMPTY_ANSWERS = ("", "I don't know.", "I am not sure about that.", "No idea, sor
 """Responses that help nobody."""
 
 _BETWEEN = re.compile(r"(?<=[.!?])\s+")
-"""What stands between two sentences."""
+"""White space between two sentences."""
 
 _NEAREST = 6
 """A harmless sentence is drawn from so many of the nearest lengths."""

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cgpo.config import PairDataSettings
-from cgpo.data.conversations import column, parse_rows
 from cgpo.data.messages import content, messages_of
 from cgpo.data.rows import RawRow, kind_of
+from cgpo.data.stage_rows import column, parse_rows
 from cgpo.errors import DataError
 from cgpo.pairs.pair import PreferencePair, prompt_key
 from judges import Message

@@ -65,7 +65,7 @@ class SampledResponse:
 
     @property
     def key(self) -> ResponseKey:
-        """What tells it from the others."""
+        """The response's place among all: one of the file has it."""
         return self.stratum, self.prompt_id, self.index
 
 
@@ -90,7 +90,7 @@ def sampled_response(judged: JudgedRollout, stratum: Stratum, *, scored: bool) -
 
 
 def read_responses(file: Path) -> list[SampledResponse]:
-    """What is on disk; a half-written last line is dropped, from the file too.
+    """The responses on disk; a half-written last line is dropped, from the file too.
 
     Raises:
         RunError: a line is damaged.

@@ -26,9 +26,9 @@ from cgpo.data.contamination import (
     heldout_prompts,
     without_contaminated,
 )
-from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow, kind_of
+from cgpo.data.stage_rows import column, parse_rows, stage_rows
 from cgpo.errors import DataError, unknown_name
 from cgpo.pairs.cleaning import clean_pairs
 from cgpo.pairs.graded_rows import RowPairs, best_of_n_pairs, rating_pairs

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cgpo.config import SftStageSettings
-from cgpo.data.conversations import Conversation, parse_rows, read_conversations
+from cgpo.data.conversations import Conversation, read_conversations
+from cgpo.data.stage_rows import parse_rows
 from cgpo.data.turns import TurnEncoder
 from cgpo.errors import DataError
 from cgpo.pairs.pair import choose_heldout, prompt_key

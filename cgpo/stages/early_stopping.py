@@ -51,7 +51,7 @@ class EarlyStopping:
         return self._stale >= self._settings.patience
 
     def state(self) -> dict[str, Any]:
-        """What the next measurements depend on."""
+        """The state that the next measurements depend on, as plain data."""
         return {"best": self.best, "best_step": self.best_step, "stale": self._stale}
 
     def load(self, state: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from cgpo.config import DpoStageSettings
 from cgpo.data.contamination import HeldoutPrompt
-from cgpo.data.conversations import Conversation, parse_rows
+from cgpo.data.conversations import Conversation
+from cgpo.data.stage_rows import parse_rows
 from cgpo.data.turns import TurnEncoder
 from cgpo.errors import DataError
 from cgpo.pairs.pair import PreferencePair

@@ -84,7 +84,7 @@ class ReferenceFile:
         return torch.tensor([stored[i] for i in range(pairs)], dtype=torch.float32)
 
     def _open(self) -> dict[int, tuple[float, float]]:
-        """What is stored, the same on every rank; begins the file where there is none."""
+        """The stored log-probs by pair, the same on every rank; begins the file where there is none."""
         return distributed.on_first_rank(self._read)
 
     def _read(self) -> dict[int, tuple[float, float]]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from cgpo import distributed
 from cgpo.config import ModelSettings, RunSettings
-from cgpo.data.conversations import named
+from cgpo.data.stage_rows import problem_lines
 from cgpo.errors import ConfigError, RunError
 from cgpo.models.assets import check_model_name
 from cgpo.stages.configuration import stage_configuration
@@ -150,7 +150,7 @@ def announce_rows(progress: StageProgress, where: str, bad: list[str], too_long:
     """Says how many rows were left out, and the first of those that cannot be used."""
     if bad:
         progress.message(
-            "\n".join([f"{where}: {len(bad)} rows were left out because they cannot be used", *named(bad)])
+            "\n".join([f"{where}: {len(bad)} rows were left out because they cannot be used", *problem_lines(bad)])
         )
     if too_long:
         progress.message(f"{where}: {too_long} rows were left out as too long")

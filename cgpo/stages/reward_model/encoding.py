@@ -1,4 +1,4 @@
-"""From the rows of all heads to what the trainer takes: each text once, rows that several heads share once."""
+"""The rows of all heads as tokens, as the trainer takes them: each text once, rows that heads share once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cgpo.types import Prompt
 
 
 def describe_head(name: str, head: HeadSettings, train: list[RewardRow], true_rate: float | None) -> Head:
-    """What a head's outputs will mean, from its training rows.
+    """The meaning of a head's outputs, from its training rows.
 
     Args:
         name: the head's.
@@ -85,7 +85,7 @@ class _Texts:
         self.encoded: list[Encoded] = []
 
     def numbers(self, row: RewardRow) -> tuple[int, ...]:
-        """Those of a row's texts."""
+        """The numbers of a row's texts."""
         numbers = []
         for key in row.texts:
             if key not in self._numbers:

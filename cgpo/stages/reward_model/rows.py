@@ -1,4 +1,4 @@
-"""The rows a head of a reward model learns from: pairs, or single responses with a label or a rating."""
+"""The rows of a reward model's head: pairs, or single responses with a label or a rating."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.config import PointwiseHeadSettings, RegressionHeadSettings, RowSourceSettings
-from cgpo.data.conversations import column, parse_rows, stage_rows
 from cgpo.data.messages import content, messages_of
 from cgpo.data.prepared_feedback import FeedbackRow, read_prepared
 from cgpo.data.rows import RawRow
+from cgpo.data.stage_rows import column, parse_rows, stage_rows
 from cgpo.errors import DataError
 from cgpo.pairs.pair import PreferencePair, prompt_key
 from judges import Message
@@ -26,7 +26,7 @@ LARGEST_RATING = 1e100
 
 @dataclass(frozen=True, slots=True)
 class RewardRow:
-    """What a head learns from or is measured on.
+    """A row that a head learns from or is measured on.
 
     Attributes:
         prompt: the conversation so far, oldest first.

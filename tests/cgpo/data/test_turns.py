@@ -1,4 +1,4 @@
-"""Which tokens of a conversation are learnt: the assistant's turns with their end token, and nothing else."""
+"""The tokens of a conversation that are learnt: the assistant's turns with their end token, and nothing else."""
 
 from __future__ import annotations
 

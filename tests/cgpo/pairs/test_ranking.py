@@ -1,4 +1,4 @@
-"""Which pairs a prompt gives, by hand: judges, rewards, unknown, ties, and what the report says of them."""
+"""The pairs that a prompt gives, by hand: judges, rewards, unknown, ties, and what the report says of them."""
 
 from __future__ import annotations
 

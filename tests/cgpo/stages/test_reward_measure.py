@@ -1,4 +1,4 @@
-"""What the report on a head's held-out rows says."""
+"""The report on a head's held-out rows, in numbers and in words."""
 
 from __future__ import annotations
 
