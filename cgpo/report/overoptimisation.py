@@ -1,6 +1,6 @@
 """Reads what the over-optimisation watch left in a run directory, for the report and the run's last words.
 
-Files (written by `cgpo.overoptimisation.files`): `warnings.jsonl`, a line for each warning; `phrases.jsonl`, a line for
+Files (written by `cgpo.overoptimisation.watch`): `warnings.jsonl`, a line for each warning; `phrases.jsonl`, a line for
 each look at a stratum's phrases. They are read tolerantly: a killed run has them too.
 """
 

@@ -38,6 +38,19 @@ def all_definitions() -> set[str]:
     return set().union(*map(definitions, files))
 
 
+def exists(dotted: str) -> bool:
+    """Whether a dotted name is a package, a module, or something that a module or package names."""
+    place, names = ROOT, dotted.split(".")
+    for i, part in enumerate(names):
+        if (place / f"{part}.py").is_file():
+            rest = names[i + 1 :]
+            return not rest or re.search(rf"\b{rest[0]}\b", (place / f"{part}.py").read_text()) is not None
+        if not (place / part).is_dir():
+            return re.search(rf"\b{part}\b", (place / "__init__.py").read_text()) is not None
+        place /= part
+    return True
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives the page's headings."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -89,3 +102,15 @@ def test_the_step_of_the_architecture_page_is_the_loop_s() -> None:
     (body,) = [node.body for node in ast.walk(loop) if isinstance(node, ast.FunctionDef) and node.name == "_step"]
     own = [ast.unparse(node) for node in body]
     assert [line for line in step.splitlines() if line not in own] == []
+
+
+def test_modules_named_in_docstrings_exist() -> None:
+    groups = set(re.findall(r"^(cgpo\.\w+) =$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)) | {"cgpo.conf"}
+    missing = [
+        f"{file.relative_to(ROOT)}: {dotted}"
+        for package in ("cgpo", "judges")
+        for file in (ROOT / package).rglob("*.py")
+        for dotted in re.findall(r"`((?:cgpo|judges)(?:\.\w+)+)`", file.read_text())
+        if dotted not in groups and not exists(dotted)
+    ]
+    assert missing == []
