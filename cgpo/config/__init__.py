@@ -16,6 +16,7 @@ from cgpo.config.reward_stage import (
     PairwiseHeadSettings,
     PointwiseHeadSettings,
     RegressionHeadSettings,
+    RewardPairSettings,
     RewardStageSettings,
 )
 from cgpo.config.rewards import RewardSettings
@@ -26,7 +27,6 @@ from cgpo.config.stages import (
     DpoStageSettings,
     PairDataSettings,
     PolicyStageSettings,
-    RewardPairSettings,
     RowSourceSettings,
     SftStageSettings,
     StageDataSettings,

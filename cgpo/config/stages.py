@@ -9,10 +9,6 @@ from pydantic import Field, model_validator
 from cgpo.config.base import Settings
 from cgpo.config.preferences import ContaminationSettings
 from cgpo.config.training import ScheduleSettings
-from cgpo.errors import unknown_name
-
-MADE_KINDS = ("judged", "shuffle", "swap", "loop", "empty", "truncate", "hostile")
-"""Kinds of preference pairs that `cgpo reward` makes (`cgpo.pairs.synthetic`)."""
 
 
 class PairFormSettings(Settings):
@@ -55,46 +51,6 @@ class PairFormSettings(Settings):
                 "but `form` is pairs"
             )
         return self
-
-
-class RewardPairSettings(PairFormSettings):
-    """How `cgpo reward` gets its preference pairs when it makes them itself."""
-
-    path: str | None = None
-    """File, folder or hub data set of preferences in one of the forms, as for `dpo_stage.data.path`. Unset: pairs are
-    made from the strata's prompts."""
-    prompt_column: str = "prompt"
-    """Column of `path` with the prompt: a string or a list of messages."""
-    bad_rows: Literal["stop", "drop"] = "stop"
-    """A row of `path` that is no pair stops the stage, or is left out; the first ones are named."""
-    model: str | None = None
-    """Hub name or folder of the model whose responses are compared. Unset: `model.name`."""
-    prompts_per_stratum: int = Field(default=40, ge=2)
-    """Training prompts taken per stratum (all, if there are fewer)."""
-    responses_per_prompt: int = Field(default=4, ge=1)
-    """Responses sampled from the model per prompt."""
-    temperature: float | None = Field(default=None, gt=0)
-    """Sampling temperature of these responses. Unset: each stratum's own. A weak model's are better at a lower one."""
-    corruptions_per_prompt: int = Field(default=2, ge=0, le=5)
-    """Pairs per prompt of a response over a corruption of it (words shuffled, a loop, another prompt's response,
-    an empty answer, cut off, a hostile sentence)."""
-    kinds: list[str] = Field(default=[])
-    """Kinds of pairs: `judged`, `shuffle`, `swap`, `loop`, `empty`, `truncate`, `hostile`. Empty: of those that are
-    made, all but `hostile`; of `path`, all."""
-    heldout_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the prompts whose pairs measure accuracy and are not trained on."""
-
-    @model_validator(mode="after")
-    def _known_kinds(self) -> RewardPairSettings:
-        for kind in self.kinds if self.path is None else ():
-            if kind not in MADE_KINDS:
-                raise ValueError(unknown_name("kind of pair", kind, MADE_KINDS, "kinds"))
-        return self
-
-    def as_data(self) -> PairDataSettings:
-        """The same as `cgpo dpo` has it, to read `path` with."""
-        shared = {*PairFormSettings.model_fields, "path", "prompt_column", "bad_rows", "kinds", "heldout_share"}
-        return PairDataSettings(**self.model_dump(include=shared))
 
 
 class RowSourceSettings(Settings):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+
+from cgpo import distributed
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class EpochBatches:
         epoch, position = divmod(step, self.per_epoch)
         order = _order(f"{self.name}:{self.seed}:{epoch}", self.rows)
         return list(order[position * self.size : (position + 1) * self.size])
+
+
+def rows_of_rank(rows: Sequence[int], lengths: Callable[[int], int]) -> list[int]:
+    """This rank's rows: dealt out by length, so that every rank gets about as many tokens."""
+    by_length = sorted(rows, key=lambda i: (-lengths(i), i))
+    return by_length[distributed.rank() :: distributed.world_size()]
 
 
 @lru_cache(maxsize=4)

@@ -34,7 +34,7 @@ def compose_stage(command: str, overrides: Sequence[str], config_dir: str | None
     """
     composed = compose(overrides, config_dir=config_dir, run_suffix=f"-{command}", needs_strata=False)
     settings = composed.settings
-    if command == "reward" and made_pairs(settings.reward_stage) and not settings.strata:
+    if command == "reward" and synthetic_pair_settings(settings.reward_stage) and not settings.strata:
         raise ConfigError(
             "cgpo reward: reward_stage.pairs.path is not set, and there are no strata whose prompts pairs could be "
             "made from: name a file of pairs, or choose an experiment, e.g. experiment=quickstart"
@@ -84,10 +84,10 @@ def _policy_stage(command: str, tree: dict[str, Any]) -> dict[str, Any]:
 
 def _reward(settings: RunSettings, tree: dict[str, Any]) -> dict[str, Any]:
     used: dict[str, Any] = {}
-    if made := made_pairs(settings.reward_stage):
+    if synthetic := synthetic_pair_settings(settings.reward_stage):
         sampling = ("prompts", "sampling", "judges", "truncated")
         used["model"] = dict(tree["model"])
-        names = {pairs.model for pairs in made}
+        names = {pairs.model for pairs in synthetic}
         if None not in names:
             used["model"] |= {"name": ", ".join(sorted(map(str, names))), "revision": None}
         used["rollout"] = {"engine": tree["rollout"]["engine"]}
@@ -95,7 +95,7 @@ def _reward(settings: RunSettings, tree: dict[str, Any]) -> dict[str, Any]:
     return used | {"reward_stage": tree["reward_stage"]}
 
 
-def made_pairs(stage: RewardStageSettings) -> list[RewardPairSettings]:
+def synthetic_pair_settings(stage: RewardStageSettings) -> list[RewardPairSettings]:
     """The settings of those pairs that are made from the strata's prompts, head by head."""
     heads = [head for head in stage.all_heads().values() if isinstance(head, PairwiseHeadSettings)]
     return [pairs for pairs in map(stage.pairs_of, heads) if pairs.path is None]

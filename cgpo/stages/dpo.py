@@ -24,13 +24,13 @@ from cgpo.policy.layout import MicroBatch
 from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.policy.logprobs import sequence_sums
 from cgpo.policy.policy import Policy
-from cgpo.stages.batches import EpochBatches
+from cgpo.stages.batches import EpochBatches, rows_of_rank
 from cgpo.stages.configuration import policy_settings
 from cgpo.stages.dpo_loss import dpo_losses, margins
 from cgpo.stages.heldout import heldout_in_words
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.pair_set import WHERE, PairSet, load_pairs, pair_micro_batches
-from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
+from cgpo.stages.policy_steps import PolicySteps, check_warmup
 from cgpo.stages.reference_file import ReferenceFile
 from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
 from cgpo.statistics.intervals import mean_interval, rate_interval

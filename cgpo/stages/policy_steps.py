@@ -74,9 +74,3 @@ def check_warmup(stage: PolicyStageSettings, steps: int, where: str) -> None:
             f"{where}.warmup_steps = {stage.warmup_steps}, but the stage has {steps} steps: the learning rate would "
             f"never reach {stage.learning_rate:g}. Set a smaller {where}.warmup_steps"
         )
-
-
-def rows_of_rank(rows: Sequence[int], lengths: Callable[[int], int]) -> list[int]:
-    """This rank's rows: dealt out by length, so that every rank gets about as many tokens."""
-    by_length = sorted(rows, key=lambda i: (-lengths(i), i))
-    return by_length[distributed.rank() :: distributed.world_size()]

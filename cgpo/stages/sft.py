@@ -26,12 +26,12 @@ from cgpo.policy.export import full_weights, write_model
 from cgpo.policy.layout import MicroBatch, pack
 from cgpo.policy.loading import context_length, load_tokenizer
 from cgpo.policy.policy import Policy
-from cgpo.stages.batches import EpochBatches
+from cgpo.stages.batches import EpochBatches, rows_of_rank
 from cgpo.stages.configuration import policy_settings
 from cgpo.stages.conversation_set import ConversationSet, load_conversations
 from cgpo.stages.heldout import heldout_in_words, heldout_loss
 from cgpo.stages.loop import StageLoop
-from cgpo.stages.policy_steps import PolicySteps, check_warmup, rows_of_rank
+from cgpo.stages.policy_steps import PolicySteps, check_warmup
 from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
 from cgpo.tracking.metrics import Metrics, read_metrics
 from cgpo.tracking.progress import StageProgress

@@ -11,7 +11,7 @@ import pytest
 
 from cgpo.cli import main
 from cgpo.config import ContaminationSettings, PairDataSettings, PreferencesSettings
-from cgpo.config.stages import MADE_KINDS
+from cgpo.config.reward_stage import SYNTHETIC_KINDS
 from cgpo.pairs.rows import read_preference_rows
 
 TEXT = (Path(__file__).parents[3] / "docs" / "preferences.md").read_text()
@@ -52,6 +52,6 @@ def test_numbers_and_names_of_the_page_are_the_defaults() -> None:
     assert (default.words, default.share, default.common) == (8, 0.7, 10)
     settings = PreferencesSettings()
     assert (settings.responses_per_prompt, settings.rank_by) == (8, ["judges", "reward"])
-    for name in (*MADE_KINDS, *PreferencesSettings.model_fields):
+    for name in (*SYNTHETIC_KINDS, *PreferencesSettings.model_fields):
         assert f"`{name}`" in TEXT or f".{name}" in TEXT, name
     assert all(json.loads(line) for block in ROWS for line in block.splitlines())
