@@ -26,8 +26,7 @@ import numpy as np
 
 from cgpo.config import PhraseSettings
 from cgpo.overoptimisation.counts import Counts, Document
-from cgpo.overoptimisation.phrases import documents
-from cgpo.overoptimisation.spread import Spread, spreading
+from cgpo.overoptimisation.phrases import Spread, documents, spreading
 from cgpo.overoptimisation.trend import Divergence, Trend
 from cgpo.statistics.evaluation import Sample
 from cgpo.tracking.rollouts import RolloutRow

@@ -1,4 +1,4 @@
-"""In what share of responses a phrase stands, and whether that share has grown: counting by prompts, not by responses.
+"""The share of responses in which a phrase stands, and whether it has grown: counted by prompts, not by responses.
 
 Several responses to one prompt are about the same thing: "Eiffel Tower" in eight of them is one prompt's doing. With
 s_i the share of prompt i's responses that contain a phrase, over n prompts,
@@ -77,18 +77,18 @@ class Counts:
         ids = [documents[i].prompt_id for i in order]
         _, prompt, size = np.unique(ids, return_inverse=True, return_counts=True)
         lengths = [len(documents[i].phrases) for i in order]
-        found = np.concatenate([np.zeros(0, dtype=np.uint64), *(documents[i].phrases for i in order)])
+        hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *(documents[i].phrases for i in order)])
         of_prompt, holders = np.repeat(prompt, lengths), np.repeat(np.asarray(order, dtype=np.int64), lengths)
         # A stable sort keeps the prompts' order within a phrase: equal (phrase, prompt) stand side by side.
-        by_phrase = np.argsort(found, kind="stable")
-        found, of_prompt, holders = found[by_phrase], of_prompt[by_phrase], holders[by_phrase]
-        new_phrase = _changes(found)
+        by_phrase = np.argsort(hashes, kind="stable")
+        hashes, of_prompt, holders = hashes[by_phrase], of_prompt[by_phrase], holders[by_phrase]
+        new_phrase = _changes(hashes)
         cells = np.flatnonzero(new_phrase | _changes(of_prompt))
-        shares = np.diff(np.append(cells, len(found))) / size[of_prompt[cells]]
+        shares = np.diff(np.append(cells, len(hashes))) / size[of_prompt[cells]]
         starts = np.flatnonzero(new_phrase[cells])
         sums, squares = (np.add.reduceat(v, starts) if len(starts) else np.zeros(0) for v in (shares, shares**2))
-        begins = np.append(np.flatnonzero(new_phrase), len(found))
-        return cls(found[cells][starts], sums, squares, len(size), len(documents), holders, begins)
+        begins = np.append(np.flatnonzero(new_phrase), len(hashes))
+        return cls(hashes[cells][starts], sums, squares, len(size), len(documents), holders, begins)
 
     def without_holders(self) -> Counts:
         """The same without saying which responses they are: a third of the memory."""
@@ -121,11 +121,11 @@ def growth_z(count: Numbers, trials: Numbers, reference: Numbers, reference_tria
     together = (count + reference) / (trials + reference_trials)
     ratio = _log_likelihood(count, trials, together) + _log_likelihood(reference, reference_trials, together)
     sign = np.sign(count / trials - reference / reference_trials)
-    found: Numbers = sign * np.sqrt(np.maximum(2 * ratio, 0.0))
-    return found
+    z: Numbers = sign * np.sqrt(np.maximum(2 * ratio, 0.0))
+    return z
 
 
-def factor(rate: float, reference_rate: float, reference_trials: float) -> float:
+def growth_factor(rate: float, reference_rate: float, reference_trials: float) -> float:
     """How many times the reference's rate a rate is; a phrase the reference never used is taken as half an occurrence.
 
     Args:
@@ -141,9 +141,9 @@ def _log_likelihood(count: Numbers, trials: Numbers, p: Numbers) -> Numbers:
     return _part(count, trials * p) + _part(trials - count, trials * (1 - p))
 
 
-def _part(found: Numbers, expected: Numbers) -> Numbers:
-    ratio = np.divide(found, expected, out=np.ones_like(found), where=(found > 0) & (expected > 0))
-    part: Numbers = np.maximum(found, 0.0) * np.log(ratio)
+def _part(observed: Numbers, expected: Numbers) -> Numbers:
+    ratio = np.divide(observed, expected, out=np.ones_like(observed), where=(observed > 0) & (expected > 0))
+    part: Numbers = np.maximum(observed, 0.0) * np.log(ratio)
     return part
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from cgpo.overoptimisation.trend import FEWEST_PROMPTS, Track, as_normal
 from cgpo.statistics.evaluation import Sample
+from cgpo.storage.text import percent
 
 WINDOW = 10
 """Steps at the end that are compared with as many at the start."""
@@ -51,18 +52,18 @@ class Products:
     @classmethod
     def of(cls, groups: Sequence[Sequence[tuple[float, float]]]) -> Products:
         """From the (length, reward) of each prompt's responses."""
-        found = cls()
+        products = cls()
         for group in groups:
             lengths, rewards = zip(*group, strict=True)
             mean_l, mean_r = math.fsum(lengths) / len(group), math.fsum(rewards) / len(group)
             deviations = [(length - mean_l, reward - mean_r) for length, reward in group]
-            found += cls(
+            products += cls(
                 math.fsum(a * a for a, _ in deviations),
                 math.fsum(b * b for _, b in deviations),
                 math.fsum(a * b for a, b in deviations),
                 len(group) - 1,
             )
-        return found
+        return products
 
     def __add__(self, other: Products) -> Products:
         return Products(self.ll + other.ll, self.rr + other.rr, self.lr + other.lr, self.free + other.free)
@@ -106,6 +107,16 @@ class Explained:
         """Whether length explains the reward."""
         return self.z >= warn_z and self.sure and self.share >= WORTH_SAYING
 
+    @property
+    def text(self) -> str:
+        """For a warning."""
+        x, length = self.rewards, self.lengths
+        return (
+            f"length explains {percent(self.share)} of the reward's growth: calibrated reward {x[0]:.3f} → {x[1]:.3f}, "
+            f"mean length {length[0]:.0f} → {length[1]:.0f} tokens since the first steps, correlation within prompts "
+            f"{self.correlation:.2f}"
+        )
+
 
 class LengthTrend:
     """Lengths and rewards of a stratum's responses, step by step."""
@@ -127,7 +138,7 @@ class LengthTrend:
         return products.correlation
 
     def explained(self) -> Explained | None:
-        """What length explains now, or None while there is too little to say."""
+        """The reward's growth that length explains now, or None while there is too little to say."""
         width = min(WINDOW, len(self._reward.means) // 2)
         products = sum(self._products, Products())
         rho = products.correlation

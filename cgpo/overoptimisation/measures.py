@@ -1,22 +1,35 @@
-"""The numbers of a step or of an evaluation that trends are made of: by prompt, in [0, 1], higher is better."""
+"""The measures that trends are made of, and the judges that make some of them.
+
+Measures are numbers of a step or of an evaluation, by prompt, in [0, 1], higher is better. Independent judges look at
+training responses without constraining them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from statistics import NormalDist
 
+from cgpo.config.watch import WatchSettings
+from cgpo.responses.stratum import Stratum
 from cgpo.rewards.calibration import calibrate, finite
 from cgpo.statistics.evaluation import Mean, Sample, StratumSummary
 from cgpo.tracking.rollouts import RolloutRow
-from judges import Outcome, Verdict
+from cgpo.types import JudgedRollout, ResponseKey
+from judges import Judgement, Outcome, Verdict
+from judges.mixture import Mixture
+from judges.running.runtime import JudgeRuntime
 
 SATISFIED = "satisfied rate"
-"""Measure: what the stratum's own judges say. They constrain; they are no part of the reward."""
+"""Measure: the stratum's own judges. They constrain; they are no part of the reward."""
 
 _HOLDS = {Outcome.SATISFIED: 1.0, Outcome.VIOLATED: 0.0}
 
 Value = Callable[[RolloutRow], float | None]
+
+PendingVerdicts = Mapping[ResponseKey, Future[Judgement]]
+"""The verdicts on responses, when they are there."""
 
 
 def trained(row: RolloutRow) -> float | None:
@@ -31,12 +44,12 @@ def of_step(rows: Sequence[RolloutRow], rewards: Sequence[str]) -> dict[str, Sam
         rows: of a step.
         rewards: independent rewards, each taken as sigmoid(r(s, a) − r(s, ā)).
     """
-    found = {f"reward {name}": sample(rows, _calibrated(name)) for name in rewards}
+    samples = {f"reward {name}": sample(rows, _calibrated(name)) for name in rewards}
     for name in dict.fromkeys(name for row in rows for name in row.probes):
-        found[f"judge {name}"] = sample(rows, _judged(name))
+        samples[f"judge {name}"] = sample(rows, _judged(name))
     if any(row.verdicts for row in rows):
-        found[SATISFIED] = sample(rows, lambda row: _HOLDS.get(row.outcome))
-    return found
+        samples[SATISFIED] = sample(rows, lambda row: _HOLDS.get(row.outcome))
+    return samples
 
 
 def sample(rows: Sequence[RolloutRow], value: Value) -> Sample | None:
@@ -111,3 +124,34 @@ def _judged(name: str) -> Value:
         return None if verdict is None else _HOLDS.get(verdict.outcome)
 
     return value
+
+
+class IndependentJudges:
+    """The judges of `watch.independent_judges`.
+
+    Args:
+        settings: the settings.
+        runtime: what judges run on.
+    """
+
+    def __init__(self, settings: WatchSettings, runtime: JudgeRuntime) -> None:
+        self._every = settings.judge_every
+        self._judges = Mixture(settings.independent_judges, runtime) if settings.independent_judges else None
+
+    def submit(
+        self, step: int, strata: Mapping[str, Stratum], judged: Mapping[str, Sequence[JudgedRollout]]
+    ) -> PendingVerdicts:
+        """Gives this rank's responses of step 0, 1, … to the judges, who answer while the policy learns."""
+        if self._judges is None or step % self._every:
+            return {}
+        return {
+            j.rollout.request.key: self._judges.submit(strata[name].row(j.rollout))
+            for name, responses in judged.items()
+            for j in responses
+        }
+
+
+def verdicts(pending: PendingVerdicts, judged: Iterable[JudgedRollout]) -> list[Mapping[str, Verdict]]:
+    """The verdicts on these responses, in order; waits for them. They come in bounded time."""
+    keys = [j.rollout.request.key for j in judged]
+    return [pending[key].result().verdicts if key in pending else {} for key in keys]

@@ -63,21 +63,21 @@ def tokenise(text: str) -> list[Token]:
     """The tokens of a text, in order."""
     if text.isascii():
         return _shortened([_ascii_token(match) for match in _ASCII.finditer(text)])
-    found: list[Token] = []
+    tokens: list[Token] = []
     for match in _TOKEN.finditer(text):
         kind, token = match.lastgroup, match.group()
         start, end = match.span()
         if kind == "emoji":
             token = _VARIANTS.sub("", token)
-            if found and found[-1].text == token and found[-1].end == start:
-                found[-1] = Token(token, found[-1].start, end)
+            if tokens and tokens[-1].text == token and tokens[-1].end == start:
+                tokens[-1] = Token(token, tokens[-1].start, end)
                 continue
         elif kind == "mark":
             token = token[:3]
         else:
             token = token.lower()
-        found.append(Token(token, start, end))
-    return _shortened(found)
+        tokens.append(Token(token, start, end))
+    return _shortened(tokens)
 
 
 def _ascii_token(match: re.Match[str]) -> Token:
@@ -92,58 +92,58 @@ def _shortened(tokens: list[Token]) -> list[Token]:
 def phrases(tokens: Sequence[str]) -> tuple[list[Hashes], Hashes]:
     """Hashes of the phrases of 1, 2, … `LONGEST` tokens in the order of their places, and that of `ANY_EMOJI` if so."""
     single = np.asarray([_hash(token) for token in tokens], dtype=np.uint64)
-    found, last = [], single
+    by_length, last = [], single
     for length in range(1, min(LONGEST, len(tokens)) + 1):
         if length > 1:
             last = last[:-1] * _STEP + single[length - 1 :]
-        found.append(last ^ _LENGTHS[length - 1])
+        by_length.append(last ^ _LENGTHS[length - 1])
     emoji = any(not token.isascii() and is_emoji(token) for token in tokens)
-    return found, np.asarray([_hash(ANY_EMOJI)] if emoji else [], dtype=np.uint64)
+    return by_length, np.asarray([_hash(ANY_EMOJI)] if emoji else [], dtype=np.uint64)
 
 
-def phrase_set(tokens: Sequence[str], asked: Hashes) -> Hashes:
+def phrase_set(tokens: Sequence[str], of_prompt: Hashes) -> Hashes:
     """Distinct hashes of all phrases of a response, its openings and closings, sorted.
 
     Args:
         tokens: of the response.
-        asked: phrases of the prompt, sorted. What a prompt itself says is nobody's habit: they are left out, and with
-            those of two tokens or more every phrase that shares a token with them there.
+        of_prompt: phrases of the prompt, sorted. What a prompt itself says is nobody's habit: they are left out, and
+            with those of two tokens or more every phrase that shares a token with them there.
     """
     by_length, emoji = phrases(tokens)
     free = [np.ones(len(part), dtype=bool) for part in by_length]
-    if len(asked):
-        emoji = emoji[~_among(emoji, asked)]
-        free = _free(by_length, asked)
+    if len(of_prompt):
+        emoji = emoji[~_among(emoji, of_prompt)]
+        free = _free(by_length, of_prompt)
     openings = [part[:1][keep[:1]] ^ OPENING for part, keep in zip(by_length, free, strict=True)]
     closings = [part[-1:][keep[-1:]] ^ CLOSING for part, keep in zip(by_length, free, strict=True)]
     inside = [part[keep] for part, keep in zip(by_length, free, strict=True)]
     return np.unique(np.concatenate([emoji, *inside, *openings, *closings]))
 
 
-def _free(by_length: Sequence[Hashes], asked: Hashes) -> list[NDArray[np.bool_]]:
+def _free(by_length: Sequence[Hashes], of_prompt: Hashes) -> list[NDArray[np.bool_]]:
     """Which phrases are not the prompt's, and share no token with a longer one that is."""
-    own = [_among(part, asked) for part in by_length]
-    covered = np.zeros(len(own[0]) + 1 if own else 1, dtype=np.int64)
-    for n, found in enumerate(own[1:], start=2):
-        covered[: len(found)] += found
-        covered[n : n + len(found)] -= found
+    in_prompt = [_among(part, of_prompt) for part in by_length]
+    covered = np.zeros(len(in_prompt[0]) + 1 if in_prompt else 1, dtype=np.int64)
+    for n, part in enumerate(in_prompt[1:], start=2):
+        covered[: len(part)] += part
+        covered[n : n + len(part)] -= part
     before = np.concatenate([[0], np.cumsum(np.cumsum(covered)[:-1] > 0)])
-    return [~found & (before[n:] == before[: len(before) - n]) for n, found in enumerate(own, start=1)]
+    return [~part & (before[n:] == before[: len(before) - n]) for n, part in enumerate(in_prompt, start=1)]
 
 
-def _among(found: Hashes, asked: Hashes) -> NDArray[np.bool_]:
-    at = np.minimum(np.searchsorted(asked, found), len(asked) - 1)
-    among: NDArray[np.bool_] = asked[at] == found
+def _among(hashes: Hashes, of_prompt: Hashes) -> NDArray[np.bool_]:
+    at = np.minimum(np.searchsorted(of_prompt, hashes), len(of_prompt) - 1)
+    among: NDArray[np.bool_] = of_prompt[at] == hashes
     return among
 
 
-def asked_for(texts: Iterable[str]) -> Hashes:
+def prompt_phrases(texts: Iterable[str]) -> Hashes:
     """All phrases of the messages of a prompt, sorted."""
-    found = []
+    parts = []
     for text in texts:
         by_length, emoji = phrases([token.text for token in tokenise(text)])
-        found += [*by_length, emoji]
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.uint64)
+        parts += [*by_length, emoji]
+    return np.unique(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.uint64)
 
 
 def phrase_hash(tokens: Sequence[str]) -> np.uint64:
@@ -159,10 +159,10 @@ def is_emoji(token: str) -> bool:
 
 
 def _hash(token: str) -> int:
-    found = _known.get(token)
-    if found is None:
+    value = _known.get(token)
+    if value is None:
         if len(_known) >= MOST_KNOWN:
             _known.clear()
         digest = hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        found = _known[token] = int.from_bytes(digest, "little")
-    return found
+        value = _known[token] = int.from_bytes(digest, "little")
+    return value

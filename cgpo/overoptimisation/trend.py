@@ -118,7 +118,7 @@ def as_normal(t: float, free: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """What a trend shows now.
+    """How far a trend diverges now.
 
     Attributes:
         z: the divergence, in standard errors.
@@ -134,6 +134,15 @@ class Divergence:
     began: int
     steps: int
 
+    def text(self, measure: str) -> str:
+        """For a warning of the independent measure of that name."""
+        x, y = self.rewards, self.measures
+        return (
+            f"the trained reward rises while {measure} falls: calibrated reward {x[0]:.3f} → {x[1]:.3f} since the "
+            f"first steps, {measure} {y[0]:.3f} → {y[1]:.3f} from its best ({self.z:.1f} standard errors). It began at "
+            f"about step {self.began}"
+        )
+
 
 class Trend:
     """The trained reward and one independent measure, step by step."""
@@ -143,7 +152,7 @@ class Trend:
         self._reward, self._measure = Track(), Track()
 
     def add(self, step: int, reward: Sample | None, measure: Sample | None) -> None:
-        """What a step showed; a step in which one of them is unknown is left out."""
+        """Both in a step; a step in which one of them is unknown is left out."""
         if reward is not None and measure is not None:
             self._steps.append(step)
             self._reward.add(reward)
@@ -151,14 +160,14 @@ class Trend:
 
     def divergence(self) -> Divergence | None:
         """The divergence now, or None while there is too little to say."""
-        found: Divergence | None = None
+        largest: Divergence | None = None
         width = 1
         while 2 * width <= len(self._steps):
             at_width = self._at(width)
-            if at_width is not None and (found is None or at_width.z > found.z):
-                found = at_width
+            if at_width is not None and (largest is None or at_width.z > largest.z):
+                largest = at_width
             width *= 2
-        return found
+        return largest
 
     def _at(self, width: int) -> Divergence | None:
         x, n_x = self._reward.windows(width)

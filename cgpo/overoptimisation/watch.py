@@ -1,8 +1,8 @@
 """The over-optimisation watch of a run: it measures after every step, warns, and changes nothing in what is learnt.
 
 Three questions, each in a file of its own: does an independent measure fall while the trained reward rises (`trend`);
-is it length that the reward pays for (`length`); which phrases spread (`spread`)? Only the rank that writes files asks.
-It leaves in the run directory, a JSON object a line:
+is it length that the reward pays for (`length`); which phrases spread (`phrases`)? Only the rank that writes files
+asks. It leaves in the run directory, a JSON object a line:
 
     warnings.jsonl   {"schema": 1, "step", "stratum", "kind": "divergence" | "length" | "phrase", "subject", "began",
                       "text", …}
@@ -25,12 +25,11 @@ from cgpo.overoptimisation.trend import Divergence, Trend
 from cgpo.report.overoptimisation import PHRASES, WARNINGS
 from cgpo.statistics.evaluation import Evaluation, StratumSummary
 from cgpo.storage.step_files import StepLines, read_step_lines
-from cgpo.storage.text import percent
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
 
 Baselines = Callable[[str], Sequence[tuple[Prompt, str]]]
-"""Stratum name → its prompts with the responses that π_ref gave to them; asked when the first step is done."""
+"""Stratum name → its prompts with the responses that π_ref gave to them; called when the first step is done."""
 
 AGAIN_AFTER = 50
 """Steps after which a warning that still holds is given again."""
@@ -40,13 +39,13 @@ AGAIN_AT = 2.0
 
 
 class OverOptimisationWatch:
-    """What goes on in the strata of a run, for a person to know.
+    """The watch over the strata of a run.
 
     Args:
         settings: the settings.
         independent: stratum → names of the rewards that score it without training it.
         run_dir: where `warnings.jsonl` and `phrases.jsonl` are kept, and `rollouts/` stands.
-        baselines: what π_ref said.
+        baselines: responses of π_ref.
         say: shows a line to the person.
         writes: False on every rank but one: then nothing is done.
     """
@@ -64,7 +63,7 @@ class OverOptimisationWatch:
         self._settings = settings
         self._independent = independent
         self._rollouts = run_dir / "rollouts"
-        self._warnings, self._found = StepLines(run_dir / WARNINGS), StepLines(run_dir / PHRASES)
+        self._warnings, self._spreads = StepLines(run_dir / WARNINGS), StepLines(run_dir / PHRASES)
         self._baselines = baselines
         self._say = say
         self._writes = writes
@@ -84,17 +83,17 @@ class OverOptimisationWatch:
         Raises:
             RunError: the disk is full, or a file cannot be written.
         """
-        found: dict[str, float | None] = {}
+        metrics: dict[str, float | None] = {}
         if not self._writes:
-            return found
+            return metrics
         for name in dict.fromkeys(row.stratum for row in rows):
-            own = [row for row in rows if row.stratum == name]
+            responses = [row for row in rows if row.stratum == name]
             if self._settings.divergence:
-                found |= self._end_trends(step, name, own)
-                found |= self._end_length(step, name, own)
+                metrics |= self._end_trends(step, name, responses)
+                metrics |= self._end_length(step, name, responses)
             if self._settings.phrases.every:
-                found |= self._end_phrases(step, name, own)
-        return found
+                metrics |= self._end_phrases(step, name, responses)
+        return metrics
 
     def evaluated(self, step: int, evaluations: Sequence[Evaluation], confidence: float) -> None:
         """An evaluation is done, the last of the run's, whose intervals have this level."""
@@ -112,73 +111,58 @@ class OverOptimisationWatch:
 
     def _end_trends(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         reward = measures.sample(rows, measures.trained)
-        now = measures.of_step(rows, self._independent[name])
-        found: dict[str, float | None] = {}
-        for measure, sample in now.items():
+        metrics: dict[str, float | None] = {}
+        for measure, sample in measures.of_step(rows, self._independent[name]).items():
             self._trends[name].setdefault(measure, Trend()).add(step, reward, sample)
             if measure != measures.SATISFIED:
-                found[f"{name}/independent/{measure.partition(' ')[2]}"] = None if sample is None else sample.mean
-        largest: float | None = None
-        for measure, trend in self._trends[name].items():
-            divergence = trend.divergence()
+                metrics[f"{name}/independent/{measure.partition(' ')[2]}"] = None if sample is None else sample.mean
+        divergences = {measure: trend.divergence() for measure, trend in self._trends[name].items()}
+        for measure, divergence in divergences.items():
             self._warn_of_divergence(step, name, measure, divergence, self._settings.warn_z)
-            if divergence is not None:
-                largest = divergence.z if largest is None else max(largest, divergence.z)
-        return found | {f"{name}/divergence": largest}
+        z = [divergence.z for divergence in divergences.values() if divergence is not None]
+        return metrics | {f"{name}/divergence": max(z, default=None)}
 
-    def _warn_of_divergence(self, step: int, name: str, measure: str, found: Divergence | None, warn_z: float) -> None:
-        if found is None or found.z < warn_z:
+    def _warn_of_divergence(
+        self, step: int, name: str, measure: str, divergence: Divergence | None, warn_z: float
+    ) -> None:
+        if divergence is None or divergence.z < warn_z:
             return
-        x, y = found.rewards, found.measures
-        text = (
-            f"stratum {name}: the trained reward rises while {measure} falls: calibrated reward {x[0]:.3f} → "
-            f"{x[1]:.3f} since the first steps, {measure} {y[0]:.3f} → {y[1]:.3f} from its best ({found.z:.1f} "
-            f"standard errors). It began at about step {found.began}"
-        )
-        self._warn(step, name, "divergence", measure, text, began=found.began, z=found.z, reward=x, measure=y)
+        numbers = {"reward": divergence.rewards, "measure": divergence.measures}
+        text, began, z = divergence.text(measure), divergence.began, divergence.z
+        self._warn(step, name, "divergence", measure, text, began=began, z=z, **numbers)
 
     def _end_length(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
         trend = self._lengths[name]
         correlation = trend.add(measures.lengths_and_rewards(rows))
-        found = trend.explained()
-        if found is not None and found.worth_saying(self._settings.warn_z):
-            x, length = found.rewards, found.lengths
-            text = (
-                f"stratum {name}: length explains {percent(found.share)} of the reward's growth: calibrated reward "
-                f"{x[0]:.3f} → {x[1]:.3f}, mean length {length[0]:.0f} → {length[1]:.0f} tokens since the first "
-                f"steps, correlation within prompts {found.correlation:.2f}"
-            )
-            self._warn(step, name, "length", "length", text, share=found.share, reward=x, tokens=length)
+        explained = trend.explained()
+        if explained is not None and explained.worth_saying(self._settings.warn_z):
+            numbers = {"share": explained.share, "reward": explained.rewards, "tokens": explained.lengths}
+            self._warn(step, name, "length", "length", explained.text, **numbers)
         return {f"{name}/length_correlation": correlation}
 
     def _end_phrases(self, step: int, name: str, rows: Sequence[RolloutRow]) -> dict[str, float | None]:
-        phrases = self._of(name)
+        phrases = self._phrases_of(name)
         phrases.add(step, rows)
         if not phrases.due:
             return {}
-        found, sizes = phrases.look()
-        listed = [spread.as_json() for spread in found]
-        self._found.append(step, {"stratum": name, **sizes, "phrases": listed})
-        for spread in found:
+        spreads, sizes = phrases.look()
+        listed = [spread.as_json() for spread in spreads]
+        self._spreads.append(step, {"stratum": name, **sizes, "phrases": listed})
+        for spread in spreads:
             if phrases.remarkable(spread):
-                place = {"opening": " as an opening", "closing": " as a closing"}.get(spread.place, "")
-                text = (
-                    f"stratum {name}: “{spread.phrase}”{place} spreads: in {percent(spread.rate, 1)} of the last "
-                    f"responses, {percent(spread.reference_rate, 1)} of the reference's ({spread.factor:.1f} times as "
-                    f"often, z {spread.z:.1f})"
-                )
-                self._warn(step, name, "phrase", spread.phrase, text, rate=spread.rate, z=spread.z, place=spread.place)
+                numbers = {"rate": spread.rate, "z": spread.z, "place": spread.place}
+                self._warn(step, name, "phrase", spread.phrase, spread.text, **numbers)
         nothing = 0.0 if sizes["reference_responses"] else None  # without a reference nobody knows
-        return {f"{name}/phrase_z": found[0].z if found else nothing}
+        return {f"{name}/phrase_z": spreads[0].z if spreads else nothing}
 
-    def _of(self, name: str) -> StratumPhrases:
+    def _phrases_of(self, name: str) -> StratumPhrases:
         """The phrases of a stratum; after a resume with what they were."""
         if name not in self._phrases:
             made = self._phrases[name] = StratumPhrases(self._settings.phrases, self._baselines(name))
             if (saved := self._saved_phrases.pop(name, None)) is not None:
-                rows = read_rollouts(self._rollouts, {*saved["first"], *saved["window"]})
-                own = {step: [row for row in found if row.stratum == name] for step, found in rows.items()}
-                made.load_state_dict(saved, own)
+                recorded = read_rollouts(self._rollouts, {*saved["first"], *saved["window"]})
+                responses = {step: [row for row in rows if row.stratum == name] for step, rows in recorded.items()}
+                made.load_state_dict(saved, responses)
         return self._phrases[name]
 
     def _warn(self, step: int, stratum: str, kind: str, subject: str, text: str, **numbers: Any) -> None:
@@ -189,6 +173,7 @@ class OverOptimisationWatch:
             late = kind != "phrase" and step >= last["step"] + AGAIN_AFTER
             if not (louder or late):
                 return
+        text = f"stratum {stratum}: {text}"
         line = {"stratum": stratum, "kind": kind, "subject": subject, "text": text, **numbers}
         self._warned[stratum, kind, subject] = {"step": step, **line}
         self._warnings.append(step, line)
@@ -201,7 +186,7 @@ class OverOptimisationWatch:
             RunError: a file cannot be written.
         """
         self._warnings.truncate_after(done)
-        self._found.truncate_after(done)
+        self._spreads.truncate_after(done)
         warnings = read_step_lines(self._warnings.path).records
         self._warned = {(w["stratum"], w["kind"], w["subject"]): w for w in warnings}
 
@@ -213,7 +198,7 @@ class OverOptimisationWatch:
                 for name, trends in self._trends.items()
             },
             "lengths": {name: trend.state_dict() for name, trend in self._lengths.items()},
-            "phrases": self._saved_phrases | {name: found.state_dict() for name, found in self._phrases.items()},
+            "phrases": self._saved_phrases | {name: phrases.state_dict() for name, phrases in self._phrases.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

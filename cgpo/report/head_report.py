@@ -74,13 +74,13 @@ def report_section(
 
 def _pointwise(report: Report) -> list[tuple[str, str]]:
     fit = report["calibration"]
-    found = [
+    rows = [
         ("positives", f"{report['positives']} of {report['n']}, {rate_words(report['rate'])}"),
         ("AUROC", interval_words(report["auroc"])),
     ]
     if fit is not None:
         perfect = fit["ece_if_calibrated"]
-        found += [
+        rows += [
             ("mean probability", f"{100 * fit['mean_probability']:.3g} %"),
             ("ECE", interval_words(fit["ece"], ".4f")),
             ("  if calibrated", f"{perfect['mean']:.4f}, 95 % below {perfect['high']:.4f}"),
@@ -88,15 +88,15 @@ def _pointwise(report: Report) -> list[tuple[str, str]]:
             ("  skill over base rate", interval_words(fit["brier_skill"], "+.3f")),
         ]
     if report["lift"]:
-        found.append(("lift of the top tenth", interval_words(report["lift"][0]["lift"], ".2f")))
-    return found + _length_figures(report)
+        rows.append(("lift of the top tenth", interval_words(report["lift"][0]["lift"], ".2f")))
+    return rows + _length_figures(report)
 
 
 def _pairwise(report: Report) -> list[tuple[str, str]]:
-    found = [("accuracy", interval_words(report["accuracy"])), ("AUROC", interval_words(report["auroc"]))]
+    rows = [("accuracy", interval_words(report["accuracy"])), ("AUROC", interval_words(report["auroc"]))]
     if report["calibration"] is not None:
-        found.append(("ECE of the preference", interval_words(report["calibration"]["ece"])))
-    return found + _length_figures(report)
+        rows.append(("ECE of the preference", interval_words(report["calibration"]["ece"])))
+    return rows + _length_figures(report)
 
 
 def _regression(report: Report) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Reads what the over-optimisation watch left in a run directory, for the report and the run's last words.
+"""Reads the records of the over-optimisation watch in a run directory, for the page and the run's last words.
 
 Files (written by `cgpo.overoptimisation.watch`): `warnings.jsonl`, a line for each warning; `phrases.jsonl`, a line for
 each look at a stratum's phrases. They are read tolerantly: a killed run has them too.
@@ -54,7 +54,7 @@ class PhraseLook:
 
 @dataclass(frozen=True, slots=True)
 class OverOptimisation:
-    """Everything the watch found.
+    """The records of the watch.
 
     Attributes:
         warnings: each once, in the order in which they came.
@@ -99,22 +99,22 @@ def phrase_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _warned(lines: Sequence[Mapping[str, Any]]) -> list[Warned]:
-    found: dict[tuple[str, str, str], Warned] = {}
+    warned: dict[tuple[str, str, str], Warned] = {}
     for line in lines:
         key = (str(line["stratum"]), str(line["kind"]), str(line["subject"]))
         step, began = int(line["step"]), line.get("began")
-        before = found.get(key)
+        before = warned.get(key)
         if before is not None:  # the first time says best when it began
-            found[key] = Warned(*key, str(line["text"]), before.first, step, before.began)
+            warned[key] = Warned(*key, str(line["text"]), before.first, step, before.began)
         else:
-            found[key] = Warned(*key, str(line["text"]), step, step, began if isinstance(began, int) else None)
-    return list(found.values())
+            warned[key] = Warned(*key, str(line["text"]), step, step, began if isinstance(began, int) else None)
+    return list(warned.values())
 
 
 def _look(line: Mapping[str, Any]) -> PhraseLook:
     rows = tuple(dict(row) for row in line["phrases"])
     for row in rows:
-        phrase_cells(row)  # a row that cannot be shown is found here, where it can be named
+        phrase_cells(row)  # a row that cannot be shown fails here, where it can be named
     return PhraseLook(
         str(line["stratum"]), int(line["step"]), int(line["responses"]), int(line["reference_responses"]), rows
     )

@@ -1,4 +1,4 @@
-"""Which responses a report shows: a few of each verdict from the last steps, and held-out ones before and after."""
+"""The responses a run's page shows: a few of each verdict from the last steps, and held-out ones before and after."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def heldout_pairs(run_dir: Path, per_stratum: int, problems: list[str]) -> dict[
     for key, sample in shown.items():
         after = last.get(key) if first else None
         pairs.setdefault(key[0], []).append(Pair(sample, after))
-    return {stratum: _spread(found, per_stratum) for stratum, found in pairs.items()}
+    return {stratum: _spread(of_stratum, per_stratum) for stratum, of_stratum in pairs.items()}
 
 
 def _rows(folder: Path, step: int, problems: list[str]) -> list[RolloutRow]:
@@ -84,11 +84,11 @@ def _in_turn(samples: Sequence[Sample], count: int) -> list[Sample]:
     taken: list[Sample] = []
     while by_outcome and len(taken) < count:
         for outcome in list(by_outcome):
-            found = next(by_outcome[outcome], None)
-            if found is None:
+            sample = next(by_outcome[outcome], None)
+            if sample is None:
                 del by_outcome[outcome]
             elif len(taken) < count:
-                taken.append(found)
+                taken.append(sample)
     return taken
 
 

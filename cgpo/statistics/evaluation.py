@@ -144,14 +144,14 @@ class Measures(Generic[R, M, W]):
 
     def named(self) -> dict[str, R | M | W]:
         """Name → what there is, in the order of the fields: `satisfied`, `judges/math`, `rewards/love` …"""
-        found: dict[str, R | M | W] = {}
+        named: dict[str, R | M | W] = {}
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, Mapping):
-                found |= {f"{each.name}/{name}": part for name, part in value.items()}
+                named |= {f"{each.name}/{name}": part for name, part in value.items()}
             elif value is not None:
-                found[each.name] = value
-        return found
+                named[each.name] = value
+        return named
 
 
 StratumMeasures = Measures[Rate, Mean, Win]
@@ -251,14 +251,14 @@ class Evaluation:
 
 def _measures_json(measures: StratumMeasures | StratumChanges) -> dict[str, Any]:
     """By the names of the fields; a mapping without entries is left out, but for the judges."""
-    found: dict[str, Any] = {"judges": {}}
+    tree: dict[str, Any] = {"judges": {}}
     for name, value in measures.named().items():
         key, slash, part = name.partition("/")
         if slash:
-            found.setdefault(key, {})[part] = value.as_json()
+            tree.setdefault(key, {})[part] = value.as_json()
         else:
-            found[key] = value.as_json()
-    return found
+            tree[key] = value.as_json()
+    return tree
 
 
 def _numbers(name: str, interval: Interval) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from cgpo import distributed
 from cgpo.errors import LimitError
-from cgpo.overoptimisation.independent import PendingVerdicts
+from cgpo.overoptimisation.measures import PendingVerdicts
 from cgpo.responses.collection import generate_and_judge, judged_rollouts, open_scoring, wait_for_verdicts
 from cgpo.responses.limits import check_limits
 from cgpo.responses.stratum import Stratum, share_of_rank

@@ -12,7 +12,7 @@ from cgpo.compose import to_plain
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
 from cgpo.optimizers.base import Need
-from cgpo.overoptimisation.independent import IndependentJudges
+from cgpo.overoptimisation.measures import IndependentJudges
 from cgpo.overoptimisation.watch import OverOptimisationWatch
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.identity import check_model, describe_model

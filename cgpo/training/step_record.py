@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cgpo import distributed
-from cgpo.overoptimisation.independent import PendingVerdicts, verdicts
+from cgpo.overoptimisation.measures import PendingVerdicts, verdicts
 from cgpo.rollout.parity import gap_over_ranks
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.training.learning import LearnedStep

@@ -9,16 +9,16 @@ import sys
 import numpy as np
 import pytest
 
-from cgpo.overoptimisation.counts import Counts, Document, effective, factor, growth_z
+from cgpo.overoptimisation.counts import Counts, Document, effective, growth_factor, growth_z
 from cgpo.overoptimisation.tokens import (
     ANY_EMOJI,
     CLOSING,
     HEAD,
     OPENING,
     TAIL,
-    asked_for,
     phrase_hash,
     phrase_set,
+    prompt_phrases,
     tokenise,
 )
 
@@ -81,7 +81,7 @@ def test_any_emoji_is_a_phrase() -> None:
 
 
 def test_what_the_prompt_says_is_nobodys_habit() -> None:
-    asked = asked_for(["You are kind.", "End your response with “Sending love”."])
+    asked = prompt_phrases(["You are kind.", "End your response with “Sending love”."])
     found = phrase_set(words("Fine. Sending love"), asked)
     for phrase in (["sending"], ["sending", "love"], ["."]):
         assert phrase_hash(phrase) not in found
@@ -92,7 +92,7 @@ def test_what_the_prompt_says_is_nobodys_habit() -> None:
 
 
 def test_phrases_beside_those_of_the_prompt_are_counted() -> None:
-    asked = asked_for(["x b c y d"])
+    asked = prompt_phrases(["x b c y d"])
     expected = [("a",), ("e",), ("e", "f"), ("f",)]
     closings = [("f",), ("e", "f")]
     # In a b c d e f, `b c` is the prompt's, and so is `d` alone: `d e` is not.
@@ -152,5 +152,5 @@ def test_likelihood_ratio_by_hand() -> None:
 
 
 def test_factor_of_what_the_reference_never_said() -> None:
-    assert factor(0.03, 0.0075, 2000) == pytest.approx(4.0)
-    assert factor(0.03, 0.0, 1000) == pytest.approx(60.0)  # against half an occurrence in 1,000
+    assert growth_factor(0.03, 0.0075, 2000) == pytest.approx(4.0)
+    assert growth_factor(0.03, 0.0, 1000) == pytest.approx(60.0)  # against half an occurrence in 1,000

@@ -9,8 +9,7 @@ import pytest
 from overoptimisation_rows import row, talk
 
 from cgpo.config import PhraseSettings
-from cgpo.overoptimisation.phrases import StratumPhrases
-from cgpo.overoptimisation.spread import Spread
+from cgpo.overoptimisation.phrases import Spread, StratumPhrases
 from cgpo.types import Prompt
 
 Response = Callable[[random.Random, str], str]
