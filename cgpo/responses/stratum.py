@@ -211,7 +211,7 @@ def _sampler(
     return InformativeSampler(prompts, seed, share=settings.informative_share, stratum=name)
 
 
-def overlaps(strata: Mapping[str, Stratum]) -> list[str]:
+def shared_prompts(strata: Mapping[str, Stratum]) -> list[str]:
     """A sentence for every two strata that share prompts: Algorithm 2's strata are disjoint."""
     sentences = []
     for one, other in itertools.combinations(strata.values(), 2):

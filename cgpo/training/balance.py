@@ -21,7 +21,7 @@ from cgpo.policy.layout import TokenSequence
 
 
 @dataclass(frozen=True)
-class Sample:
+class LearningSample:
     """One response to learn from.
 
     Attributes:
@@ -37,22 +37,22 @@ class Sample:
     temperature: float
 
 
-def balanced(samples: Sequence[Sample]) -> list[Sample]:
+def balance_over_ranks(samples: Sequence[LearningSample]) -> list[LearningSample]:
     """This rank's part of all ranks' samples. Every rank must call it."""
     groups = [group for part in distributed.gather_objects(prompt_groups(samples)) for group in part]
     share = partition([cost(group) for group in groups], distributed.world_size())[distributed.rank()]
     return [sample for i in share for sample in groups[i]]
 
 
-def prompt_groups(samples: Sequence[Sample]) -> list[list[Sample]]:
+def prompt_groups(samples: Sequence[LearningSample]) -> list[list[LearningSample]]:
     """The samples that can share a prompt's computation, in order of appearance."""
-    groups: dict[tuple[tuple[int, ...], float], list[Sample]] = {}
+    groups: dict[tuple[tuple[int, ...], float], list[LearningSample]] = {}
     for sample in samples:
         groups.setdefault((sample.sequence.prompt_ids, sample.temperature), []).append(sample)
     return list(groups.values())
 
 
-def cost(group: Sequence[Sample]) -> int:
+def cost(group: Sequence[LearningSample]) -> int:
     """Tokens of the row that holds the group: the prompt once, and the responses without their last tokens."""
     return len(group[0].sequence.prompt_ids) + sum(len(s.sequence.response_ids) - 1 for s in group)
 

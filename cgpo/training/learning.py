@@ -27,8 +27,8 @@ from cgpo.policy.layout import MicroBatch, idle_micro_batch
 from cgpo.policy.policy import Policy
 from cgpo.policy.schedule import learning_rate
 from cgpo.responses.stratum import Stratum
-from cgpo.training.balance import Sample, balanced
-from cgpo.training.preparation import Prepared, prepared_again
+from cgpo.training.balance import LearningSample, balance_over_ranks
+from cgpo.training.preparation import PreparedStratum, prepared_again
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LearnedStep:
     """What a step's learning did.
 
     Attributes:
-        surrogates: each epoch's, by stratum; the first epoch's are those of `Prepared`.
+        surrogates: each epoch's, by stratum; the first epoch's are those of `PreparedStratum`.
         grad_norms: of each epoch's accumulated gradient, before clipping; None where its optimiser step was skipped.
         tokens: padded tokens computed forward and backward on this rank.
         learning_rate: of the step.
@@ -94,7 +94,7 @@ def learning_rate_at(train: TrainSettings, step: int) -> float:
 def learn(
     policy: Policy,
     strata: Mapping[str, Stratum],
-    prepared: Mapping[str, Prepared],
+    prepared: Mapping[str, PreparedStratum],
     rate: float,
     progress: Callable[[int, int], None],
 ) -> LearnedStep:
@@ -111,7 +111,7 @@ def learn(
             for sample in _samples(policy, strata[name], prepared[name], surrogate)
         ]
         if policy.settings.train.balance_ranks and distributed.world_size() > 1:
-            samples = balanced(samples)
+            samples = balance_over_ranks(samples)
         work = _micro_batches(policy, samples)
         norms.append(_optimiser_step(policy, work, rate, progress))
         tokens += sum(item.batch.tokens for item in work)
@@ -143,7 +143,7 @@ def _optimiser_step(
     return policy.step(rate)
 
 
-def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Surrogate) -> list[Sample]:
+def _samples(policy: Policy, stratum: Stratum, prepared: PreparedStratum, surrogate: Surrogate) -> list[LearningSample]:
     """The responses that carry gradient, their coefficients weighted by ρ."""
     coefficient = surrogate.coefficient * stratum.weight
     by_value = torch.zeros(*coefficient.shape, policy.value_outputs, dtype=coefficient.dtype)
@@ -155,7 +155,7 @@ def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Su
         sequence = prepared.sequences[i]
         length = len(sequence.response_ids)
         samples.append(
-            Sample(
+            LearningSample(
                 sequence,
                 coefficient[i, :length].float().clone(),
                 by_value[i, :length].float().clone(),
@@ -165,7 +165,7 @@ def _samples(policy: Policy, stratum: Stratum, prepared: Prepared, surrogate: Su
     return samples
 
 
-def _micro_batches(policy: Policy, samples: Sequence[Sample]) -> list[_Work]:
+def _micro_batches(policy: Policy, samples: Sequence[LearningSample]) -> list[_Work]:
     """The samples laid out in passes; each pass is at one temperature."""
     sequences = [sample.sequence for sample in samples]
     coefficient = pad_sequence([s.coefficient for s in samples], batch_first=True) if samples else torch.zeros(0, 0)

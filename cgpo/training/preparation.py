@@ -33,7 +33,7 @@ _NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStratum:
     """A stratum's samples of this rank, ready to be learnt from.
 
     Attributes:
@@ -68,7 +68,7 @@ def prepare(
     reference: AnyReference,
     baselines: Sequence[JudgedRollout] = (),
     value_output: int | None = None,
-) -> Prepared:
+) -> PreparedStratum:
     """Log-probs under policy and reference, and the optimiser's coefficients. Every rank must call it.
 
     Args:
@@ -90,7 +90,7 @@ def prepare(
     by_engine = [list(j.rollout.logprobs) for j in judged]
     by_policy = [logprobs.tolist() for logprobs in policy_tokens[: len(judged)]]
     gaps = [measure_gap([a], [b]).mean for a, b in zip(by_engine, by_policy, strict=True)]
-    return Prepared(judged, sequences, batch, value_output, surrogate, measure_gap(by_engine, by_policy), gaps)
+    return PreparedStratum(judged, sequences, batch, value_output, surrogate, measure_gap(by_engine, by_policy), gaps)
 
 
 def token_sequence(judged: JudgedRollout) -> TokenSequence:
@@ -189,7 +189,7 @@ def _padded(tokens: Sequence[Tensor]) -> Tensor:
     return pad_sequence([t.double() for t in tokens], batch_first=True)
 
 
-def prepared_again(policy: Policy, stratum: Stratum, prepared: Prepared) -> Surrogate:
+def prepared_again(policy: Policy, stratum: Stratum, prepared: PreparedStratum) -> Surrogate:
     """The surrogate with the weights as they are now; what was known when the responses were generated stays.
 
     Every rank must call it.

@@ -22,7 +22,7 @@ from cgpo.responses.engine_probe import EngineProbe
 from cgpo.responses.journal import FOLDER as JOURNAL_FOLDER
 from cgpo.responses.journal import Journal
 from cgpo.responses.parts import ResponseParts, open_parts
-from cgpo.responses.stratum import Stratum, overlaps
+from cgpo.responses.stratum import Stratum, shared_prompts
 from cgpo.storage.environment import describe_environment
 from cgpo.storage.run_config import adopt_configuration, read_config
 from cgpo.tracking.display import Display
@@ -193,7 +193,7 @@ def show_prompts(strata: Mapping[str, Stratum], display: Display) -> None:
         if any(stratum.dropped):
             train, heldout = stratum.dropped
             display.message(f"{stratum.name}: dropped as too long: {train} training, {heldout} held-out prompts")
-    for text in overlaps(strata):
+    for text in shared_prompts(strata):
         display.message(f"warning: strata are meant to be disjoint, but {text}")
 
 

@@ -9,10 +9,10 @@ from cgpo.overoptimisation.measures import PendingVerdicts, verdicts
 from cgpo.rollout.parity import gap_over_ranks
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.training.learning import LearnedStep
-from cgpo.training.preparation import Prepared
+from cgpo.training.preparation import PreparedStratum
 
 
-def gather_rows(prepared: Mapping[str, Prepared], independent: PendingVerdicts) -> list[RolloutRow]:
+def gather_rows(prepared: Mapping[str, PreparedStratum], independent: PendingVerdicts) -> list[RolloutRow]:
     """The recorded form of every rank's responses, on every rank; waits for the independent judges."""
     rows = [
         RolloutRow.of(
@@ -28,7 +28,7 @@ def gather_rows(prepared: Mapping[str, Prepared], independent: PendingVerdicts) 
     return [row for part in distributed.gather_objects(rows) for row in part]
 
 
-def learning_metrics(prepared: Mapping[str, Prepared], learned: LearnedStep) -> dict[str, float | None]:
+def learning_metrics(prepared: Mapping[str, PreparedStratum], learned: LearnedStep) -> dict[str, float | None]:
     """Metrics of the optimisers and of the optimiser step, over all ranks. Every rank must call it.
 
     A stratum has `no_signal` where no rank's responses carry any gradient.

@@ -24,7 +24,7 @@ from cgpo.training.collecting import CollectedStep, collect_step
 from cgpo.training.evaluations import RunEvaluations
 from cgpo.training.learning import LearnedStep, learn, learning_rate_at
 from cgpo.training.phases import Phases
-from cgpo.training.preparation import RANKS, Prepared, prepare
+from cgpo.training.preparation import RANKS, PreparedStratum, prepare
 from cgpo.training.run_plan import batch_text
 from cgpo.training.session import Session
 from cgpo.training.step_record import gather_rows, learning_metrics
@@ -83,7 +83,7 @@ class Trainer:
     def _collect(self, step: int, strata: Mapping[str, Stratum]) -> CollectedStep:
         return collect_step(self.session, step, strata, self.phases, self._check_stop_alone)
 
-    def _prepare(self, strata: Mapping[str, Stratum], collected: CollectedStep) -> dict[str, Prepared]:
+    def _prepare(self, strata: Mapping[str, Stratum], collected: CollectedStep) -> dict[str, PreparedStratum]:
         s, prepared = self.session, {}
         with self.phases.phase("log-probs"):
             for name, stratum in strata.items():
@@ -94,7 +94,7 @@ class Trainer:
         self._check_stop_alone()
         return prepared
 
-    def _learn(self, step: int, prepared: Mapping[str, Prepared]) -> LearnedStep:
+    def _learn(self, step: int, prepared: Mapping[str, PreparedStratum]) -> LearnedStep:
         s = self.session
         with self.phases.phase("learning"):
             rate = learning_rate_at(self.settings.train, step)
@@ -114,7 +114,12 @@ class Trainer:
             return self._check_engine()
 
     def _record(
-        self, step: int, collected: CollectedStep, prepared: Mapping[str, Prepared], learned: LearnedStep, gap: Gap
+        self,
+        step: int,
+        collected: CollectedStep,
+        prepared: Mapping[str, PreparedStratum],
+        learned: LearnedStep,
+        gap: Gap,
     ) -> dict[str, float | None]:
         s = self.session
         rows = gather_rows(prepared, collected.independent)

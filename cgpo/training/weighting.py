@@ -55,7 +55,7 @@ class Weighting:
             return dict.fromkeys(weights, 1.0)
         lags = self._lags(weights)
         logs = {name: self._settings.strength * lags.get(name, 0.0) for name in weights}
-        return balanced(logs, weights, self._settings.min_factor, self._settings.max_factor)
+        return factors_with_mean_one(logs, weights, self._settings.min_factor, self._settings.max_factor)
 
     def state_dict(self) -> dict[str, Any]:
         """What must survive a resume: the exponential means of the last steps, oldest first."""
@@ -75,7 +75,9 @@ class Weighting:
         return {name: (1 - known[name][-1]) * (_mean(gains) - gain) for name, gain in gains.items()}
 
 
-def balanced(logs: Mapping[str, float], weights: Mapping[str, float], least: float, largest: float) -> dict[str, float]:
+def factors_with_mean_one(
+    logs: Mapping[str, float], weights: Mapping[str, float], least: float, largest: float
+) -> dict[str, float]:
     """clip(c · exp(log), least, largest) with the c at which the ρ-weighted mean is 1; `least` ≤ 1 ≤ `largest`."""
 
     def clipped(log_scale: float) -> dict[str, float]:

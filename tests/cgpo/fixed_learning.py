@@ -26,7 +26,7 @@ from cgpo.policy.reference import Reference
 from cgpo.responses.stratum import Stratum
 from cgpo.storage.claim import claim
 from cgpo.training.learning import learn
-from cgpo.training.preparation import RANKS, Prepared, prepare
+from cgpo.training.preparation import RANKS, PreparedStratum, prepare
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Verdict
 from judges.mixture import Mixture
@@ -147,7 +147,9 @@ def make_stratum(name: str, settings: RunSettings) -> Stratum:
     return Stratum(name, own, {}, {}, missing, Mixture([], missing), kind(own.optimizer), (0, 0))
 
 
-def prepare_step(stratum: Stratum, step: int, policy: Policy, reference: Any, value_output: int | None) -> Prepared:
+def prepare_step(
+    stratum: Stratum, step: int, policy: Policy, reference: Any, value_output: int | None
+) -> PreparedStratum:
     """This rank's share of the step's samples; a prompt's responses stay together."""
     rng = random.Random(f"{stratum.name} {step}")
     groups = [_group(stratum, prompt, rng) for prompt in range(PROMPTS)]

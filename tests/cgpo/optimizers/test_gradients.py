@@ -28,7 +28,7 @@ from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
 from cgpo.responses.stratum import Stratum
 from cgpo.training.learning import learn
-from cgpo.training.preparation import Prepared
+from cgpo.training.preparation import PreparedStratum
 
 OPTIMIZERS = sorted(p.name for p in entry_points(group="cgpo.optimizers") if p.value.startswith("cgpo."))
 VALUE_OUTPUT = 0
@@ -59,7 +59,7 @@ def new_policy(model: str) -> Policy:
     return found
 
 
-def prepared_for(optimizer: str, policy: Policy, model: str, **settings: Any) -> tuple[Stratum, Prepared]:
+def prepared_for(optimizer: str, policy: Policy, model: str, **settings: Any) -> tuple[Stratum, PreparedStratum]:
     """The samples of a step, and what an optimiser makes of them."""
     run = fixed_learning.settings_of(Case(model, {"only": {"name": optimizer, **settings}}))
     stratum = fixed_learning.make_stratum("only", run)
@@ -67,7 +67,7 @@ def prepared_for(optimizer: str, policy: Policy, model: str, **settings: Any) ->
     return stratum, fixed_learning.prepare_step(stratum, 0, policy, Reference(run), value_output)
 
 
-def gradient(policy: Policy, stratum: Stratum, prepared: Prepared) -> list[Tensor]:
+def gradient(policy: Policy, stratum: Stratum, prepared: PreparedStratum) -> list[Tensor]:
     """What `learn` accumulates in each weight; the step it then takes is of length 0."""
     found: list[Tensor] = []
     take_step = policy.step
@@ -111,7 +111,7 @@ class Exact:
         return replace(self.batch, logprobs=padded[0], values=None if self.batch.values is None else padded[1])
 
 
-def exact(policy: Policy, prepared: Prepared, model: str) -> Exact:
+def exact(policy: Policy, prepared: PreparedStratum, model: str) -> Exact:
     causal_lm = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64)
     exact_model = LogProbModel(causal_lm, 64, 1)
     exact_model.load_state_dict({k: v.double() for k, v in policy.engine.module.state_dict().items()})

@@ -16,7 +16,7 @@ from cgpo import distributed
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import make_reference
-from cgpo.training.balance import Sample, balanced
+from cgpo.training.balance import LearningSample, balance_over_ranks
 from cgpo.training.learning import _micro_batches as micro_batches_of
 from cgpo.training.learning import _optimiser_step as optimiser_step
 
@@ -31,7 +31,7 @@ def learn(model: str, stage: int) -> dict[str, Any]:
     reference = make_reference(policy.settings, policy)
     start, norms = logprobs(policy), []
     for _ in range(2):
-        work = micro_batches_of(policy, balanced(own_samples()))
+        work = micro_batches_of(policy, balance_over_ranks(own_samples()))
         norms.append(optimiser_step(policy, work, 1e-2, lambda done, of: None))
     merged = {name: float(tensor.double().abs().sum()) for name, tensor in policy.weights()}
     return {
@@ -42,7 +42,7 @@ def learn(model: str, stage: int) -> dict[str, Any]:
     }
 
 
-def own_samples() -> list[Sample]:
+def own_samples() -> list[LearningSample]:
     """This rank's of the six."""
     weights = [*weight_of(torch.arange(4)).tolist(), 0.6, -0.9]
     found = [sample(sequence, weight) for sequence, weight in zip(SEQUENCES + MORE, weights, strict=True)]
@@ -51,9 +51,9 @@ def own_samples() -> list[Sample]:
     return found[:4] if distributed.rank() == 0 else found[4:]
 
 
-def sample(sequence: TokenSequence, weight: float) -> Sample:
+def sample(sequence: TokenSequence, weight: float) -> LearningSample:
     length = len(sequence.response_ids)
-    return Sample(sequence, torch.full((length,), weight), torch.zeros(length, 0), 1.0)
+    return LearningSample(sequence, torch.full((length,), weight), torch.zeros(length, 0), 1.0)
 
 
 def main(model: str, out: str) -> None:

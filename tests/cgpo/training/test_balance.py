@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgpo.policy.layout import TokenSequence
-from cgpo.training.balance import Sample, balanced, cost, partition, prompt_groups
+from cgpo.training.balance import LearningSample, balance_over_ranks, cost, partition, prompt_groups
 
 
-def sample(prompt: tuple[int, ...], length: int, temperature: float = 1.0) -> Sample:
-    return Sample(TokenSequence(prompt, (7,) * length), torch.ones(length), torch.zeros(length, 0), temperature)
+def sample(prompt: tuple[int, ...], length: int, temperature: float = 1.0) -> LearningSample:
+    return LearningSample(TokenSequence(prompt, (7,) * length), torch.ones(length), torch.zeros(length, 0), temperature)
 
 
 def test_longest_first_each_to_the_lightest() -> None:
@@ -57,4 +57,4 @@ def test_responses_of_a_prompt_stay_together() -> None:
 
 def test_one_rank_keeps_everything() -> None:
     samples = [sample((i,), i + 1) for i in range(5)]
-    assert {id(s) for s in balanced(samples)} == {id(s) for s in samples}
+    assert {id(s) for s in balance_over_ranks(samples)} == {id(s) for s in samples}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgpo.config import WeightingSettings
-from cgpo.training.weighting import Weighting, balanced
+from cgpo.training.weighting import Weighting, factors_with_mean_one
 
 
 def weighting(method: str = "satisfied_rate", **settings: float) -> Weighting:
@@ -114,7 +114,7 @@ def test_factors_lie_within_the_limits_and_average_1(
 ) -> None:
     logs = {name: log for name, (log, _) in found.items()}
     weights = {name: weight for name, (_, weight) in found.items()}
-    factors = balanced(logs, weights, least, largest)
+    factors = factors_with_mean_one(logs, weights, least, largest)
     assert all(least * (1 - 1e-9) <= factor <= largest * (1 + 1e-9) for factor in factors.values())
     total = sum(weights.values())
     assert sum(weights[name] * factor for name, factor in factors.items()) == pytest.approx(total, rel=1e-9)
