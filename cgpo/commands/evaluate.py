@@ -108,11 +108,12 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
     """
     from cgpo.compose import validate
     from cgpo.storage.claim import claim
+    from cgpo.storage.file_names import CONFIG_NAME
     from cgpo.storage.run_config import read_config
 
     config = composed.as_dict()
     folder = Path(config["run_dir"])
-    stored = read_config(folder) if (folder / "config.yaml").is_file() else config
+    stored = read_config(folder) if (folder / CONFIG_NAME).is_file() else config
     if "command" in stored:
         raise ConfigError(
             f"{folder} is the directory of cgpo {stored['command']}, not of a training run. Give the run_dir of one; "

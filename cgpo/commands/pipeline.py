@@ -19,8 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 from cgpo.errors import ConfigError
-from cgpo.storage.run_config import CONFIG_NAME
-from cgpo.storage.run_directory import REPORT_NAME, move_aside, stage_is_done, would_go_on
+from cgpo.storage.file_names import (
+    CHECKPOINTS_NAME,
+    CONFIG_NAME,
+    EVALUATION_NAME,
+    REPORT_NAME,
+    STATE_NAME,
+    step_name,
+)
+from cgpo.storage.run_directory import move_aside, stage_is_done, would_go_on
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
@@ -207,11 +214,11 @@ def _trained(run_dir: Path, composed: Composed) -> bool:
     """Whether a training run has its last checkpoint and its last evaluation."""
     settings = composed.settings
     steps = settings.train.steps
-    if not (run_dir / "checkpoints" / f"step-{steps:06d}" / "state.json").is_file():
+    if not (run_dir / CHECKPOINTS_NAME / step_name(steps) / STATE_NAME).is_file():
         return False
     if not settings.eval.after:
         return True
-    file = run_dir / "evaluation.jsonl"
+    file = run_dir / EVALUATION_NAME
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     return any(line.endswith("}") and json.loads(line).get("step") == steps for line in lines)
 

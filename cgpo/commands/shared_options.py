@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from cgpo.errors import ConfigError
+from cgpo.storage.file_names import CONFIG_NAME
 
 OVERRIDES_HELP = "settings as Hydra overrides: experiment=quickstart train.steps=3 strata.math.optimizer.kl_max=12"
 
@@ -38,8 +39,8 @@ def existing_run(args: argparse.Namespace) -> Path:
         ConfigError: it is none; the message lists those below `runs/`.
     """
     run_dir = Path(args.run)
-    if not (run_dir / "config.yaml").is_file():
-        runs = sorted(p.parent.as_posix() for p in Path("runs").glob("*/config.yaml"))
+    if not (run_dir / CONFIG_NAME).is_file():
+        runs = sorted(p.parent.as_posix() for p in Path("runs").glob(f"*/{CONFIG_NAME}"))
         known = f" Runs here: {', '.join(runs)}" if runs else ""
-        raise ConfigError(f"{args.run} is no run directory: it has no config.yaml.{known}")
+        raise ConfigError(f"{args.run} is no run directory: it has no {CONFIG_NAME}.{known}")
     return run_dir

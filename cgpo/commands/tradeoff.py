@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _usual_folder(paths: list[Path]) -> Path:
     """The sweep's folder where one was named, else the current one."""
-    from cgpo.tradeoff.runs import CONFIG
+    from cgpo.storage.file_names import CONFIG_NAME
 
-    alone = len(paths) == 1 and not (paths[0] / CONFIG).is_file()
+    alone = len(paths) == 1 and not (paths[0] / CONFIG_NAME).is_file()
     return paths[0] if alone else Path()

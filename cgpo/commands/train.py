@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
 from cgpo.errors import CgpoError, RunError
+from cgpo.storage.file_names import EVALUATION_NAME, METRICS_NAME
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
@@ -110,7 +111,7 @@ def finish(run_dir: Path) -> None:
     from cgpo.report.run_page import write_report
     from cgpo.report.terminal import print_changes
 
-    if not (run_dir / "metrics.jsonl").exists() and not (run_dir / "evaluation.jsonl").exists():
+    if not any((run_dir / name).exists() for name in (METRICS_NAME, EVALUATION_NAME)):
         return
     try:
         write_report(run_dir)

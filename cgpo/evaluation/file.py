@@ -17,11 +17,9 @@ from cgpo.errors import RunError
 from cgpo.statistics.evaluation import SCHEMA, Evaluation
 from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.storage.disk import write_atomically
+from cgpo.storage.file_names import EVALUATION_NAME, EVALUATIONS_NAME
 from cgpo.storage.step_files import StepLines
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
-
-FILE_NAME = "evaluation.jsonl"
-FOLDER_NAME = "evaluations"
 
 
 class EvaluationFile:
@@ -37,8 +35,8 @@ class EvaluationFile:
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self._file = run_dir / FILE_NAME
-        self._folder = run_dir / FOLDER_NAME
+        self._file = run_dir / EVALUATION_NAME
+        self._folder = run_dir / EVALUATIONS_NAME
         self._lines: list[tuple[Evaluation, str]] = []  # with the text it stands as, which is never written anew
         self.reload()
 

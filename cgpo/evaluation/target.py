@@ -28,6 +28,7 @@ from cgpo.responses.baselines import baseline_requests, make_baselines
 from cgpo.responses.engine_probe import EngineProbe
 from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.statistics.evaluation import Evaluation
+from cgpo.storage.file_names import CHECKPOINTS_NAME
 from cgpo.tracking.display import Display
 from cgpo.tracking.evaluation_metrics import evaluation_metrics
 from cgpo.tracking.rollouts import RolloutRow
@@ -167,7 +168,7 @@ def _checkpoint(settings: RunSettings, wanted: str | None, display: Display) -> 
         ConfigError: there is none of that name.
         RunError: it is damaged.
     """
-    checkpoints = Checkpoints(Path(settings.run_dir) / "checkpoints", settings.train.keep_checkpoints)
+    checkpoints = Checkpoints(Path(settings.run_dir) / CHECKPOINTS_NAME, settings.train.keep_checkpoints)
     if wanted is None and not checkpoints.all():
         name = settings.model.name
         display.message(f"no checkpoint in {settings.run_dir}: evaluating {name}, the model the run starts from")

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cgpo.errors import ConfigError, RunError, unknown_name
-from cgpo.evaluation.file import FILE_NAME, EvaluationFile
+from cgpo.evaluation.file import EvaluationFile
 from cgpo.feedback.gate_values import Value, from_correlation, from_evaluation, from_run, unknown
 from cgpo.feedback.results import CORRELATION, EVALUATION
 from cgpo.statistics.evaluation import Evaluation
+from cgpo.storage.file_names import EVALUATION_NAME
 
 Source = Literal["evaluation", "correlation", "run"]
 
@@ -267,16 +268,16 @@ def last_evaluation(folder: Path) -> Evaluation:
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
-    if not (folder / FILE_NAME).is_file():
+    if not (folder / EVALUATION_NAME).is_file():
         raise ConfigError(
-            f"--run {folder}: it has no {FILE_NAME}: no run of `cgpo train`, or one without held-out prompts"
+            f"--run {folder}: it has no {EVALUATION_NAME}: no run of `cgpo train`, or one without held-out prompts"
         )
     try:
         evaluations = EvaluationFile(folder).read()
     except RunError as error:  # bad input here: exit status 1 would say that the gate was closed
         raise ConfigError(f"--run {folder}: {error}") from error
     if not evaluations:
-        raise ConfigError(f"--run {folder}: {FILE_NAME} is empty: the run has not been evaluated")
+        raise ConfigError(f"--run {folder}: {EVALUATION_NAME} is empty: the run has not been evaluated")
     return evaluations[-1]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from cgpo.errors import ConfigError, LimitError
 from cgpo.rewards.classifier import ClassifierSettings, SequenceClassifierReward
 from cgpo.rewards.heads import Head
+from cgpo.storage.file_names import CONFIG_NAME
 from cgpo.tracking.progress import StageProgress
 from cgpo.types import Prompt
 from judges import Message
@@ -120,7 +121,7 @@ def training_settings(model: str) -> dict[str, Any]:
     from cgpo.storage.run_config import read_config
 
     folder = Path(model).expanduser()
-    if not (folder.is_dir() and (folder.parent / "config.yaml").is_file()):
+    if not (folder.is_dir() and (folder.parent / CONFIG_NAME).is_file()):
         return {}
     stage = read_config(folder.parent).get("reward_stage")
     return dict(stage) if isinstance(stage, dict) else {}

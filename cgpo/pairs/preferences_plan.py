@@ -11,7 +11,8 @@ from cgpo.compose import Composed
 from cgpo.config import ContaminationSettings, RunSettings
 from cgpo.models.assets import missing_note
 from cgpo.pairs.configuration import COMMAND, preferences_configuration
-from cgpo.storage.run_directory import REPORT_NAME, claim_in_words
+from cgpo.storage.file_names import REPORT_NAME
+from cgpo.storage.run_directory import claim_in_words
 
 
 def print_preferences_plan(composed: Composed, *, fresh: bool) -> None:

@@ -24,7 +24,7 @@ from cgpo.pairs.sampling import collect_responses
 from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
-from cgpo.storage.run_directory import REPORT_NAME
+from cgpo.storage.file_names import REPORT_NAME
 from cgpo.tracking.progress import StageProgress
 
 PAIRS_NAME = "pairs.jsonl"

@@ -12,7 +12,6 @@ A folder without `manifest.json`, or under another name, was never finished and 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,11 +25,9 @@ from cgpo.policy.manifest import DamagedError
 from cgpo.policy.random_states import FOLDER as RANDOM_FOLDER
 from cgpo.policy.random_states import restore_random_states, save_random_states
 from cgpo.storage.disk import is_write_failure, sync_folder, write_atomically
+from cgpo.storage.file_names import BEST_NAME, STATE_NAME, step_name, step_of
 
 SCHEMA = 2
-STATE_NAME = "state.json"
-BEST_NAME = "best.json"
-_NAME = re.compile(r"step-(\d{6,})")
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,9 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         finished = [
-            Checkpoint(int(match[1]), path)
+            Checkpoint(step, path)
             for path in self.folder.iterdir()
-            if (match := _NAME.fullmatch(path.name)) and (path / manifest.NAME).is_file()
+            if (step := step_of(path.name)) is not None and (path / manifest.NAME).is_file()
         ]
         return sorted(finished, key=lambda c: c.step)
 
@@ -165,8 +162,8 @@ class Checkpoints:
         Raises:
             RunError: the disk is full or not writable; earlier checkpoints are untouched.
         """
-        target = self.folder / f"step-{step:06d}"
-        temporary = self.folder / f".step-{step:06d}.tmp"
+        target = self.folder / step_name(step)
+        temporary = self.folder / f".{step_name(step)}.tmp"
         first = distributed.rank() == 0
         try:
             if first:

@@ -17,6 +17,7 @@ from cgpo.policy.checkpoints import Checkpoint, Checkpoints
 from cgpo.policy.loading import load_causal_lm, load_tokenizer
 from cgpo.policy.lora import add_adapter, is_adapter, merge_for_good
 from cgpo.policy.policy import Policy, language_model_part
+from cgpo.storage.file_names import CHECKPOINTS_NAME
 from cgpo.storage.run_config import read_config
 
 
@@ -58,7 +59,7 @@ def _verified_checkpoint(run_dir: Path, output: Path, name: str | None) -> tuple
     if output.exists():
         raise ConfigError(f"--output {output}: exists already")
     settings = validate(read_config(run_dir))
-    checkpoint = Checkpoints(run_dir / "checkpoints", keep=1).find(name)
+    checkpoint = Checkpoints(run_dir / CHECKPOINTS_NAME, keep=1).find(name)
     checkpoint.verify()
     return settings, checkpoint
 

@@ -11,9 +11,8 @@ import yaml
 from cgpo.report.changes import Changes, changes_of
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.statistics.evaluation_json import read_evaluation
+from cgpo.storage.file_names import EVALUATION_NAME
 from cgpo.storage.jsonl import read_jsonl
-
-EVALUATIONS = "evaluation.jsonl"
 
 
 def read_mapping(path: Path, problems: list[str]) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def read_evaluations(path: Path) -> tuple[list[Evaluation], list[str]]:
 
 def read_changes(run_dir: Path, config: Mapping[str, Any], problems: list[str]) -> Changes:
     """The changes between the first and the last evaluation of the run."""
-    evaluations, damaged = read_evaluations(run_dir / EVALUATIONS)
+    evaluations, damaged = read_evaluations(run_dir / EVALUATION_NAME)
     problems += damaged
     level = dig(config, "eval", "confidence")
     return changes_of(evaluations, level if isinstance(level, float) else None)

@@ -8,8 +8,8 @@ from typing import Any
 
 from cgpo.config import StratumSettings
 from cgpo.report.run_files import dig, read_mapping
+from cgpo.storage.file_names import BEST_NAME, CHECKPOINTS_NAME, HISTORY_NAME
 from cgpo.storage.jsonl import read_jsonl
-from cgpo.storage.run_config import HISTORY_NAME
 
 MOST_CHANGES = 4
 """Changed settings that are written out; of more, the rest are counted."""
@@ -118,7 +118,7 @@ def _weighting(weighting: Any) -> str | None:
 
 
 def _best(run_dir: Path, problems: list[str]) -> str | None:
-    best = read_mapping(run_dir / "checkpoints" / "best.json", problems)
+    best = read_mapping(run_dir / CHECKPOINTS_NAME / BEST_NAME, problems)
     return f"step {best['step']}: {best.get('metric')} {best.get('value')}" if "step" in best else None
 
 

@@ -23,6 +23,7 @@ from cgpo.report.run_notes import describe_stratum, history_notes, settings_fact
 from cgpo.report.samples import Pair, Sample, heldout_pairs, training_samples
 from cgpo.report.templates import render
 from cgpo.storage.disk import write_atomically
+from cgpo.storage.file_names import CONFIG_NAME, ENVIRONMENT_NAME, METRICS_NAME, PAGE_NAME
 from cgpo.tracking.lines import duration, number
 from cgpo.tracking.metrics import scan_metrics
 
@@ -91,7 +92,7 @@ def write_report(run_dir: Path) -> Path:
     if not run_dir.is_dir():
         raise RunError(f"{run_dir} is not a run directory: no such folder")
     page = render_report(collect(run_dir))
-    path = run_dir / "report.html"
+    path = run_dir / PAGE_NAME
     write_atomically(path, page.encode("utf-8", "backslashreplace"), "the report")
     return path
 
@@ -121,11 +122,11 @@ def collect(run_dir: Path) -> Report:
     """Reads the run directory. What is missing or damaged is named in `problems` or left out, never an error."""
     problems: list[str] = []
     config = _read_config(run_dir, problems)
-    steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
+    steps, damaged = scan_metrics(run_dir / METRICS_NAME)
     problems += damaged
     problems += signal_notes(steps, config)
     problems += history_notes(run_dir)
-    environment = read_mapping(run_dir / "environment.json", problems)
+    environment = read_mapping(run_dir / ENVIRONMENT_NAME, problems)
     facts = _facts(run_dir, config, steps, environment, problems)
     changes = read_changes(run_dir, config, problems)
     wanted = dig(config, "tracking", "report_samples")
@@ -158,7 +159,7 @@ def collect(run_dir: Path) -> Report:
 
 
 def _read_config(run_dir: Path, problems: list[str]) -> dict[str, Any]:
-    path = run_dir / "config.yaml"
+    path = run_dir / CONFIG_NAME
     if not path.exists():
         problems.append(f"{path} is missing: model, seed and settings are not known.")
     return read_mapping(path, problems)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cgpo.errors import DataError
+from cgpo.storage.file_names import EVALUATIONS_NAME, ROLLOUTS_NAME
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts, rollout_files
 from judges import Outcome
 
@@ -39,7 +40,7 @@ def training_samples(run_dir: Path, per_stratum: int, problems: list[str]) -> di
 
     A file that cannot be read is added to `problems` and left out.
     """
-    folder = run_dir / "rollouts"
+    folder = run_dir / ROLLOUTS_NAME
     recent: dict[str, list[Sample]] = {}
     for step in reversed(list(rollout_files(folder))[-RECENT_FILES:]):
         for row in _rows(folder, step, problems):
@@ -49,7 +50,7 @@ def training_samples(run_dir: Path, per_stratum: int, problems: list[str]) -> di
 
 def heldout_pairs(run_dir: Path, per_stratum: int, problems: list[str]) -> dict[str, list[Pair]]:
     """Stratum → up to `per_stratum` held-out prompts, evenly spaced, with first and last response."""
-    folder = run_dir / "evaluations"
+    folder = run_dir / EVALUATIONS_NAME
     steps = list(rollout_files(folder))
     if not steps:
         return {}

@@ -10,6 +10,7 @@ from cgpo.report.overoptimisation import OverOptimisation, phrase_cells, read_ov
 from cgpo.report.page import Table
 from cgpo.report.run_files import read_changes, read_mapping
 from cgpo.report.run_notes import signal_notes
+from cgpo.storage.file_names import CONFIG_NAME, EVALUATIONS_NAME, METRICS_NAME, PAGE_NAME, ROLLOUTS_NAME
 from cgpo.storage.text import showable
 from cgpo.tracking.metrics import scan_metrics
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-PLACES = {"report": "report.html", "samples": "rollouts", "held-out": "evaluations", "numbers": "metrics.jsonl"}
+PLACES = {"report": PAGE_NAME, "samples": ROLLOUTS_NAME, "held-out": EVALUATIONS_NAME, "numbers": METRICS_NAME}
 
 
 def print_changes(console: Console, run_dir: Path) -> None:
@@ -28,9 +29,9 @@ def print_changes(console: Console, run_dir: Path) -> None:
         run_dir: the run's directory.
     """
     problems: list[str] = []
-    config = read_mapping(run_dir / "config.yaml", problems)
+    config = read_mapping(run_dir / CONFIG_NAME, problems)
     changes = read_changes(run_dir, config, problems)
-    steps, damaged = scan_metrics(run_dir / "metrics.jsonl")
+    steps, damaged = scan_metrics(run_dir / METRICS_NAME)
     warned = read_overoptimisation(run_dir, {}, [], problems).notes
     for problem in [*problems, *damaged, *signal_notes(steps, config), *warned]:
         console.print(problem, markup=False, highlight=False)

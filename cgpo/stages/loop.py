@@ -13,6 +13,7 @@ from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.universal import Movable, load_anywhere
 from cgpo.stages.early_stopping import METRIC, EarlyStopping
+from cgpo.storage.file_names import CHECKPOINTS_NAME, METRICS_NAME
 from cgpo.tracking.metrics import Metrics, MetricsFile
 from cgpo.tracking.progress import StageProgress
 
@@ -42,8 +43,8 @@ class StageLoop:
     early: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
-        self._checkpoints = Checkpoints(self.run_dir / "checkpoints", KEPT_CHECKPOINTS)
-        self._metrics = MetricsFile(self.run_dir / "metrics.jsonl") if distributed.rank() == 0 else None
+        self._checkpoints = Checkpoints(self.run_dir / CHECKPOINTS_NAME, KEPT_CHECKPOINTS)
+        self._metrics = MetricsFile(self.run_dir / METRICS_NAME) if distributed.rank() == 0 else None
 
     def resume(self, learner: Movable) -> int:
         """Brings the learner to the newest whole checkpoint; returns how many steps are done, 0 without one.

@@ -21,8 +21,9 @@ from cgpo.stages.configuration import stage_configuration
 from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
+from cgpo.storage.file_names import CHECKPOINTS_NAME, MODEL_NAME, REPORT_NAME
 from cgpo.storage.jsonl import SCHEMA
-from cgpo.storage.run_directory import MODEL_NAME, REPORT_NAME, stage_is_done
+from cgpo.storage.run_directory import stage_is_done
 from cgpo.tracking.progress import StageProgress
 
 
@@ -57,7 +58,7 @@ class StageFolder:
         if distributed.rank() == 0:
             text = json.dumps({"schema": SCHEMA, **report}, indent=1, allow_nan=False)
             write_atomically(self._report_file, text.encode(), "the stage's report")
-            shutil.rmtree(self.run_dir / "checkpoints", ignore_errors=True)
+            shutil.rmtree(self.run_dir / CHECKPOINTS_NAME, ignore_errors=True)
         distributed.barrier()
 
     def write_model(self, save: Callable[[Path], None] | None) -> None:

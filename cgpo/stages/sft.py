@@ -33,6 +33,7 @@ from cgpo.stages.heldout import heldout_in_words, heldout_loss
 from cgpo.stages.loop import StageLoop
 from cgpo.stages.policy_steps import PolicySteps, check_warmup
 from cgpo.stages.running import StageFolder, announce_rows, input_model, run_stage
+from cgpo.storage.file_names import METRICS_NAME
 from cgpo.tracking.metrics import Metrics, read_metrics
 from cgpo.tracking.progress import StageProgress
 
@@ -165,7 +166,7 @@ class SftTraining:
 
 
 def _first_measured(run_dir: Path) -> dict[str, Any]:
-    first = read_metrics(run_dir / "metrics.jsonl")[0]
+    first = read_metrics(run_dir / METRICS_NAME)[0]
     names = {"estimate": "heldout/loss", "low": "heldout/loss_low", "high": "heldout/loss_high"}
     return {key: first[name] for key, name in names.items()} | {"n": first["heldout/conversations"]}
 

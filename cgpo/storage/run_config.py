@@ -19,14 +19,12 @@ from typing import Any
 
 from cgpo.errors import ConfigError, RunError, unknown_name
 from cgpo.storage.disk import append_line, write_atomically
+from cgpo.storage.file_names import CHECKPOINTS_NAME, CONFIG_NAME, HISTORY_NAME, step_of
 
 SCHEMA = 1
 """Version of the form of `config.yaml`."""
 
-CONFIG_NAME = "config.yaml"
-
 HISTORY_SCHEMA = 1
-HISTORY_NAME = "config-history.jsonl"
 
 MAY_RISE = ("train.steps",)
 """Settings that may be larger when a run goes on, unless the learning rate depends on how many steps there are."""
@@ -42,7 +40,6 @@ and what is recorded and kept."""
 _SECRET = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 _REDACTED = "<redacted>"
 _ABSENT = "(not set)"
-_CHECKPOINT = re.compile(r"step-(\d{6,})")
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -177,7 +174,8 @@ def _record_changes(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]
         for key in sorted(old.keys() | new.keys())
         if old.get(key, _ABSENT) != new.get(key, _ABSENT)
     }
-    steps = [int(m[1]) for path in folder.glob("checkpoints/step-*") if (m := _CHECKPOINT.fullmatch(path.name))]
+    checkpoints = (folder / CHECKPOINTS_NAME).glob("*")
+    steps = [step for path in checkpoints if (step := step_of(path.name)) is not None]
     time = datetime.now(UTC).isoformat(timespec="seconds")
     line = {"schema": HISTORY_SCHEMA, "time": time, "step": max(steps, default=0), "changes": changes}
     append_line(folder / HISTORY_NAME, json.dumps(line), "the history of the configuration")

@@ -13,23 +13,21 @@ from typing import IO, Any
 
 from cgpo.errors import CgpoError, RunError
 from cgpo.storage.disk import writing
-from cgpo.storage.run_config import (
+from cgpo.storage.file_names import (
     CONFIG_NAME,
+    ENVIRONMENT_NAME,
     HISTORY_NAME,
+    LOCK_NAME,
+    MODEL_NAME,
+    REPORT_NAME,
+)
+from cgpo.storage.run_config import (
     adopt_configuration,
     check_same_configuration,
     write_config,
 )
 
-LOCK_NAME = "run.lock"
-
-REPORT_NAME = "report.json"
-"""Of a supervised stage or of pairs: written last of all, so that it marks the end."""
-
-MODEL_NAME = "model"
-"""Folder of the model that a stage leaves."""
-
-_BEFORE_THE_RUN = {CONFIG_NAME, HISTORY_NAME, LOCK_NAME, "environment.json"}
+_BEFORE_THE_RUN = {CONFIG_NAME, HISTORY_NAME, LOCK_NAME, ENVIRONMENT_NAME}
 """What stands in a run directory before anything was computed."""
 
 

@@ -6,12 +6,12 @@ A run that goes on from a checkpoint makes the later steps again, so what is rec
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cgpo.storage.disk import append_line, write_atomically
+from cgpo.storage.file_names import step_of
 from cgpo.storage.jsonl import SCHEMA, JsonLines, end_of_whole_lines, read_jsonl
 
 
@@ -76,9 +76,8 @@ def read_step_lines(path: Path) -> JsonLines:
 
 def step_files(folder: Path, suffix: str) -> dict[int, Path]:
     """Step → its file `step-000012<suffix>`, in the order of steps."""
-    name = re.compile(rf"step-(\d+){re.escape(suffix)}")
-    matches = ((name.fullmatch(path.name), path) for path in folder.glob(f"step-*{suffix}"))
-    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+    steps = ((step_of(path.name.removesuffix(suffix)), path) for path in folder.glob(f"*{suffix}"))
+    return dict(sorted((step, path) for step, path in steps if step is not None))
 
 
 def remove_step_files_after(folder: Path, suffix: str, step: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from cgpo.errors import DataError
 from cgpo.storage.disk import remove_temporaries, write_atomically
+from cgpo.storage.file_names import step_name
 from cgpo.storage.step_files import remove_step_files_after, step_files
 from cgpo.storage.text import storable
 from cgpo.types import JudgedRollout, ResponseKey
@@ -138,7 +139,7 @@ class RolloutsWriter:
 
         buffer = io.BytesIO()
         pq.write_table(_table(step, rows), buffer, compression="zstd")
-        path = self.folder / f"step-{step:06d}{_SUFFIX}"
+        path = self.folder / f"{step_name(step)}{_SUFFIX}"
         write_atomically(path, buffer.getvalue(), f"the responses of step {step}")
         return path
 

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from cgpo.errors import ConfigError, DataError
-from cgpo.evaluation.file import FOLDER_NAME
 from cgpo.report.changes import Measure, first_and_last
-from cgpo.report.run_files import EVALUATIONS, dig, read_evaluations, read_mapping
+from cgpo.report.run_files import dig, read_evaluations, read_mapping
 from cgpo.statistics.evaluation import Change, StratumChanges, StratumSummary
+from cgpo.storage.file_names import CONFIG_NAME, EVALUATION_NAME, EVALUATIONS_NAME
 from cgpo.tracking.rollouts import read_rollouts
-
-CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,13 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_dir():
             raise ConfigError(f"{path} is no folder: name run directories, or the folder of a sweep")
-        here = [path] if (path / CONFIG).is_file() else sorted(file.parent for file in path.glob(f"*/{CONFIG}"))
+        here = (
+            [path] if (path / CONFIG_NAME).is_file() else sorted(file.parent for file in path.glob(f"*/{CONFIG_NAME}"))
+        )
         if not here:
-            raise ConfigError(f"{path} is no run directory, nor a sweep's folder: no {CONFIG} in it or one level below")
+            raise ConfigError(
+                f"{path} is no run directory, nor a sweep's folder: no {CONFIG_NAME} in it or one level below"
+            )
         folders |= dict.fromkeys(here)
     return list(folders)
 
@@ -102,8 +104,8 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 def read_run(folder: Path) -> Run | LeftOut:
     """Reads a run, or says why there is nothing to compare."""
     problems: list[str] = []
-    config = read_mapping(folder / CONFIG, problems)
-    evaluations, damaged = read_evaluations(folder / EVALUATIONS)
+    config = read_mapping(folder / CONFIG_NAME, problems)
+    evaluations, damaged = read_evaluations(folder / EVALUATION_NAME)
     problems += damaged
     if problems:
         return LeftOut(folder, "; ".join(problems))
@@ -115,11 +117,11 @@ def read_run(folder: Path) -> Run | LeftOut:
     if last is None or last.changes is None:
         return LeftOut(folder, "it has no evaluation after its start: it was stopped before, or eval.after is not set")
     try:
-        rows = read_rollouts(folder / FOLDER_NAME, [0]).get(0, [])
+        rows = read_rollouts(folder / EVALUATIONS_NAME, [0]).get(0, [])
     except DataError as error:
         return LeftOut(folder, str(error))
     if not rows:
-        return LeftOut(folder, f"the responses of its first evaluation are not in {FOLDER_NAME}/")
+        return LeftOut(folder, f"the responses of its first evaluation are not in {EVALUATIONS_NAME}/")
     steps = dig(config, "train", "steps")
     return Run(
         folder=folder,

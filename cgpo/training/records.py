@@ -10,6 +10,7 @@ from cgpo import distributed
 from cgpo.config import TrackingSettings
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.statistics.evaluation import Evaluation
+from cgpo.storage.file_names import METRICS_NAME, ROLLOUTS_NAME
 from cgpo.tracking.display import Display
 from cgpo.tracking.evaluation_metrics import evaluation_metrics
 from cgpo.tracking.loggers import Logger, make_loggers
@@ -33,8 +34,8 @@ class RunRecords:
     def __init__(self, run_dir: Path, display: Display) -> None:
         self._run_dir = run_dir
         self._display = display
-        self._metrics = MetricsFile(run_dir / "metrics.jsonl")
-        self._rollouts = RolloutsWriter(run_dir / "rollouts")
+        self._metrics = MetricsFile(run_dir / METRICS_NAME)
+        self._rollouts = RolloutsWriter(run_dir / ROLLOUTS_NAME)
         self._loggers: list[Logger] = []
         self.evaluations = EvaluationFile(run_dir)
         self.totals: dict[str, float] = {}

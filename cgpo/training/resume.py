@@ -14,7 +14,7 @@ from typing import Any
 from cgpo.errors import RunError
 from cgpo.responses.stratum import Stratum
 from cgpo.storage.environment import describe_environment
-from cgpo.storage.run_config import CONFIG_NAME
+from cgpo.storage.file_names import CONFIG_NAME
 
 
 def stratum_state(stratum: Stratum) -> dict[str, Any]:

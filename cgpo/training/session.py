@@ -24,6 +24,7 @@ from cgpo.responses.journal import Journal
 from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.responses.stratum import Stratum, shared_prompts
 from cgpo.storage.environment import describe_environment
+from cgpo.storage.file_names import CHECKPOINTS_NAME
 from cgpo.storage.run_config import adopt_configuration, read_config
 from cgpo.tracking.display import Display
 from cgpo.training.records import RunRecords
@@ -164,7 +165,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             policy=policy,
             value_outputs={name: i for i, name in enumerate(with_values)},
             records=records,
-            checkpoints=Checkpoints(parts.run_dir / "checkpoints", settings.train.keep_checkpoints),
+            checkpoints=Checkpoints(parts.run_dir / CHECKPOINTS_NAME, settings.train.keep_checkpoints),
             journal=Journal(parts.run_dir / JOURNAL_FOLDER),
             identity=identity,
             watch=StrataWatch(parts.strata, settings.weighting, display.message),

@@ -35,10 +35,9 @@ from cgpo.stages.reward_model.sources import HeadSources
 from cgpo.stages.reward_model.split import Split, split_rows
 from cgpo.stages.reward_model.trainer import RewardTrainer, full_state_dict
 from cgpo.stages.running import StageFolder, run_stage
+from cgpo.storage.file_names import PAGE_NAME
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.progress import StageProgress
-
-PAGE_NAME = "report.html"
 
 
 def run_reward_stage(settings: RunSettings, *, fresh: bool = False) -> int:

@@ -45,7 +45,7 @@ def test_a_missing_package_is_named_with_what_to_type(
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     tracking = ("display", "live", "loggers", "metrics", "response_metrics", "rollouts")
-    modules = (*(f"tracking.{name}" for name in tracking), "report.report", "report.summary", "storage.environment")
+    modules = (*(f"tracking.{name}" for name in tracking), "report.run_page", "report.terminal", "storage.environment")
     imports = "; ".join(f"import cgpo.{name}" for name in modules)
     heavy = "{'torch', 'pyarrow', 'jinja2', 'rich', 'tensorboard', 'transformers'}"
     code = f"{imports}; import sys; print(sorted({heavy} & set(sys.modules)))"

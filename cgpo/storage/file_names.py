@@ -1,0 +1,57 @@
+"""The names of what stands in a run directory, for whoever writes it and whoever reads it."""
+
+from __future__ import annotations
+
+import re
+
+CONFIG_NAME = "config.yaml"
+"""The settings the run was started with (`cgpo.storage.run_config`)."""
+
+HISTORY_NAME = "config-history.jsonl"
+"""What was changed of them since."""
+
+LOCK_NAME = "run.lock"
+
+ENVIRONMENT_NAME = "environment.json"
+"""Versions and machine (`cgpo.storage.environment`)."""
+
+METRICS_NAME = "metrics.jsonl"
+"""A line of numbers for each step."""
+
+EVALUATION_NAME = "evaluation.jsonl"
+"""A line for each evaluation on held-out prompts."""
+
+EVALUATIONS_NAME = "evaluations"
+"""Folder of the responses to held-out prompts, a file for each evaluation."""
+
+ROLLOUTS_NAME = "rollouts"
+"""Folder of the training's responses, a file for each step."""
+
+CHECKPOINTS_NAME = "checkpoints"
+
+STATE_NAME = "state.json"
+"""Of a checkpoint: what goes on besides weights and optimiser state."""
+
+BEST_NAME = "best.json"
+"""Among the checkpoints: which one is the best by a metric."""
+
+PAGE_NAME = "report.html"
+
+REPORT_NAME = "report.json"
+"""Of a supervised stage or of pairs: written last of all, so that it marks the end."""
+
+MODEL_NAME = "model"
+"""Folder of the model that a stage leaves."""
+
+_STEP = re.compile(r"step-(\d{6,})")
+
+
+def step_name(step: int) -> str:
+    """`step-000050`: of a checkpoint, or of a step's file without its suffix."""
+    return f"step-{step:06d}"
+
+
+def step_of(name: str) -> int | None:
+    """The step of a name of `step_name`; None for any other name."""
+    match = _STEP.fullmatch(name)
+    return None if match is None else int(match[1])
