@@ -8,7 +8,7 @@ from typing import Any
 
 from cgpo.config import ContaminationSettings, PromptSettings, RunSettings
 from cgpo.data.messages import messages_of
-from cgpo.data.overlap import overlaps
+from cgpo.data.overlap import heldout_overlaps
 from cgpo.data.prompts import load_prompts
 from cgpo.data.rows import read_rows
 from cgpo.errors import DataError, unknown_name
@@ -101,7 +101,7 @@ def without_contaminated(
     clean: dict[str, list[Prompt]] = {}
     contaminated: list[Contaminated] = []
     for name, listed in prompts.items():
-        hits = overlaps(
+        hits = heldout_overlaps(
             [p.messages for p in listed],
             [h.messages for h in heldout],
             words=settings.words,

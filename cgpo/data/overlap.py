@@ -48,7 +48,7 @@ def words_of(prompt: Sequence[Message]) -> Words:
     return tuple(_WORD.findall("\n".join(m["content"] for m in prompt if m["role"] != "system").lower()))
 
 
-def overlaps(
+def heldout_overlaps(
     prompts: Sequence[Sequence[Message]],
     heldout: Sequence[Sequence[Message]],
     *,
@@ -76,10 +76,10 @@ def overlaps(
     for i, grams in enumerate(counted):
         for gram in grams:
             owners[gram].append(i)
-    return list(_found(texts, whole, owners, [len(grams) for grams in counted], words, share))
+    return list(_overlaps(texts, whole, owners, [len(grams) for grams in counted], words, share))
 
 
-def _found(
+def _overlaps(
     texts: Iterable[Words],
     whole: dict[Words, int],
     owners: dict[Words, list[int]],

@@ -23,7 +23,7 @@ from cgpo.storage.jsonl import SCHEMA, read_jsonl
 from cgpo.types import JudgedRollout, ResponseKey
 from judges import Message, Outcome
 
-NAME = "responses.jsonl"
+RESPONSES_NAME = "responses.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

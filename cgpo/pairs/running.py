@@ -19,7 +19,7 @@ from cgpo.pairs.configuration import preferences_configuration
 from cgpo.pairs.pair import write_pairs
 from cgpo.pairs.ranked_pairs import ranked_pairs
 from cgpo.pairs.report import no_pairs, preferences_report, report_lines
-from cgpo.pairs.response_file import NAME as RESPONSES_NAME
+from cgpo.pairs.response_file import RESPONSES_NAME
 from cgpo.pairs.sampling import collect_responses
 from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically

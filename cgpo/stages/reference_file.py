@@ -27,7 +27,7 @@ from cgpo.storage.disk import append_line, write_atomically
 from cgpo.storage.jsonl import SCHEMA, read_jsonl
 from cgpo.tracking.progress import StageProgress
 
-NAME = "reference.jsonl"
+REFERENCE_NAME = "reference.jsonl"
 AT_ONCE = 256
 """Pairs computed and written at once, over all ranks: a kill loses no more."""
 
@@ -49,7 +49,7 @@ class ReferenceFile:
     """
 
     def __init__(self, run_dir: Path, model: ModelSettings, fingerprint: str) -> None:
-        self._path = run_dir / NAME
+        self._path = run_dir / REFERENCE_NAME
         self._dtype = model.dtype
         self._header = {
             "schema": SCHEMA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cgpo.data.overlap import Overlap, overlaps, words_of
+from cgpo.data.overlap import Overlap, heldout_overlaps, words_of
 from judges import Message
 
 LONG = "one two three four five six seven eight nine ten eleven twelve"  # 12 words: 5 8-grams
@@ -13,7 +13,9 @@ def prompt(text: str) -> tuple[Message, ...]:
 
 
 def found(training: list[str], heldout: list[str], *, share: float = 0.7, common: int = 10) -> list[Overlap]:
-    return overlaps([prompt(t) for t in training], [prompt(h) for h in heldout], words=8, share=share, common=common)
+    return heldout_overlaps(
+        [prompt(t) for t in training], [prompt(h) for h in heldout], words=8, share=share, common=common
+    )
 
 
 def test_words_are_case_and_space_blind_and_marks_count() -> None:
