@@ -1,0 +1,1 @@
+"""Evaluation on held-out prompts, in a run and by `cgpo evaluate`."""

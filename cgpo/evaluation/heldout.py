@@ -22,9 +22,8 @@ from typing import Any
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.evaluation.file import EvaluationFile
-from cgpo.evaluation.quantities import Yardstick
+from cgpo.evaluation.quantities import Yardstick, sides_of
 from cgpo.evaluation.responses import heldout_requests, respond
-from cgpo.evaluation.sides import sides_of
 from cgpo.evaluation.summary import by_stratum, evaluate_rows
 from cgpo.responses.collection import Progress
 from cgpo.responses.parts import ResponseParts

@@ -10,8 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from cgpo.evaluation.quantities import Quantity, Yardstick, quantities, satisfied, violated_by
-from cgpo.evaluation.wins import TIE
+from cgpo.evaluation.quantities import TIE, Quantity, Yardstick, quantities, satisfied, violated_by
 from cgpo.statistics.evaluation import (
     Change,
     Evaluation,

@@ -206,8 +206,8 @@ def _scatter(scores: Sequence[float | None], lengths: Sequence[float], labels: S
     rows = [i for i, score in enumerate(scores) if score is not None]
     classes = {"": rows} if labels is None else {n: [i for i in rows if labels[i] == v] for v, n in _CLASSES}
     series = [
-        PointSeries(name or "responses", [Point(lengths[i], scores[i] or 0.0) for i in _some(own)])
-        for name, own in classes.items()
+        PointSeries(name or "responses", [Point(lengths[i], scores[i] or 0.0) for i in _some(of_class)])
+        for name, of_class in classes.items()
     ]
     return points_chart("score against length", series, Axis("characters", zero=True), Axis("score"))
 

@@ -124,13 +124,13 @@ def _chart(stratum: str, steps: Steps, warned: Sequence[Warned]) -> Chart | None
     """The trained reward beside what is independent of it, where there is any such."""
     prefix = f"{stratum}/independent/"
     names = dict.fromkeys(name for metrics in steps.values() for name in metrics if name.startswith(prefix))
-    own = [w for w in warned if w.stratum == stratum and w.kind == "divergence" and w.began is not None]
+    divergences = [w for w in warned if w.stratum == stratum and w.kind == "divergence" and w.began is not None]
     curves = {"trained reward": f"{stratum}/calibrated_reward"}
     curves |= {name.removeprefix(prefix): name for name in names}
-    if not names and not own:
+    if not names and not divergences:
         return None
-    if not names or any(w.subject == "satisfied rate" for w in own):
+    if not names or any(w.subject == "satisfied rate" for w in divergences):
         curves["satisfied rate"] = f"{stratum}/satisfied_rate"
     series = [Series(label, [(s, m[name]) for s, m in steps.items() if name in m]) for label, name in curves.items()]
-    marks = [(w.began, f"{w.subject} began to fall") for w in own if w.began is not None]
+    marks = [(w.began, f"{w.subject} began to fall") for w in divergences if w.began is not None]
     return line_chart("trained reward and independent measures, in [0, 1]", series, marks=marks)

@@ -32,7 +32,7 @@ AXIS_LABEL = 14
 class Point:
     """A point; bounds of its interval on either axis, where there are any.
 
-    `label` is said when it is pointed at, `mark` is written beside it.
+    `label` is shown when it is pointed at, `mark` is written beside it.
     """
 
     x: float

@@ -51,15 +51,18 @@ def signal_notes(steps: Mapping[int, Mapping[str, float | None]], config: Any) -
     notes = []
     names = dict.fromkeys(n.removesuffix("/no_signal") for m in steps.values() for n in m if n.endswith("/no_signal"))
     for name in names:
-        own = {step: bool(m[f"{name}/no_signal"]) for step, m in sorted(steps.items()) if f"{name}/no_signal" in m}
+        silent = {step: bool(m[f"{name}/no_signal"]) for step, m in sorted(steps.items()) if f"{name}/no_signal" in m}
         set_steps = dig(config, "strata", name, "warn_after_steps_without_signal")
         worth = set_steps if isinstance(set_steps, int) else DEFAULT_STEPS_WITHOUT_SIGNAL
-        longest, last = _longest(own)
-        if all(own.values()) and len(own) > 1:
-            notes.append(f"stratum {name} gave no signal in any of its {len(own)} steps: it taught the policy nothing.")
+        longest, last = _longest(silent)
+        steps_without, all_steps = sum(silent.values()), len(silent)
+        if steps_without == all_steps > 1:
+            notes.append(
+                f"stratum {name} gave no signal in any of its {all_steps} steps: it taught the policy nothing."
+            )
         elif longest >= worth:
             notes.append(
-                f"stratum {name} gave no signal in {sum(own.values())} of its {len(own)} steps, {longest} of them in a "
+                f"stratum {name} gave no signal in {steps_without} of its {all_steps} steps, {longest} of them in a "
                 f"row, up to step {last}."
             )
     return notes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cgpo.evaluation.sides import sides_of
+from cgpo.evaluation.quantities import sides_of
 from judges import Row
 from judges.function import judge_class, rule_judge
 from judges.mixture import Mixture
