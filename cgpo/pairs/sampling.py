@@ -117,7 +117,7 @@ class Sampler:
         """
         ranks = distributed.world_size()
 
-        def report(done: int, share: int) -> None:
+        def report(done: int, _: int) -> None:
             progress(min(len(requests) - 1, done * ranks))
 
         share = requests[distributed.rank() :: ranks]
