@@ -34,8 +34,8 @@ class Parser(argparse.ArgumentParser):
     """Says the nearest match for a misspelt command."""
 
     def error(self, message: str) -> NoReturn:
-        before, found, choices = message.partition("(choose from ")
-        if found:
+        before, listed, choices = message.partition("(choose from ")
+        if listed:
             given = before.rstrip().rpartition("invalid choice: ")[2].strip("'")
             message += did_you_mean(given, choices.rstrip(")").replace("'", "").split(", "))
         super().error(message)

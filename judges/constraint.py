@@ -98,8 +98,8 @@ class Constraint:
         if self.at_least is not None:
             return self._agreed(verdicts, self.at_least)
         (verdict,) = verdicts
-        asked = self.threshold is not None or self.abstain_within > 0
-        if not asked or verdict.outcome not in (Outcome.SATISFIED, Outcome.VIOLATED):
+        by_score = self.threshold is not None or self.abstain_within > 0
+        if not by_score or verdict.outcome not in (Outcome.SATISFIED, Outcome.VIOLATED):
             return verdict
         return replace(self._by_score(verdict), cost=verdict.cost)
 
@@ -117,10 +117,10 @@ class Constraint:
 
     def _agreed(self, verdicts: Sequence[Verdict], at_least: int) -> Verdict:
         cost = sum((v.cost for v in verdicts if v.cost), Cost(verdicts=0))
-        said = ", ".join(f"{m.name} {v.outcome.value}" for m, v in zip(self.members, verdicts, strict=True))
+        by_member = ", ".join(f"{m.name} {v.outcome.value}" for m, v in zip(self.members, verdicts, strict=True))
         counts = Counter(v.outcome for v in verdicts if v.outcome not in NEUTRAL)
         if not counts:
-            return Verdict(Outcome.NOT_APPLICABLE, said, cost=cost)
+            return Verdict(Outcome.NOT_APPLICABLE, by_member, cost=cost)
         needed = min(at_least, counts.total())
         satisfied, unknown = counts[Outcome.SATISFIED], counts[Outcome.UNKNOWN]
         outcome = Outcome.UNKNOWN
@@ -128,7 +128,7 @@ class Constraint:
             outcome = Outcome.SATISFIED
         elif satisfied + unknown < needed:
             outcome = Outcome.VIOLATED
-        return Verdict(outcome, f"{satisfied} of {counts.total()} satisfied, {needed} needed: {said}", cost=cost)
+        return Verdict(outcome, f"{satisfied} of {counts.total()} satisfied, {needed} needed: {by_member}", cost=cost)
 
 
 def _name(given: Any, default: str, judge: str) -> str:

@@ -105,6 +105,6 @@ class Judge(ABC):
 
     def missing(self, metadata: Mapping[str, Any]) -> list[str]:
         """The required keys that are not there; several of which one would do count as one, `a or b`."""
-        found = sorted(self.requires - metadata.keys())
+        missing = sorted(self.requires - metadata.keys())
         any_of = sorted(self.requires_any)
-        return [*found, " or ".join(any_of)] if any_of and not self.requires_any & metadata.keys() else found
+        return [*missing, " or ".join(any_of)] if any_of and not self.requires_any & metadata.keys() else missing

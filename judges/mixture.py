@@ -70,8 +70,8 @@ class Mixture:
 
         Keys that only decide whether a judge applies are not among them.
         """
-        found = {name: [key for judge in judges for key in judge.missing(metadata)] for name, judges in self._needing}
-        return {name: list(dict.fromkeys(keys)) for name, keys in found.items() if keys}
+        missing = {name: [key for judge in judges for key in judge.missing(metadata)] for name, judges in self._needing}
+        return {name: list(dict.fromkeys(keys)) for name, keys in missing.items() if keys}
 
     def credit(self, judgement: Judgement) -> float:
         """The share of a judgement's constraints that is satisfied, in [0, 1]: the mean of its judges' `credit`.

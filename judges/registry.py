@@ -91,11 +91,11 @@ def create(spec: JudgeSpec | str, options: Mapping[str, Any] | None = None) -> J
     """
     spec = spec if isinstance(spec, JudgeSpec) else JudgeSpec(spec, dict(options or {}))
     _timeout_option(spec)
-    found = load(spec.name)
+    judge = load(spec.name)
     given = {key: value for key, value in spec.options.items() if key != TIMEOUT_OPTION}
-    checked = bind(_signature_source(found), given, f"judge {spec.name!r}")
+    checked = bind(_signature_source(judge), given, f"judge {spec.name!r}")
     try:
-        return found(**checked)
+        return judge(**checked)
     except ValueError as error:  # how a judge refuses its options; the text is for the user
         text, owner = str(error), f"judge {spec.name!r}"
         raise JudgesError(text if text.startswith(owner) else f"{owner} cannot be created: {text}") from error
@@ -161,25 +161,25 @@ def _origin(point: EntryPoint) -> str:
 def _resolve(point: EntryPoint) -> type[Judge]:
     where = f"judge {point.name!r} of {_origin(point)}"
     try:
-        found = point.load()
+        target = point.load()
     except JudgesError as error:
         raise JudgesError(f"{where} cannot be used: {error}") from error
     except Exception as error:  # importing a plugin runs foreign code; the user needs to know whose
         raise JudgesError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
-    if inspect.isclass(found) and issubclass(found, Judge):
-        judge = found
-    elif callable(found) and not inspect.isclass(found):
-        judge = judge_class(found)
+    if inspect.isclass(target) and issubclass(target, Judge):
+        judge = target
+    elif callable(target) and not inspect.isclass(target):
+        judge = judge_class(target)
     else:
         raise JudgesError(f"{where} ({point.value}) is neither a subclass of judges.Judge nor a function")
     try:
         parameters = inspect.signature(_signature_source(judge)).parameters
     except ValueError as error:  # some functions written in C say nothing about their parameters
         raise JudgesError(f"{where}: {error}") from error
-    taken = sorted(ENTRY_OPTIONS & parameters.keys())
-    if taken:
+    clashing = sorted(ENTRY_OPTIONS & parameters.keys())
+    if clashing:
         # It would never see them: a mixture takes them for its own.
-        raise JudgesError(f"{where} has options named as those of every entry of a mixture: {', '.join(taken)}")
+        raise JudgesError(f"{where} has options named as those of every entry of a mixture: {', '.join(clashing)}")
     return judge
 
 

@@ -165,10 +165,10 @@ def combine(outcomes: Iterable[Outcome]) -> Outcome:
     Violated by any judge is violated, whatever the others say; otherwise unknown by any judge is unknown;
     otherwise satisfied. Neutral outcomes do not count, so a response that no judge concerns is satisfied.
     """
-    seen = set(outcomes)
-    if Outcome.VIOLATED in seen:
+    distinct = set(outcomes)
+    if Outcome.VIOLATED in distinct:
         return Outcome.VIOLATED
-    if Outcome.UNKNOWN in seen:
+    if Outcome.UNKNOWN in distinct:
         return Outcome.UNKNOWN
     return Outcome.SATISFIED
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     rater_a, rater_b = _raters(args)
     result = compare(rater_a, rater_b, args.key, args.show)
-    _check_found(args, result, rater_b)
+    _check_compared(args, result, rater_b)
     if args.json:
         print(json.dumps(_as_json(args, result), ensure_ascii=False, indent=1))
     else:
@@ -69,17 +69,17 @@ def _raters(args: argparse.Namespace) -> tuple[Rater, Rater]:
     if args.b is None and not (args.label_key or args.judge_b):
         raise JudgesError("nothing to compare with: name a second file, --label-key or --judge-b")
     b = args.b or args.a
-    own = {name: name for name in judges} if judges else None
+    same_names = {name: name for name in judges} if judges else None
     if args.label_key:
         positive = [value.strip() for value in args.positive.split(",")] if args.positive else []
-        return Rater(args.a, verdicts_reader(own)), Rater(b, LabelReader(args.label_key, positive))
+        return Rater(args.a, verdicts_reader(same_names)), Rater(b, LabelReader(args.label_key, positive))
     if args.judge_b and judges:
         shown = f"{judges[0]} / {args.judge_b}"
         return Rater(args.a, verdicts_reader({judges[0]: shown})), Rater(b, verdicts_reader({args.judge_b: shown}))
-    return Rater(args.a, verdicts_reader(own)), Rater(b, verdicts_reader(own))
+    return Rater(args.a, verdicts_reader(same_names)), Rater(b, verdicts_reader(same_names))
 
 
-def _check_found(args: argparse.Namespace, result: Result, rater_b: Rater) -> None:
+def _check_compared(args: argparse.Namespace, result: Result, rater_b: Rater) -> None:
     """Raises JudgesError when there was nothing to compare."""
     from judges.files.comparison import LabelReader
 
@@ -87,15 +87,15 @@ def _check_found(args: argparse.Namespace, result: Result, rater_b: Rater) -> No
         raise JudgesError(f"no rows of {args.a} and {args.b or args.a} belong together")
     if isinstance(rater_b.read, LabelReader):
         _check_labels(rater_b.path, rater_b.read)
-    found = [name for name, comparison in result.comparisons.items() if _in_both(comparison)]
+    compared = [name for name, comparison in result.comparisons.items() if _in_both(comparison)]
     if args.judge_b:
-        if not found:
+        if not compared:
             raise JudgesError(f"no row has verdicts of both {args.judge[0]!r} and {args.judge_b!r}")
     elif args.judge:
         for name in judge_names(args.judge):
-            if name not in found:
+            if name not in compared:
                 raise JudgesError(unknown_name("judge", name, _judges(args), "(with verdicts in both, or a label)"))
-    elif args.label_key and not found:
+    elif args.label_key and not compared:
         raise JudgesError("no row with a label has verdicts")
 
 
@@ -103,16 +103,16 @@ def _check_labels(path: Path, labels: LabelReader) -> None:
     """Raises JudgesError when there is no label or no positive one; warns of positive values that do not occur."""
     from judges.files.comparison import fields_of
 
-    if not labels.found and not labels.others:
+    if not labels.matched and not labels.others:
         fields = fields_of(path)
         hint = f".{did_you_mean(labels.key, fields)} Its fields: {', '.join(fields)}"
         raise JudgesError(f"no row of {path} has a label in `{labels.key}`{'' if labels.key in fields else hint}")
-    occurring = [*sorted(labels.found), *labels.others]
+    occurring = [*sorted(labels.matched), *labels.others]
     for value in labels.positive:
-        if value in labels.found:
+        if value in labels.matched:
             continue
         problem = f"--positive: no label in `{labels.key}` is {value!r}.{did_you_mean(value, occurring)}"
-        if not labels.found:
+        if not labels.matched:
             raise JudgesError(f"{problem} Labels: {', '.join(occurring)}")
         print(f"warning: {problem}", file=sys.stderr)
 
@@ -185,23 +185,25 @@ def _print_comparison(console: Any, name: str, comparison: Comparison) -> None:
 
     from judges.files.kappa import ANSWERS
 
-    found = comparison.agreement
-    agreed = _with_interval(found.rate, found.rate_interval(), percent=True)
-    kappa = _with_interval(found.kappa(), found.kappa_interval(), percent=False)
-    console.print(f"{name}: agreement {agreed} ({found.agreements}/{found.decided} decided rows), kappa {kappa}")
-    used_a = [x for x in ANSWERS if any(found.counts[x, y] for y in ANSWERS)]
-    used_b = [y for y in ANSWERS if any(found.counts[x, y] for x in ANSWERS)]
+    agreement = comparison.agreement
+    agreed = _with_interval(agreement.rate, agreement.rate_interval(), percent=True)
+    kappa = _with_interval(agreement.kappa(), agreement.kappa_interval(), percent=False)
+    console.print(
+        f"{name}: agreement {agreed} ({agreement.agreements}/{agreement.decided} decided rows), kappa {kappa}"
+    )
+    used_a = [x for x in ANSWERS if any(agreement.counts[x, y] for y in ANSWERS)]
+    used_b = [y for y in ANSWERS if any(agreement.counts[x, y] for x in ANSWERS)]
     table = Table("A \\ B", *used_b, box=None, pad_edge=False)
     for answer in used_a:
-        table.add_row(answer, *(str(found.counts[answer, other]) for other in used_b))
+        table.add_row(answer, *(str(agreement.counts[answer, other]) for other in used_b))
     console.print(table)
     for row in comparison.disagreements:
         reasons = " | ".join(filter(None, (row.a.reason, row.b.reason)))
         console.print(_cut(f"  line {row.line_a} / {row.line_b}: {row.a.answer} / {row.b.answer}  {reasons}"))
-    if len(comparison.disagreements) < found.decided - found.agreements:
-        console.print(f"  … {found.decided - found.agreements} disagreements in all")
-    if found.decided < found.rows:
-        console.print(f"  {found.rows - found.decided} rows were not decided by both and count neither way")
+    if len(comparison.disagreements) < agreement.decided - agreement.agreements:
+        console.print(f"  … {agreement.decided - agreement.agreements} disagreements in all")
+    if agreement.decided < agreement.rows:
+        console.print(f"  {agreement.rows - agreement.decided} rows were not decided by both and count neither way")
 
 
 def _with_interval(value: float | None, interval: tuple[float, float] | None, *, percent: bool) -> str:

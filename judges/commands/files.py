@@ -41,12 +41,12 @@ def judge_files(names: Iterable[str]) -> Iterator[list[str]]:
         JudgesError: there is no such file, or what it is asked for cannot be a Python name.
     """
     with tempfile.TemporaryDirectory(prefix="judge-files-") as folder:
-        found = [_registered(name, Path(folder)) for name in names]
+        registered = [_registered(name, Path(folder)) for name in names]
         files = any(Path(folder).iterdir())
         if files:
             sys.path.append(folder)
         try:
-            yield found
+            yield registered
         finally:
             if files:
                 sys.path.remove(folder)

@@ -274,14 +274,14 @@ def _explained(work: Partial) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped. {_kept(work)}") from None
+        raise KeyboardInterrupt(f"stopped. {_way_on(work)}") from None
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
-        raise JudgesError(f"{work.output}: {error.strerror}. {_kept(work)}") from error
+        raise JudgesError(f"{work.output}: {error.strerror}. {_way_on(work)}") from error
 
 
-def _kept(work: Partial) -> str:
+def _way_on(work: Partial) -> str:
     rows = work.saved.summary["rows"] if work.saved else 0
     if not rows:
         return "No row was judged."

@@ -90,13 +90,13 @@ def _print_costs(summary: Summary, console: Console) -> None:
     """What verdicts took; calls, tokens and cache hits only where there were any."""
     from rich.table import Table
 
-    asked = any(cost.calls or cost.cached for cost in summary.costs.values())
-    extra = ("from cache", "model calls", "tokens") if asked else ()
+    models_or_cache = any(cost.calls or cost.cached for cost in summary.costs.values())
+    extra = ("from cache", "model calls", "tokens") if models_or_cache else ()
     table = Table("judge", "seconds of judging", "ms a verdict", *extra, box=None, pad_edge=False)
     for name, cost in summary.costs.items():
         made = cost.verdicts - cost.cached
         each = f"{1000 * cost.seconds / made:.2f}" if made else "–"
-        counts = map(str, (cost.cached, cost.calls, cost.tokens) if asked else ())
+        counts = map(str, (cost.cached, cost.calls, cost.tokens) if models_or_cache else ())
         table.add_row(name, f"{cost.seconds:.2f}", each, *counts)
     if summary.costs:
         console.print(table)

@@ -57,18 +57,18 @@ def check_judge(spec: JudgeSpec, processes: int = 2) -> list[CheckResult]:
         return [declared]
     rows = _sample_rows(judge)
     with JudgeRuntime(max(2, processes)) as runtime, JudgeRuntime(1) as single:
-        asked = _Asked(spec, judge, rows, runtime)
+        runner = _Runner(spec, judge, rows, runtime)
         if judge.kind != "rule":
-            return [declared, *_model_checks(asked)]
-        seen = _see(spec, judge, rows)
-        observed = [declared, *_seen_checks(seen, judge, spec)]
-        if any(o.problem in (Problem.TOO_SLOW, Problem.DIED) for _, o in seen.on_samples()):
+            return [declared, *_model_checks(runner)]
+        observations = _observe(spec, judge, rows)
+        observed = [declared, *_observation_checks(observations, judge, spec)]
+        if any(o.problem in (Problem.TOO_SLOW, Problem.DIED) for _, o in observations.on_samples()):
             return observed  # worker processes would spend minutes on being killed and replaced
         return [
             *observed,
-            _batch_equals_single(asked, _Asked(spec, judge, rows, single)),
-            _order_kept(asked),
-            _serialisable(asked),
+            _batch_equals_single(runner, _Runner(spec, judge, rows, single)),
+            _order_kept(runner),
+            _serialisable(runner),
         ]
 
 
@@ -76,7 +76,7 @@ def check_judge(spec: JudgeSpec, processes: int = 2) -> list[CheckResult]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Observations:
     """Observations of a rule judge.
 
     Attributes:
@@ -102,14 +102,14 @@ class _Seen:
     def on_samples(self) -> list[tuple[str, Observation]]:
         """What was seen on the sample rows, with a name for each row."""
         runs = [*self.passes, *self.again, *self.other_seeds]
-        return [(_name(row), seen) for run in runs for row, seen in zip(self.rows, run, strict=True)]
+        return [(_name(row), observation) for run in runs for row, observation in zip(self.rows, run, strict=True)]
 
     def everything(self) -> list[tuple[str, Observation]]:
         """All observations, with a name for each row."""
         return [*self.on_samples(), *self.missing.items(), *self.bad.items(), *self.hostile.items()]
 
 
-def _see(spec: JudgeSpec, judge: Judge, rows: tuple[Row, ...]) -> _Seen:
+def _observe(spec: JudgeSpec, judge: Judge, rows: tuple[Row, ...]) -> _Observations:
     limit = registry.timeout(spec)
     metadata = judge.examples[0][0].metadata if judge.examples else {}
     missing = _rows_without(judge, metadata)
@@ -144,7 +144,7 @@ def _see(spec: JudgeSpec, judge: Judge, rows: tuple[Row, ...]) -> _Seen:
         second_passes, other_seeds = two.result(), [seed.result() for seed in few]
         if not _differing(rows, [passes[0], *other_seeds]):
             other_seeds += _more_seeds(pool, with_seed)
-        return _Seen(
+        return _Observations(
             rows,
             passes,
             second_passes,
@@ -158,13 +158,13 @@ def _see(spec: JudgeSpec, judge: Judge, rows: tuple[Row, ...]) -> _Seen:
 
 def _more_seeds(pool: ThreadPoolExecutor, with_seed: Callable[[int], list[Observation]]) -> list[list[Observation]]:
     """Further seeds, as many as there is time for: an order that matters only now and then shows only in some."""
-    found: list[list[Observation]] = []
+    runs: list[list[Observation]] = []
     deadline = time.monotonic() + _SEEDS_SECONDS
     for first in range(_SEEDS_AT_LEAST + 1, _SEEDS_AT_MOST + 1, 2):
         if time.monotonic() >= deadline:
             break
-        found += pool.map(with_seed, (first, first + 1))
-    return found
+        runs += pool.map(with_seed, (first, first + 1))
+    return runs
 
 
 def _sample_rows(judge: Judge) -> tuple[Row, ...]:
@@ -209,20 +209,20 @@ def _rows_with_bad_metadata(judge: Judge, metadata: Any) -> dict[str, Row]:
 # --- the checks on what was seen ---------------------------------------------------------------------------------
 
 
-def _seen_checks(seen: _Seen, judge: Judge, spec: JudgeSpec) -> list[CheckResult]:
+def _observation_checks(observations: _Observations, judge: Judge, spec: JudgeSpec) -> list[CheckResult]:
     return [
-        _examples(judge, spec, seen.passes[0]),
-        _no_exception(seen),
-        _verdicts(seen),
-        _stays_in_its_process(seen),
-        *_deterministic(seen),
-        _missing_metadata(judge, seen.missing),
-        _bad_metadata(seen.bad),
-        _row_unchanged(seen),
-        _prints_nothing(seen),
-        _hostile_texts(judge, seen.hostile),
-        _time_limit(seen, registry.timeout(spec)),
-        _leaves_nothing(seen.leftovers),
+        _examples(judge, spec, observations.passes[0]),
+        _no_exception(observations),
+        _verdicts(observations),
+        _stays_in_its_process(observations),
+        *_deterministic(observations),
+        _missing_metadata(judge, observations.missing),
+        _bad_metadata(observations.bad),
+        _row_unchanged(observations),
+        _prints_nothing(observations),
+        _hostile_texts(judge, observations.hostile),
+        _time_limit(observations, registry.timeout(spec)),
+        _leaves_nothing(observations.leftovers),
     ]
 
 
@@ -263,22 +263,22 @@ def _examples(judge: Judge, spec: JudgeSpec, observed: Sequence[Observation]) ->
     if any(name != registry.TIMEOUT_OPTION for name in spec.options):
         return CheckResult("examples", True, "not tried: they are for the default options")
     wrong = [
-        f"{_name(row)}: expected {expected.value}, got {_show(seen)}"
-        for (row, expected), seen in zip(judge.examples, observed, strict=False)
-        if seen.verdict is None or seen.verdict.outcome is not expected
+        f"{_name(row)}: expected {expected.value}, got {_show(observation)}"
+        for (row, expected), observation in zip(judge.examples, observed, strict=False)
+        if observation.verdict is None or observation.verdict.outcome is not expected
     ]
     advice = "mend the judge, or the outcome in `examples`"
     return _result("examples", wrong, f"{len(judge.examples)} examples as declared", advice)
 
 
-def _no_exception(seen: _Seen) -> CheckResult:
-    raised = [f"{name}: {o.detail}" for name, o in seen.on_samples() if o.problem is Problem.RAISED]
+def _no_exception(observations: _Observations) -> CheckResult:
+    raised = [f"{name}: {o.detail}" for name, o in observations.on_samples() if o.problem is Problem.RAISED]
     advice = "handle it, or return Verdict.unknown(reason) where the judge cannot decide"
-    return _result("no exception escapes", raised, f"{len(seen.rows)} rows", advice)
+    return _result("no exception escapes", raised, f"{len(observations.rows)} rows", advice)
 
 
-def _verdicts(seen: _Seen) -> CheckResult:
-    wrong = [f"{name}: {o.detail}" for name, o in seen.everything() if o.problem is Problem.RETURNED]
+def _verdicts(observations: _Observations) -> CheckResult:
+    wrong = [f"{name}: {o.detail}" for name, o in observations.everything() if o.problem is Problem.RETURNED]
     advice = (
         "return Verdict.of(holds, reason, score), Verdict.satisfied(…), .violated(…) or .unknown(reason): the reason "
         "is text, the score a finite number or None. Only a plain function may return a boolean"
@@ -286,9 +286,9 @@ def _verdicts(seen: _Seen) -> CheckResult:
     return _result("verdicts", wrong, "every answer is a verdict", advice)
 
 
-def _stays_in_its_process(seen: _Seen) -> CheckResult:
+def _stays_in_its_process(observations: _Observations) -> CheckResult:
     ended = (Problem.EXITED, Problem.DIED)
-    wrong = [f"{name}: {o.problem}: {o.detail}" for name, o in seen.everything() if o.problem in ended]
+    wrong = [f"{name}: {o.problem}: {o.detail}" for name, o in observations.everything() if o.problem in ended]
     advice = (
         "no sys.exit, os._exit or KeyboardInterrupt in a judge, nor in what it calls; a signal is a crash of native "
         "code or of a recursion without end"
@@ -296,19 +296,21 @@ def _stays_in_its_process(seen: _Seen) -> CheckResult:
     return _result("stays in its process", wrong, "never tried to end it", advice)
 
 
-def _deterministic(seen: _Seen) -> list[CheckResult]:
+def _deterministic(observations: _Observations) -> list[CheckResult]:
     """Three checks, of which one names the cause: chance, state, or the process."""
-    between = _differing(seen.rows, [list(chain(*seen.passes)), list(chain(*seen.again))], repeat=3)
+    between = _differing(
+        observations.rows, [list(chain(*observations.passes)), list(chain(*observations.again))], repeat=3
+    )
     advice = "no random numbers, clock, process id or addresses (`id`, default `repr`) in a decision, reason or score"
-    results = [_result("deterministic", between, f"{len(seen.rows)} rows, 3 times in 2 processes", advice)]
-    within = [] if between else _differing(seen.rows, seen.passes)
+    results = [_result("deterministic", between, f"{len(observations.rows)} rows, 3 times in 2 processes", advice)]
+    within = [] if between else _differing(observations.rows, observations.passes)
     advice = "a verdict may depend on its row only: keep nothing in attributes, globals or default arguments"
     fine = "not decidable: see `deterministic`" if between else "the same forwards, backwards and again"
     results.append(_result("no state between rows", within, fine, advice))
     unstable = bool(between or within)
-    seeds = [] if unstable else _differing(seen.rows, [seen.passes[0], *seen.other_seeds])
+    seeds = [] if unstable else _differing(observations.rows, [observations.passes[0], *observations.other_seeds])
     advice = "the order of a set, or `hash()` of text, differs between processes: sort before you choose, join or cut"
-    fine = "not decidable: see above" if unstable else f"{len(seen.other_seeds)} other values of PYTHONHASHSEED"
+    fine = "not decidable: see above" if unstable else f"{len(observations.other_seeds)} other values of PYTHONHASHSEED"
     results.append(_result("same in every process", seeds, fine, advice))
     return results
 
@@ -324,18 +326,18 @@ def _differing(rows: Sequence[Row], runs: Sequence[Sequence[Observation]], repea
     return list(differing.values())
 
 
-def _comparable(seen: Observation) -> tuple[Any, ...]:
-    verdict = seen.verdict
-    return (seen.problem,) if verdict is None else (verdict.outcome, verdict.reason, verdict.score)
+def _comparable(observation: Observation) -> tuple[Any, ...]:
+    verdict = observation.verdict
+    return (observation.problem,) if verdict is None else (verdict.outcome, verdict.reason, verdict.score)
 
 
 def _missing_metadata(judge: Judge, observed: dict[str, Observation]) -> CheckResult:
     wrong = []
-    for name, seen in observed.items():
-        if seen.problem is Problem.RAISED and not judge.requires:
-            wrong.append(f"{name}: {seen.detail}")
-        elif judge.requires and (seen.verdict is None or seen.verdict.outcome is not Outcome.UNKNOWN):
-            wrong.append(f"{name}: {_show(seen)}, not unknown")
+    for name, observation in observed.items():
+        if observation.problem is Problem.RAISED and not judge.requires:
+            wrong.append(f"{name}: {observation.detail}")
+        elif judge.requires and (observation.verdict is None or observation.verdict.outcome is not Outcome.UNKNOWN):
+            wrong.append(f"{name}: {_show(observation)}, not unknown")
     advice = (
         "name the keys it needs in `requires`; then rows without them are unknown before `judge` is called (do not "
         "override `verdict`)"
@@ -350,14 +352,14 @@ def _bad_metadata(observed: dict[str, Observation]) -> CheckResult:
     return _result("bad metadata", wrong, f"{len(observed)} unusable values", "check the metadata's types first")
 
 
-def _row_unchanged(seen: _Seen) -> CheckResult:
-    changed = dict.fromkeys(name for name, o in seen.everything() if o.changed_row)
+def _row_unchanged(observations: _Observations) -> CheckResult:
+    changed = dict.fromkeys(name for name, o in observations.everything() if o.changed_row)
     advice = "other judges get the same row: copy metadata and messages before you sort, pop or fill them in"
     return _result("row unchanged", list(changed), "metadata and messages are as they were", advice)
 
 
-def _prints_nothing(seen: _Seen) -> CheckResult:
-    printed = {name: f"{name}: {o.printed!r}" for name, o in seen.everything() if o.printed}
+def _prints_nothing(observations: _Observations) -> CheckResult:
+    printed = {name: f"{name}: {o.printed!r}" for name, o in observations.everything() if o.printed}
     advice = "standard output belongs to the program that uses the judge: put it into the verdict's reason, or log it"
     return _result("prints nothing", list(printed.values()), "nothing on standard output", advice)
 
@@ -373,9 +375,9 @@ def _hostile_texts(judge: Judge, observed: dict[str, Observation]) -> CheckResul
     return _result("hostile texts", wrong, f"{len(observed)} texts", advice)
 
 
-def _time_limit(seen: _Seen, limit: float) -> CheckResult:
-    late = [f"{name}: {o.detail}" for name, o in seen.everything() if o.problem is Problem.TOO_SLOW]
-    name, slowest = max(seen.everything(), key=lambda item: item[1].seconds)
+def _time_limit(observations: _Observations, limit: float) -> CheckResult:
+    late = [f"{name}: {o.detail}" for name, o in observations.everything() if o.problem is Problem.TOO_SLOW]
+    name, slowest = max(observations.everything(), key=lambda item: item[1].seconds)
     advice = (
         "look for regular expressions that backtrack, loops within loops over the text, arithmetic on huge numbers; or "
         "cut the text, or declare a higher `timeout_seconds`"
@@ -383,17 +385,17 @@ def _time_limit(seen: _Seen, limit: float) -> CheckResult:
     return _result("time limit", late, f"at most {slowest.seconds:.2f} s of {limit:g} s ({name})", advice)
 
 
-def _leaves_nothing(left: Leftovers) -> CheckResult:
-    found = [f"thread {name}" for name in left.threads] + [f"process {name}" for name in left.processes]
+def _leaves_nothing(leftovers: Leftovers) -> CheckResult:
+    running = [f"thread {name}" for name in leftovers.threads] + [f"process {name}" for name in leftovers.processes]
     advice = "join threads and wait for processes before the verdict; what is to stay belongs into `prepare`"
-    return _result("leaves nothing behind", found, "no thread, no process", advice)
+    return _result("leaves nothing behind", running, "no thread, no process", advice)
 
 
 # --- the checks that ask through the runtime ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Runner:
     spec: JudgeSpec
     judge: Judge
     rows: tuple[Row, ...]
@@ -407,59 +409,59 @@ class _Asked:
         return self.runtime.submit(self.spec, row).result()
 
 
-def _batch_equals_single(asked: _Asked, alone: _Asked) -> CheckResult:
-    together = asked.verdicts(asked.rows)
-    single = [alone.verdict(row) for row in asked.rows]
+def _batch_equals_single(runner: _Runner, alone: _Runner) -> CheckResult:
+    together = runner.verdicts(runner.rows)
+    single = [alone.verdict(row) for row in runner.rows]
     wrong = [
         f"{_name(row)}: {_show_verdict(a)} in a batch, {_show_verdict(b)} alone"
-        for row, a, b in zip(asked.rows, together, single, strict=True)
+        for row, a, b in zip(runner.rows, together, single, strict=True)
         if a != b
     ]
-    return _result("batch equals single", wrong, f"{len(asked.rows)} rows", "see `no state between rows`")
+    return _result("batch equals single", wrong, f"{len(runner.rows)} rows", "see `no state between rows`")
 
 
-def _order_kept(asked: _Asked) -> CheckResult:
-    forwards, backwards = asked.verdicts(asked.rows), asked.verdicts(asked.rows[::-1])[::-1]
+def _order_kept(runner: _Runner) -> CheckResult:
+    forwards, backwards = runner.verdicts(runner.rows), runner.verdicts(runner.rows[::-1])[::-1]
     wrong = [
         f"{_name(row)}: {_show_verdict(a)}, reversed {_show_verdict(b)}"
-        for row, a, b in zip(asked.rows, forwards, backwards, strict=True)
+        for row, a, b in zip(runner.rows, forwards, backwards, strict=True)
         if a != b
     ]
     return _result("order kept", wrong, "also when reversed", "see `deterministic` and `no state between rows`")
 
 
-def _serialisable(asked: _Asked) -> CheckResult:
+def _serialisable(runner: _Runner) -> CheckResult:
     wrong = []
-    for row, verdict in zip(asked.rows, asked.verdicts(asked.rows), strict=True):
+    for row, verdict in zip(runner.rows, runner.verdicts(runner.rows), strict=True):
         try:
             json.dumps(verdict.as_json(), allow_nan=False, ensure_ascii=False).encode("utf-8")
         except (ValueError, TypeError) as error:
             wrong.append(f"{_name(row)}: {error}")
-    return _result("serialisable", wrong, f"{len(asked.rows)} verdicts", "reasons are text, scores finite numbers")
+    return _result("serialisable", wrong, f"{len(runner.rows)} verdicts", "reasons are text, scores finite numbers")
 
 
-def _model_checks(asked: _Asked) -> list[CheckResult]:
+def _model_checks(runner: _Runner) -> list[CheckResult]:
     """A model's judge is asked few rows, each twice; what its process does is not looked at."""
-    once, again = asked.verdicts(asked.rows), asked.verdicts(asked.rows[::-1])[::-1]
-    unanswered = [f"{_name(r)}: {v.reason}" for r, v in zip(asked.rows, once, strict=True) if _is_unknown(v)]
+    once, again = runner.verdicts(runner.rows), runner.verdicts(runner.rows[::-1])[::-1]
+    unanswered = [f"{_name(r)}: {v.reason}" for r, v in zip(runner.rows, once, strict=True) if _is_unknown(v)]
     answers = unanswered if len(unanswered) == len(once) else []
     differing = [
         f"{_name(row)}: {_show_verdict(a)}, then {_show_verdict(b)}"
-        for row, a, b in zip(asked.rows, once, again, strict=True)
+        for row, a, b in zip(runner.rows, once, again, strict=True)
         if a.outcome is not b.outcome and not _is_unknown(a) and not _is_unknown(b)
     ]
-    metadata = asked.judge.examples[0][0].metadata if asked.judge.examples else {}
-    missing = {name: _as_seen(asked.verdict(r)) for name, r in _rows_without(asked.judge, metadata).items()}
+    metadata = runner.judge.examples[0][0].metadata if runner.judge.examples else {}
+    missing = {name: _observation(runner.verdict(r)) for name, r in _rows_without(runner.judge, metadata).items()}
     answered = f"{len(once) - len(unanswered)} of {len(once)} rows"
     return [
         _result("answers", answers, answered, "every row is unknown: is the model there, are its options right?"),
         _result("deterministic", differing, "the same outcomes in another order", "ask the model without sampling"),
-        _missing_metadata(asked.judge, missing if asked.judge.requires else {}),
-        _serialisable(asked),
+        _missing_metadata(runner.judge, missing if runner.judge.requires else {}),
+        _serialisable(runner),
     ]
 
 
-def _as_seen(verdict: Verdict) -> Observation:
+def _observation(verdict: Verdict) -> Observation:
     return Observation(verdict)
 
 
@@ -483,10 +485,10 @@ def _name(row: Row) -> str:
     return repr(text)
 
 
-def _show(seen: Observation) -> str:
-    if seen.verdict is None:
-        return f"{seen.problem} ({seen.detail})"
-    return _show_verdict(seen.verdict)
+def _show(observation: Observation) -> str:
+    if observation.verdict is None:
+        return f"{observation.problem} ({observation.detail})"
+    return _show_verdict(observation.verdict)
 
 
 def _show_verdict(verdict: Verdict) -> str:

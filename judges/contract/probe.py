@@ -152,7 +152,7 @@ def _leftovers(threads: set[threading.Thread], processes: set[int]) -> Leftovers
 
 def _children() -> set[int]:
     """Living processes whose parent is this one; those that have ended and wait to be collected do not count."""
-    found = set()
+    children = set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
@@ -160,8 +160,8 @@ def _children() -> set[int]:
             except OSError:  # it has just ended
                 continue
             if int(parent) == os.getpid() and state != "Z":
-                found.add(int(folder.name))
-    return found
+                children.add(int(folder.name))
+    return children
 
 
 def _command(pid: int) -> str:

@@ -36,20 +36,20 @@ _LOOKED_AT_FOR_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Rating:
     """A rater's answer on a row and the reason given with it."""
 
     answer: str
     reason: str = ""
 
 
-Read = Callable[[Mapping[str, Any]], dict[str, Said]]
-"""Gives what is said in a row, by the name of the comparison it belongs to. Raises JudgesError."""
+Read = Callable[[Mapping[str, Any]], dict[str, Rating]]
+"""Gives the ratings of a row, by the name of the comparison each belongs to. Raises JudgesError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rater:
-    """A file, and how to read answers from its rows."""
+    """A file, and how to read ratings from its rows."""
 
     path: Path
     read: Read
@@ -61,8 +61,8 @@ class Disagreement:
 
     line_a: int
     line_b: int
-    a: Said
-    b: Said
+    a: Rating
+    b: Rating
 
 
 @dataclass(slots=True)
@@ -91,16 +91,16 @@ class Result:
 def verdicts_reader(names: Mapping[str, str] | None) -> Read:
     """Reads verdicts: those of `names` (judge → name of the comparison), or of all judges and of the whole row."""
 
-    def read(content: Mapping[str, Any]) -> dict[str, Said]:
+    def read(content: Mapping[str, Any]) -> dict[str, Rating]:
         verdicts = content.get("verdicts")
         if isinstance(verdicts, str):  # a Parquet file's
             verdicts = _json(verdicts)
         if not isinstance(verdicts, dict):
             raise JudgesError("no `verdicts`: is this the output of `judge run`?")
-        said = {name: _said(name, verdict) for name, verdict in verdicts.items()}
+        ratings = {name: _rating(name, verdict) for name, verdict in verdicts.items()}
         if names is None:
-            return {**said, ALL: _satisfied(content.get("satisfied"))}
-        return {shown: said[name] for name, shown in names.items() if name in said}
+            return {**ratings, ALL: _satisfied(content.get("satisfied"))}
+        return {shown: ratings[name] for name, shown in names.items() if name in ratings}
 
     return read
 
@@ -113,20 +113,20 @@ class LabelReader:
         positive: values as text or JSON; none: the label must be true or false, or `satisfied` or `violated`.
 
     Attributes:
-        found: the positive values that were read.
+        matched: the positive values that were read.
         others: the first different ones of the other values that were read.
     """
 
     def __init__(self, key: str, positive: Sequence[str]) -> None:
         self.key = key
         self.positive = positive
-        self.found: set[str] = set()
+        self.matched: set[str] = set()
         self.others: dict[str, None] = {}
 
-    def __call__(self, content: Mapping[str, Any]) -> dict[str, Said]:
+    def __call__(self, content: Mapping[str, Any]) -> dict[str, Rating]:
         value = field_of(content, self.key)
         if value is None:
-            return {"": Said(MISSING)}
+            return {"": Rating(MISSING)}
         text = value if isinstance(value, str) else json.dumps(value)
         if not self.positive and text not in ("true", "false", SATISFIED, VIOLATED):
             raise JudgesError(
@@ -134,19 +134,19 @@ class LabelReader:
                 "values mean satisfied"
             )
         if text in (self.positive or ("true", SATISFIED)):
-            self.found.add(text)
-            return {"": Said(SATISFIED, text)}
+            self.matched.add(text)
+            return {"": Rating(SATISFIED, text)}
         if len(self.others) < _KEPT_LABELS:
             self.others[text] = None
-        return {"": Said(VIOLATED, text)}
+        return {"": Rating(VIOLATED, text)}
 
 
 def fields_of(path: Path) -> list[str]:
     """Dotted paths of the fields in the first rows of a file, verdicts apart."""
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for row in islice(open_source(path).rows(), _LOOKED_AT_FOR_FIELDS):
-        found |= dict.fromkeys(_paths({name: value for name, value in row.content.items() if name != "verdicts"}))
-    return list(found)
+        paths |= dict.fromkeys(_paths({name: value for name, value in row.content.items() if name != "verdicts"}))
+    return list(paths)
 
 
 def _paths(content: Mapping[str, Any], before: str = "") -> Iterator[str]:
@@ -173,12 +173,12 @@ def compare(a: Rater, b: Rater, key: str | None, show: int) -> Result:
     """
     result = Result()
     pairs = _in_order(a, b) if key is None else _by_key(a, b, key, result)
-    for line_a, said_a, line_b, said_b in pairs:
+    for line_a, ratings_a, line_b, ratings_b in pairs:
         result.rows += 1
-        label = said_b.get("")
-        for name in said_a if label else dict.fromkeys([*said_a, *said_b]):
-            one = said_a.get(name, Said(MISSING))
-            other = label or said_b.get(name, Said(MISSING))
+        label = ratings_b.get("")
+        for name in ratings_a if label else dict.fromkeys([*ratings_a, *ratings_b]):
+            one = ratings_a.get(name, Rating(MISSING))
+            other = label or ratings_b.get(name, Rating(MISSING))
             comparison = result.comparisons.setdefault(name, Comparison())
             comparison.agreement.counts[one.answer, other.answer] += 1
             if {one.answer, other.answer} == {SATISFIED, VIOLATED} and len(comparison.disagreements) < show:
@@ -186,14 +186,14 @@ def compare(a: Rater, b: Rater, key: str | None, show: int) -> Result:
     return result
 
 
-_Pair = tuple[int, dict[str, Said], int, dict[str, Said]]
+_Pair = tuple[int, dict[str, Rating], int, dict[str, Rating]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
     content: Mapping[str, Any]
-    said: dict[str, Said]
+    ratings: dict[str, Rating]
 
 
 def _in_order(a: Rater, b: Rater) -> Iterator[_Pair]:
@@ -207,31 +207,33 @@ def _in_order(a: Rater, b: Rater) -> Iterator[_Pair]:
             )
         last_a, last_b = one.line, other.line
         _check_same(a, one.line, _marks(one.content), b, other.line, _marks(other.content))
-        yield one.line, one.said, other.line, other.said
+        yield one.line, one.ratings, other.line, other.ratings
 
 
 def _by_key(a: Rater, b: Rater, key: str, result: Result) -> Iterator[_Pair]:
     with _database() as database:
         for row in _rows(b):
-            said = json.dumps({name: [s.answer, s.reason] for name, s in row.said.items()})
-            values = (_key(b, row, key), row.line, json.dumps(_marks(row.content)), said)
+            ratings = json.dumps({name: [s.answer, s.reason] for name, s in row.ratings.items()})
+            values = (_key(b, row, key), row.line, json.dumps(_marks(row.content)), ratings)
             try:
                 database.execute("INSERT INTO b VALUES (?, ?, ?, ?, 0)", values)
             except sqlite3.IntegrityError:
                 (first,) = database.execute("SELECT line FROM b WHERE key = ?", values[:1]).fetchone()
                 raise _twice(b, row.line, first, key, values[0]) from None
         for row in _rows(a):
-            wanted = _key(a, row, key)
-            found = database.execute("SELECT line, marks, said, used FROM b WHERE key = ?", (wanted,)).fetchone()
-            if found is None:
+            value = _key(a, row, key)
+            counterpart = database.execute(
+                "SELECT line, marks, ratings, used FROM b WHERE key = ?", (value,)
+            ).fetchone()
+            if counterpart is None:
                 result.only_in_a += 1
                 continue
-            line, marks, said, used = found
+            line, marks, ratings, used = counterpart
             if used:
-                raise _twice(a, row.line, used, key, wanted)
-            database.execute("UPDATE b SET used = ? WHERE key = ?", (row.line, wanted))
+                raise _twice(a, row.line, used, key, value)
+            database.execute("UPDATE b SET used = ? WHERE key = ?", (row.line, value))
             _check_same(a, row.line, _marks(row.content), b, line, json.loads(marks))
-            yield row.line, row.said, line, {name: Said(*parts) for name, parts in json.loads(said).items()}
+            yield row.line, row.ratings, line, {name: Rating(*parts) for name, parts in json.loads(ratings).items()}
         (result.only_in_b,) = database.execute("SELECT count(*) FROM b WHERE used = 0").fetchone()
 
 
@@ -240,7 +242,7 @@ def _database() -> Iterator[sqlite3.Connection]:
     """A database without a name: SQLite keeps it on the disk, in a file that is gone whatever ends this process."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         try:
-            database.execute("CREATE TABLE b (key TEXT PRIMARY KEY, line INT, marks TEXT, said TEXT, used INT)")
+            database.execute("CREATE TABLE b (key TEXT PRIMARY KEY, line INT, marks TEXT, ratings TEXT, used INT)")
             yield database
         except sqlite3.Error as error:
             raise JudgesError(f"the temporary database of rows: {error} (TMPDIR names the folder for it)") from error
@@ -271,8 +273,8 @@ def _twice(rater: Rater, line: int, first: int, key: str, value: str) -> JudgesE
 
 def _marks(content: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of what two rows must have in common."""
-    found = {name: content[name] for name in ("prompt", "response") if content.get(name) is not None}
-    return {name: _hash(value) for name, value in found.items()}
+    texts = {name: content[name] for name in ("prompt", "response") if content.get(name) is not None}
+    return {name: _hash(value) for name, value in texts.items()}
 
 
 def _hash(value: Any) -> str:
@@ -292,15 +294,15 @@ def _check_same(a: Rater, line_a: int, marks_a: dict[str, str], b: Rater, line_b
             )
 
 
-def _said(name: str, verdict: Any) -> Said:
+def _rating(name: str, verdict: Any) -> Rating:
     outcome = verdict.get("verdict") if isinstance(verdict, Mapping) else None
     if outcome not in _ANSWERS:
         raise JudgesError(unknown_name("verdict", str(outcome), _ANSWERS, f"of judge {name!r}"))
-    return Said(_ANSWERS[str(outcome)], str(verdict.get("reason") or ""))
+    return Rating(_ANSWERS[str(outcome)], str(verdict.get("reason") or ""))
 
 
-def _satisfied(value: Any) -> Said:
-    return Said({True: SATISFIED, False: VIOLATED}.get(value, UNKNOWN) if value is not None else UNKNOWN)
+def _satisfied(value: Any) -> Rating:
+    return Rating({True: SATISFIED, False: VIOLATED}.get(value, UNKNOWN) if value is not None else UNKNOWN)
 
 
 def _json(text: str) -> Any:

@@ -98,7 +98,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise JudgesError(f"longer than {MAX_LINE_BYTES // 2**20} MiB")
     try:
-        found = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite)
+        content = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise JudgesError(f"not UTF-8 text ({error.reason} at byte {error.start})") from None
     except JudgesError:
@@ -107,11 +107,11 @@ def parse_object(line: bytes) -> dict[str, Any]:
         raise JudgesError(f"nested deeper than {MAX_DEPTH} levels") from None
     except ValueError as error:
         raise JudgesError(f"not JSON: {_without_advice(str(error))}") from None
-    if not isinstance(found, dict):
-        raise JudgesError(f"not a JSON object but {json_type(found)}")
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth_exceeds(found, MAX_DEPTH):
+    if not isinstance(content, dict):
+        raise JudgesError(f"not a JSON object but {json_type(content)}")
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth_exceeds(content, MAX_DEPTH):
         raise JudgesError(f"nested deeper than {MAX_DEPTH} levels")
-    return found
+    return content
 
 
 def metadata_object(metadata: Any) -> Any:

@@ -97,18 +97,18 @@ class ParquetCopySink:
 
     def finish(self, spool: Path, target: Path) -> None:
         file = _opened(self._source)
-        kept = [field for field in file.schema_arrow if field.name not in ADDED]
+        columns = [field for field in file.schema_arrow if field.name not in ADDED]
         metadata = {**(file.schema_arrow.metadata or {}), SCHEMA_KEY: SCHEMA}
-        schema = pa.schema([*kept, pa.field("verdicts", pa.string()), pa.field("satisfied", pa.bool_())], metadata)
+        schema = pa.schema([*columns, pa.field("verdicts", pa.string()), pa.field("satisfied", pa.bool_())], metadata)
         _write(target, schema, self._judged(file, spool, schema))
 
     def _judged(self, file: pq.ParquetFile, spool: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         verdicts = _lines(spool)
         for batch in _batches(file, self._source, 0):
-            found = list(islice(verdicts, batch.num_rows))
+            rows = list(islice(verdicts, batch.num_rows))
             columns = [batch.column(name) for name in schema.names[: -len(ADDED)]]
-            columns.append(pa.array([_json_text(row["verdicts"]) for row in found], pa.string()))
-            columns.append(pa.array([row["satisfied"] for row in found], pa.bool_()))
+            columns.append(pa.array([_json_text(row["verdicts"]) for row in rows], pa.string()))
+            columns.append(pa.array([row["satisfied"] for row in rows], pa.bool_()))
             yield pa.record_batch(columns, schema=schema)
 
 
@@ -143,14 +143,14 @@ def _group_batches(file: pq.ParquetFile, path: Path, group: int, skip: int) -> I
         raise JudgesError(f"{path}: row group {group} cannot be read: {error}") from error
 
 
-def _input_row(number: int, found: dict[str, Any], fields: Fields) -> InputRow:
-    content = {name: _plain(value) for name, value in found.items()}
+def _input_row(number: int, record: dict[str, Any], fields: Fields) -> InputRow:
+    content = {name: _plain(value) for name, value in record.items()}
     size = sum(len(value) for value in content.values() if isinstance(value, str))
     try:
-        if isinstance(found.get("metadata"), str):
-            content["metadata"] = metadata_object(found["metadata"])
-        elif isinstance(found.get("metadata"), list):  # a map's entries
-            content["metadata"] = {str(key): _plain(value) for key, value in found["metadata"]}
+        if isinstance(record.get("metadata"), str):
+            content["metadata"] = metadata_object(record["metadata"])
+        elif isinstance(record.get("metadata"), list):  # a map's entries
+            content["metadata"] = {str(key): _plain(value) for key, value in record["metadata"]}
         row: Row | None = row_of(_without_nulls(content), fields)
         problem = ""
     except JudgesError as error:

@@ -200,21 +200,21 @@ def json_line(content: Mapping[str, Any]) -> bytes:
         return json.dumps(content).encode("ascii") + b"\n"
 
 
-def row_of(found: Mapping[str, Any], fields: Fields = USUAL_FIELDS) -> Row:
+def row_of(content: Mapping[str, Any], fields: Fields = USUAL_FIELDS) -> Row:
     """What is judged of a row that was read.
 
     Raises:
         JudgesError: a field is missing or of the wrong type.
     """
-    prompt, response = found.get(fields.prompt), found.get(fields.response)
+    prompt, response = content.get(fields.prompt), content.get(fields.response)
     if prompt is None and not fields.without_prompt:
         raise JudgesError(f"no `{fields.prompt}`")
     if response is None:
         raise JudgesError(f"no `{fields.response}`")
-    metadata = found.get("metadata")
+    metadata = content.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         raise JudgesError(f"`metadata` must be an object, not {json_type(metadata)}")
-    beside = {key: field_of(found, path) for key, path in fields.metadata.items()}
+    beside = {key: field_of(content, path) for key, path in fields.metadata.items()}
     given = {key: value for key, value in beside.items() if value is not None}
     prompt = "" if prompt is None else _prompt(prompt, fields.prompt)
     return Row(prompt, _response(response, fields.response), {**(metadata or {}), **given})
@@ -271,10 +271,10 @@ def _response(response: Any, name: str) -> str:
         return response
     if not isinstance(response, list):
         raise JudgesError(f"`{name}` must be text, not {json_type(response)}")
-    said = [message["content"] for message in _messages(response, name) if message["role"] == "assistant"]
-    if not said:
+    texts = [message["content"] for message in _messages(response, name) if message["role"] == "assistant"]
+    if not texts:
         raise JudgesError(f"`{name}` has no message of the role assistant")
-    return str(said[-1])
+    return str(texts[-1])
 
 
 def _messages(messages: list[Any], name: str) -> tuple[Message, ...]:

@@ -54,13 +54,13 @@ class LLMJudge(AsyncJudge):
         if len(verdicts) == 1:
             return verdicts[0]
         outcome = combine(verdict.outcome for verdict in verdicts)
-        told = [
+        reasons = [
             f"{number}. {verdict.outcome.value} ({verdict.reason})"
             for number, verdict in enumerate(verdicts, start=1)
             if outcome is Outcome.SATISFIED or verdict.outcome is outcome
         ]
         scores = [verdict.score for verdict in verdicts if verdict.score is not None]
-        return Verdict(outcome, "; ".join(told), None if outcome is Outcome.UNKNOWN else min(scores))
+        return Verdict(outcome, "; ".join(reasons), None if outcome is Outcome.UNKNOWN else min(scores))
 
     async def open(self, shared: Shared) -> None:
         """Connects to the endpoint or loads the model; one for all judges of the same settings."""
@@ -79,17 +79,17 @@ class LLMJudge(AsyncJudge):
             return problem
         questions = tuple(self._neutralised(question) for question in self.questions(row))
         asking = (backend.ask(question, seconds) for question in questions)
-        asked = await asyncio.gather(*asking, return_exceptions=True)
+        results = await asyncio.gather(*asking, return_exceptions=True)
         answers, costs, failure = [], [], None
-        for found in asked:
-            if isinstance(found, Answer):
-                answers.append(found)
-                costs.append(Cost(found.seconds, found.calls, found.tokens))
-            elif isinstance(found, LLMError):
-                failure = failure or str(found)
-                costs.append(Cost(found.seconds, found.calls))
+        for result in results:
+            if isinstance(result, Answer):
+                answers.append(result)
+                costs.append(Cost(result.seconds, result.calls, result.tokens))
+            elif isinstance(result, LLMError):
+                failure = failure or str(result)
+                costs.append(Cost(result.seconds, result.calls))
             else:
-                raise found
+                raise result
         cost = replace(sum(costs, Cost()), verdicts=1)
         if failure is not None:
             return replace(Verdict.unknown(failure), cost=cost)

@@ -134,8 +134,8 @@ class TransformersModel:
                 ids = [*ids, likeliest]
             probabilities = logits.softmax(-1)
         sums = {
-            side: float(probabilities[torch.tensor(found, dtype=torch.long)].sum())
-            for side, found in self._sides(question.positive, question.negative).items()
+            side: float(probabilities[torch.tensor(indices, dtype=torch.long)].sum())
+            for side, indices in self._sides(question.positive, question.negative).items()
         }
         return Answer(sums[True], sums[False], 0.0, 1, spent)
 
@@ -189,7 +189,7 @@ class VllmModel:
         (generated,) = output.outputs
         texts = [self._tokenizer.decode([token]) for token in generated.token_ids]
         place = next((i for i, text in enumerate(texts) if text.strip()), len(texts) - 1)
-        tokens = [(found.decoded_token or "", found.logprob) for found in generated.logprobs[place].values()]
+        tokens = [(token.decoded_token or "", token.logprob) for token in generated.logprobs[place].values()]
         answer = answer_of([(t, p) for t, p in tokens if p > -math.inf], question, complete=False)
         spent = len(output.prompt_token_ids) + len(generated.token_ids)
         return Answer(answer.positive, answer.negative, answer.least, 1, spent)

@@ -35,7 +35,7 @@ def neutralise(text: str, special_tokens: Iterable[str] = ()) -> str:
         text: any text.
         special_tokens: those of a known tokenizer, besides the usual forms.
     """
-    text = _SPECIAL.sub(lambda found: found[0][0] + " " + found[0][1:], text)
+    text = _SPECIAL.sub(lambda match: match[0][0] + " " + match[0][1:], text)
     for token in special_tokens:
         if len(token) > 1:
             text = text.replace(token, f"{token[0]} {token[1:]}")
@@ -51,8 +51,8 @@ def render(template: str, fields: Mapping[str, str]) -> str:
     check_template(template, fields)
     fence = _fence(fields.values())
 
-    def fenced(found: re.Match[str]) -> str:
-        name = found[1]
+    def fenced(marker: re.Match[str]) -> str:
+        name = marker[1]
         label = name.upper()
         return f"<<{label} {fence}\n{neutralise(fields[name])}\n{label} {fence}>>"
 
@@ -61,11 +61,11 @@ def render(template: str, fields: Mapping[str, str]) -> str:
 
 def check_template(template: str, fields: Iterable[str]) -> None:
     """Raises JudgesError unless the template shows every one of the fields, and no other."""
-    found, wanted = set(_MARKER.findall(template)), set(fields)
-    if found - wanted:
-        raise JudgesError(f"template: unknown field {min(found - wanted)!r}. Allowed: {', '.join(sorted(wanted))}")
-    if wanted - found:
-        raise JudgesError(f"template: {{{{{min(wanted - found)}}}}} is missing, so the judge would not see it")
+    markers, wanted = set(_MARKER.findall(template)), set(fields)
+    if markers - wanted:
+        raise JudgesError(f"template: unknown field {min(markers - wanted)!r}. Allowed: {', '.join(sorted(wanted))}")
+    if wanted - markers:
+        raise JudgesError(f"template: {{{{{min(wanted - markers)}}}}} is missing, so the judge would not see it")
 
 
 def transcript(prompt: str | Iterable[Message]) -> str:

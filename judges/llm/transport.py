@@ -126,10 +126,10 @@ class JsonServer:
             failures.append(f"{type(error).__name__}: {error}".rstrip(": "))
             raise _TemporaryError(f"{failures[-1]} ({self._address.partition('?')[0]})") from error
         if status in _TEMPORARY:
-            failures.append(self._said(status, text))
+            failures.append(self._http_problem(status, text))
             raise _TemporaryError(failures[-1], retry_after)
         if status != http.HTTPStatus.OK:
-            raise LLMError(self._said(status, text))
+            raise LLMError(self._http_problem(status, text))
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -147,15 +147,15 @@ class JsonServer:
             )
         return self._session
 
-    def _said(self, status: int, text: bytes) -> str:
+    def _http_problem(self, status: int, text: bytes) -> str:
         # First the key, then the cut: a key that was cut in two would be left half.
         return f"HTTP {status}: {self.without_key(text.decode(errors='replace'))[:_SHOWN_CHARS]}"
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, _TemporaryError) else None
-        own = tenacity.wait_random_exponential(self._settings.backoff_seconds, _LONGEST_WAIT_SECONDS)(state)
-        return own if asked is None else min(max(own, asked), _LONGEST_WAIT_SECONDS)
+        retry_after = error.retry_after if isinstance(error, _TemporaryError) else None
+        backoff = tenacity.wait_random_exponential(self._settings.backoff_seconds, _LONGEST_WAIT_SECONDS)(state)
+        return backoff if retry_after is None else min(max(backoff, retry_after), _LONGEST_WAIT_SECONDS)
 
 
 class Sent:

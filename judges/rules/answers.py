@@ -51,11 +51,11 @@ def after_phrase(response: str, phrase: str) -> Answer:
     text = visible(response).rstrip()
     words = r"\s+".join(re.escape(word) for word in phrase.split())
     opening = re.compile(rf"(?<![^\W_]){words}\s*{_EMPHASIS}\s*:?\s*{_EMPHASIS}\s*", re.IGNORECASE)
-    found = list(opening.finditer(text))
-    if not found:
+    phrases = list(opening.finditer(text))
+    if not phrases:
         return Answer(problem=f"the response does not end with {phrase!r} and the answer")
-    tail = text[found[-1].end() :]
-    if denied(text[: found[-1].start()]):
+    tail = text[phrases[-1].end() :]
+    if denied(text[: phrases[-1].start()]):
         return Answer(problem="the sentence denies the answer it gives")
     answer = bare(tail)
     if not answer:
@@ -64,8 +64,8 @@ def after_phrase(response: str, phrase: str) -> Answer:
         return Answer(problem="there is text after the sentence with the final answer")
     if len(answer) > MAX_ANSWER_CHARS:
         return Answer(problem=f"the final answer is longer than {MAX_ANSWER_CHARS} characters")
-    ends = [match.start() for match in found[1:]]
-    earlier = {bare(re.split(_NEXT_SENTENCE, text[m.end() : end])[0]) for m, end in zip(found, ends, strict=False)}
+    ends = [match.start() for match in phrases[1:]]
+    earlier = {bare(re.split(_NEXT_SENTENCE, text[m.end() : end])[0]) for m, end in zip(phrases, ends, strict=False)}
     if earlier - {answer}:
         return Answer(problem="the response gives several final answers")
     return Answer(answer)
@@ -101,12 +101,12 @@ def in_box(response: str) -> Answer:
 
 def last_number(response: str) -> Answer:
     """The last number anywhere in the response: the lenient format, for baselines and foreign data."""
-    found = re.findall(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?", visible(response))
-    if not found:
+    numbers = re.findall(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:/[0-9]+)?%?", visible(response))
+    if not numbers:
         return Answer(problem="the response contains no number")
-    if len(found[-1]) > MAX_ANSWER_CHARS:
+    if len(numbers[-1]) > MAX_ANSWER_CHARS:
         return Answer(problem=f"the last number is longer than {MAX_ANSWER_CHARS} characters")
-    return Answer(found[-1])
+    return Answer(numbers[-1])
 
 
 def denied(before: str) -> bool:

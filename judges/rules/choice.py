@@ -91,12 +91,12 @@ class ChoiceJudge(Judge):
             return Verdict.unknown(f"metadata `answer` is none of the choices {among}: {row.metadata['answer']!r}")
         if not row.response.strip():
             return Verdict.violated("empty response")
-        kind, found = _settled(row.response, choices)
-        if not found:
+        kind, letters = _settled(row.response, choices)
+        if not letters:
             return Verdict.violated("the response settles on no choice")
-        if len(found) > 1:
-            return Verdict.violated(f"several choices ({kind}): {', '.join(sorted(found))}")
-        (letter,) = found
+        if len(letters) > 1:
+            return Verdict.violated(f"several choices ({kind}): {', '.join(sorted(letters))}")
+        (letter,) = letters
         return Verdict.of(letter == right, f"chose {letter} ({kind}); right is {right}")
 
 
@@ -177,8 +177,8 @@ def _stated(plain: str, some: str) -> list[str]:
     doubt = rf"(?:^|[.,;:!?(\n–—-]\s*)(?i:{_DOUBTS})\b[\s,.:(\[]{{1,4}}(?i:(?:maybe|it\s+is|it's|option)\s+)?{letter}"
     doubts = re.finditer(doubt, plain[min(match.start("first") for match in sure_ones) :])
     only = re.compile(rf"(?<!\w)[{some}](?!\w)|(?<=[(\[\"'])[{some.lower()}](?=[)\]\"'])")
-    said = [match["first"] + match["more"] for match in sure_ones] + [match[0] for match in doubts]
-    return [found.upper() for text in said for found in only.findall(text)]
+    claims = [match["first"] + match["more"] for match in sure_ones] + [match[0] for match in doubts]
+    return [choice.upper() for text in claims for choice in only.findall(text)]
 
 
 def _stated_in_words(plain: str, choices: Mapping[str, str]) -> list[str]:
@@ -189,22 +189,22 @@ def _stated_in_words(plain: str, choices: Mapping[str, str]) -> list[str]:
         return []
     one_of = "|".join(r"\s+".join(map(re.escape, text.split())) for text in usable)  # the longest is tried first
     words = re.compile(rf"(?<![\w.+−-])(?:{one_of})(?![\w-]|[.,/]\w)", re.IGNORECASE)
-    found = [
+    matches = [
         word
         for statement in _SAID_IN_WORDS.finditer(plain)
         for word in words.finditer(plain, statement.start("said"), statement.end("said"))
         if not _denied(plain, word.start(), word.end())
     ]
-    if found:
+    if matches:
         doubt = (
             rf"(?:^|[.,;:!?(\n–—-]\s*){_DOUBTS}\b[\s,.:]{{1,4}}(?:(?:maybe|it\s+is|it's|the)\s+){{0,2}}{words.pattern}"
         )
-        found += [
+        matches += [
             word
-            for match in re.finditer(doubt, plain[found[0].end() :], re.IGNORECASE)
+            for match in re.finditer(doubt, plain[matches[0].end() :], re.IGNORECASE)
             if (word := words.search(match[0]))
         ]
-    return [texts[_folded(word[0])] for word in found if _folded(word[0]) in texts]
+    return [texts[_folded(word[0])] for word in matches if _folded(word[0]) in texts]
 
 
 def _undenied(pattern: str, text: str) -> list[str]:
@@ -230,8 +230,8 @@ def _in_last_sentence(plain: str, some: str) -> list[str]:
     letter = "|".join(
         pattern for given, pattern in ((sure, rf"[{sure}](?![\w'’-])"), (words, rf"[{words}]{_IN_A_LIST}")) if given
     )
-    found = re.finditer(rf"(?<![\w'’-])(?:{letter})", last)
-    return [match[0] for match in found if not _denied(last, match.start(), match.end())]
+    letters = re.finditer(rf"(?<![\w'’-])(?:{letter})", last)
+    return [match[0] for match in letters if not _denied(last, match.start(), match.end())]
 
 
 def _by_text(whole: str, choices: Mapping[str, str]) -> list[str]:

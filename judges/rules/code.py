@@ -92,9 +92,9 @@ class CodeJudge(Judge):
 
     def judge(self, row: Row) -> Verdict:
         tests, cases = _unit_tests(row.metadata), _cases(row.metadata)
-        for found in (tests, cases):
-            if isinstance(found, Verdict):
-                return found
+        for parsed in (tests, cases):
+            if isinstance(parsed, Verdict):
+                return parsed
         if not tests and not cases:
             return Verdict.unknown("metadata `unit_tests` and `stdin_stdout` are empty")
         entry_point = row.metadata.get("entry_point") or ""

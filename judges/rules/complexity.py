@@ -47,7 +47,9 @@ def too_complex(answer: str, reference: str) -> bool:
     if len(_LOOP.findall(answer)) > len(_LOOP.findall(reference)):
         return True
     given, expected = astuple(size(answer)), astuple(size(reference))
-    allowed = [max(most, 1.1 * own if isfinite(own) else 0) for most, own in zip(astuple(LIMIT), expected, strict=True)]
+    allowed = [
+        max(most, 1.1 * bound if isfinite(bound) else 0) for most, bound in zip(astuple(LIMIT), expected, strict=True)
+    ]
     return any(one > most for one, most in zip(given, allowed, strict=True))
 
 

@@ -81,12 +81,12 @@ class ExactMatchJudge(Judge):
         wanted = {self.normalised(text): text for text in accepted}
         if "" in wanted:
             return Verdict.unknown(f"nothing is left of the accepted answer {wanted['']!r} after normalisation")
-        found = self._find(row.response)
-        if found.problem:
-            return Verdict.violated(found.problem)
-        if len(found.text) > MAX_CHARS:
+        answer = self._find(row.response)
+        if answer.problem:
+            return Verdict.violated(answer.problem)
+        if len(answer.text) > MAX_CHARS:
             return Verdict.violated(f"the answer is longer than {MAX_CHARS} characters")
-        given = self.normalised(found.text)
+        given = self.normalised(answer.text)
         if given in wanted:
             return Verdict.satisfied(f"equals {wanted[given]!r}")
         return Verdict.violated(f"{given[:80]!r} is none of the {len(wanted)} accepted: {', '.join(wanted)[:200]}")
@@ -126,15 +126,15 @@ def _after(response: str, phrase: str, normalised: Normalise) -> Answer:
     """What follows the last `phrase`, to the end; an earlier one in a line of its own must say the same."""
     text = visible(response).rstrip()
     words = r"\s+".join(re.escape(word) for word in phrase.split())
-    found = list(re.finditer(rf"(?<![^\W_]){words}", text, re.IGNORECASE))
-    if not found:
+    phrases = list(re.finditer(rf"(?<![^\W_]){words}", text, re.IGNORECASE))
+    if not phrases:
         return Answer(problem=f"the response does not say {phrase!r}")
-    if denied(text[: found[-1].start()]):
+    if denied(text[: phrases[-1].start()]):
         return Answer(problem="the sentence denies the answer it gives")
-    answer = bare(text[found[-1].end() :].strip(" \t\n:*_"))
+    answer = bare(text[phrases[-1].end() :].strip(" \t\n:*_"))
     if not answer:
         return Answer(problem=f"nothing follows {phrase!r}")
-    for match, following in pairwise(found):
+    for match, following in pairwise(phrases):
         earlier = text[match.end() : following.start()].strip(" \t:*_").splitlines()
         if not earlier or normalised(answer) != normalised(_first_sentence(earlier[0])):
             return Answer(problem="the response gives several final answers")

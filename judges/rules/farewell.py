@@ -150,11 +150,13 @@ class FarewellJudge(Judge):
         self.always = always
 
     def judge(self, row: Row) -> Verdict:
-        asked = "" if self.always else asked_for(row.prompt)
-        if asked:
-            return Verdict(Outcome.NOT_APPLICABLE, f"a closing is in place: {asked}")
-        found = closing(row.response, self.affection)
-        return Verdict.violated(f"closes with {found!r}") if found else Verdict.satisfied("no farewell at the end")
+        reason = "" if self.always else asked_for(row.prompt)
+        if reason:
+            return Verdict(Outcome.NOT_APPLICABLE, f"a closing is in place: {reason}")
+        farewell = closing(row.response, self.affection)
+        return (
+            Verdict.violated(f"closes with {farewell!r}") if farewell else Verdict.satisfied("no farewell at the end")
+        )
 
 
 def closing(response: str, affection: bool = True) -> str:

@@ -114,14 +114,14 @@ def _extract(response: str, where: Where) -> str:
     """The part of the response that must be JSON. Raises NoJsonError when there is no such part."""
     if where == "response":
         return response
-    found = fenced_blocks(response)
+    blocks = fenced_blocks(response)
     if where == "either":
-        return found[0].code if len(found) == 1 and response.strip()[:1] not in ("{", "[", '"') else response
-    if not found:
+        return blocks[0].code if len(blocks) == 1 and response.strip()[:1] not in ("{", "[", '"') else response
+    if not blocks:
         raise NoJsonError("the response has no code block in fences")
-    if where == "only_block" and len(found) > 1:
-        raise NoJsonError(f"the response has {len(found)} code blocks instead of one")
-    return found[0].code
+    if where == "only_block" and len(blocks) > 1:
+        raise NoJsonError(f"the response has {len(blocks)} code blocks instead of one")
+    return blocks[0].code
 
 
 def _schema_text(schema: Any) -> str | Verdict:
@@ -190,7 +190,7 @@ def _validated(value: Any, schema: str) -> Verdict:
     return Verdict.violated(f"at {error.json_path}: {error.message}"[: 2 * _SHOWN])
 
 
-def _found(pattern: str, text: str) -> bool:
+def _matches(pattern: str, text: str) -> bool:
     try:
         return regex.search(pattern, text, timeout=PATTERN_SECONDS) is not None
     except TimeoutError:
@@ -200,7 +200,7 @@ def _found(pattern: str, text: str) -> bool:
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
     from jsonschema.exceptions import ValidationError
 
-    if isinstance(instance, str) and not _found(pattern, instance):
+    if isinstance(instance, str) and not _matches(pattern, instance):
         yield ValidationError(f"{instance[:_SHOWN]!r} does not match {pattern!r}")
 
 
@@ -209,5 +209,5 @@ def _pattern_properties(validator: Any, properties: Mapping[str, Any], instance:
         return
     for pattern, subschema in properties.items():
         for key, value in instance.items():
-            if _found(pattern, key):
+            if _matches(pattern, key):
                 yield from validator.descend(value, subschema, path=key, schema_path=pattern)

@@ -77,9 +77,9 @@ def margin(text: str, language: str) -> tuple[float, str]:
     """
     wanted = _VARIETIES.get(language, (language,))
     ranked = [(code, float(share)) for code, share in identifier().rank(text)]
-    own = sum(share for code, share in ranked if code in wanted)
+    probability = sum(share for code, share in ranked if code in wanted)
     other, share = max(((code, share) for code, share in ranked if code not in wanted), key=lambda item: item[1])
-    return own - share, other
+    return probability - share, other
 
 
 @lru_cache(maxsize=1)

@@ -93,7 +93,7 @@ class MathJudge(Judge):
         answer = self._find(row.response)
         if answer.problem:
             right = any(
-                not _shape_problem(reference, found) and _equal(reference, found) for found in _elsewhere(row.response)
+                not _shape_problem(reference, text) and _equal(reference, text) for text in _elsewhere(row.response)
             )
             prefix = "right answer in the wrong format: " if right else ""
             return Verdict.violated(prefix + answer.problem)
@@ -206,8 +206,8 @@ def _parsed(text: str) -> tuple[Any, ...]:
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns about the missing timeout on every call
     from math_verify import LatexExtractionConfig, parse
 
-    found = parse(f"${_latex(text)}$", [LatexExtractionConfig()], parsing_timeout=None)
-    return tuple(item for item in found if not isinstance(item, str))
+    expressions = parse(f"${_latex(text)}$", [LatexExtractionConfig()], parsing_timeout=None)
+    return tuple(item for item in expressions if not isinstance(item, str))
 
 
 def _latex(text: str) -> str:
@@ -250,4 +250,4 @@ def _words(text: str) -> bool:
 
 def _elsewhere(response: str) -> list[str]:
     """Where the right answer might stand in spite of the wrong format: a box, or the last number."""
-    return [found.text for found in (in_box(response), last_number(response)) if found.text]
+    return [answer.text for answer in (in_box(response), last_number(response)) if answer.text]

@@ -70,10 +70,10 @@ def features(response: str) -> frozenset[int]:
 
 def log_odds(response: str) -> float:
     """Log-odds that the response is a refusal: positive means that it more likely is one."""
-    coefficients, found = _trained(), features(response)
+    coefficients, buckets = _trained(), features(response)
     # sorted: the same sum in every process, whatever the order of the set
-    total = math.fsum(coefficients.weights[bucket] for bucket in sorted(found))
-    return coefficients.bias + total / math.sqrt(len(found))
+    total = math.fsum(coefficients.weights[bucket] for bucket in sorted(buckets))
+    return coefficients.bias + total / math.sqrt(len(buckets))
 
 
 @cache

@@ -81,16 +81,16 @@ class RegexJudge(Judge):
             return Verdict.unknown(f"metadata `pattern` is no regular expression: {error}")
         except TimeoutError:
             return Verdict.unknown(f"a pattern takes longer than {self.match_seconds:g} s on this response")
-        found = [(pattern, match) for pattern, match in zip(patterns, matches, strict=True) if match]
+        matching = [(pattern, match) for pattern, match in zip(patterns, matches, strict=True) if match]
         if self.forbidden:
-            if not found:
+            if not matching:
                 return Verdict.satisfied("no forbidden pattern occurs")
-            pattern, match = found[0]
+            pattern, match = matching[0]
             return Verdict.violated(f"{match[0][:_SHOWN]!r} at character {match.start()} matches {pattern!r}")
         missing = [pattern for pattern, match in zip(patterns, matches, strict=True) if not match]
         if missing:
             return Verdict.violated(f"does not match {missing[0]!r}")
-        return Verdict.satisfied(f"{found[0][1][0][:_SHOWN]!r} matches {found[0][0]!r}")
+        return Verdict.satisfied(f"{matching[0][1][0][:_SHOWN]!r} matches {matching[0][0]!r}")
 
     def _match(self, pattern: str, text: str) -> Any:
         compiled = _compiled(pattern, self.flags)

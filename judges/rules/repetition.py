@@ -48,13 +48,13 @@ _RULE_CHARACTERS = frozenset("-=_*~#.·…—–+|/\\ ")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One measure: how far it is towards its limit (above 1 is a loop), and what was seen.
+    """One measure: how far it is towards its limit (above 1 is a loop), and that in words.
 
     The limit of a count lies half way between the most that may be and the least that is a loop.
     """
 
     ratio: float
-    seen: str
+    description: str
 
 
 class RepetitionJudge(Judge):
@@ -97,7 +97,7 @@ class RepetitionJudge(Judge):
         )
         worst = max(findings, key=lambda finding: finding.ratio)
         score = round(1 - worst.ratio, 4) + 0.0  # no minus zero
-        return Verdict.of(score >= 0, "no loop" if score >= 0 else worst.seen, score)
+        return Verdict.of(score >= 0, "no loop" if score >= 0 else worst.description, score)
 
 
 def _characters(text: str, limit: int) -> Finding:
@@ -138,8 +138,8 @@ def _to_the_end(words: Sequence[str]) -> Finding:
         if unit > _LONGEST_UNIT and length >= _END_WORDS and length // unit >= 2:
             ratio = length // unit / (_END_TIMES - 0.5)
             if ratio > worst.ratio:
-                seen = f"ends in {length // unit} repetitions of {_phrase(backwards[unit - 1 :: -1])}"
-                worst = Finding(ratio, seen)
+                description = f"ends in {length // unit} repetitions of {_phrase(backwards[unit - 1 :: -1])}"
+                worst = Finding(ratio, description)
     return worst
 
 
@@ -171,10 +171,10 @@ def _share(words: Sequence[str], limit: float) -> Finding:
     if not covered:
         return Finding(0.0, "")
     gram, often = counts.most_common(1)[0]
-    seen = (
+    description = (
         f"{covered / len(words):.0%} of the words are in runs that occur often, such as {_phrase(gram)}: {often} times"
     )
-    return Finding(covered / len(words) / limit, seen)
+    return Finding(covered / len(words) / limit, description)
 
 
 def _same_sentence(text: str, words: int, limit: float) -> Finding:

@@ -158,9 +158,9 @@ class StyleJudge(Judge):
 
     def judge(self, row: Row) -> Verdict:
         text = without_code(row.response)
-        found = [(rule, seen) for rule in self.rules if (seen := self._broken(rule, text))]
-        if found:
-            return Verdict.violated("; ".join(f"{rule}: {seen}" for rule, seen in found))
+        broken = [(rule, place) for rule in self.rules if (place := self._broken(rule, text))]
+        if broken:
+            return Verdict.violated("; ".join(f"{rule}: {place}" for rule, place in broken))
         return Verdict.satisfied(f"keeps {len(self.rules)} rules of style")
 
     def _broken(self, rule: Rule, text: str) -> str:

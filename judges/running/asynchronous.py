@@ -92,8 +92,8 @@ class Shared:
         """The thing of that key; `make` is called in a thread, because it may load a model."""
         if key not in self._made:
             self._made[key] = asyncio.create_task(asyncio.to_thread(make))
-        found: C = await asyncio.shield(self._made[key])
-        return found
+        made: C = await asyncio.shield(self._made[key])
+        return made
 
     async def close(self) -> None:
         """Closes everything that was made."""
@@ -171,9 +171,9 @@ class AsyncJudges:
 
     def _answer(self, future: Future[Verdict], verdict: Verdict) -> None:
         with self._lock:
-            mine = future in self._waiting
+            unanswered = future in self._waiting
             self._waiting.discard(future)
-        if mine:  # whoever takes it out of the waiting ones answers it
+        if unanswered:  # whoever takes it out of the waiting ones answers it
             future.set_result(verdict)
 
     async def _verdict(self, spec: JudgeSpec, row: Row) -> Verdict:

@@ -64,10 +64,10 @@ class VerdictCache:
 
     def get(self, key: str) -> Verdict | None:
         """The verdict kept under `key`, at the cost of a cached one, or None."""
-        found = self._execute("SELECT outcome, reason, score FROM verdicts WHERE key = ?", (key,))
-        if not found:
+        rows = self._execute("SELECT outcome, reason, score FROM verdicts WHERE key = ?", (key,))
+        if not rows:
             return None
-        return _verdict(*found[0])
+        return _verdict(*rows[0])
 
     def put(self, key: str, verdict: Verdict) -> None:
         """Keeps a verdict that is not unknown."""
@@ -88,10 +88,10 @@ class VerdictCache:
         self.close()
 
     def _open(self) -> None:
-        (found,) = self._database.execute("PRAGMA application_id").fetchone()
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         empty = not self._database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-        if not empty and found != _APPLICATION_ID:
+        if not empty and application != _APPLICATION_ID:
             raise JudgesError(f"{self.path} is a database, but no verdict cache; name another file")
         if not empty and version != SCHEMA:
             raise JudgesError(f"verdict cache {self.path} has schema {version}, not {SCHEMA}; delete it")
@@ -162,8 +162,8 @@ def _source_hash(judge: type[Judge]) -> str:
         path = inspect.getsourcefile(origin)
         if path is None:
             return ""
-        own = Path(path).resolve().is_relative_to(_PACKAGE)
-        return _package_hash() if own else hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+        in_package = Path(path).resolve().is_relative_to(_PACKAGE)
+        return _package_hash() if in_package else hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
     except (TypeError, OSError):  # made at run time, or installed without source: the version has to do
         return ""
 

@@ -63,8 +63,8 @@ class JudgeRuntime:
         key = None if self._cache is None or route.identity is None else verdict_key(route.identity, row)
         if key is None or self._cache is None:
             return runner.submit(spec, row)
-        if (kept := self._cache.get(key)) is not None:
-            return _done(kept)
+        if (cached := self._cache.get(key)) is not None:
+            return _done(cached)
         future = runner.submit(spec, row)
         future.add_done_callback(partial(_keep, self._cache, key))
         return future

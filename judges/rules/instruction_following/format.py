@@ -24,8 +24,8 @@ def constrained_response(text: str) -> bool:
 
 def number_highlighted_sections(text: str, *, num_highlights: Count) -> bool:
     """At least so many highlights, `*…*` or `**…**`, not empty and within one line."""
-    single = sum(1 for found in re.findall(r"\*([^\n*]*)\*", text) if found.strip())
-    double = sum(1 for found in re.findall(r"\*\*([^\n*]*)\*\*", text) if found.strip())
+    single = sum(1 for highlight in re.findall(r"\*([^\n*]*)\*", text) if highlight.strip())
+    double = sum(1 for highlight in re.findall(r"\*\*([^\n*]*)\*\*", text) if highlight.strip())
     return single + double >= num_highlights
 
 

@@ -43,7 +43,7 @@ class Instruction:
         """Does the text follow it? An empty text follows nothing."""
         return bool(text.strip()) and INSTRUCTIONS[self.id](text, **self.arguments)
 
-    def seen_in(self, text: str) -> str:
+    def in_words(self, text: str) -> str:
         """The id, and where it bounds a number, the number that the text has instead."""
         if self.id not in COUNTS:
             return self.id
@@ -99,8 +99,8 @@ class InstructionFollowingJudge(Judge):
         number = len(instructions)
         if not failed:
             return Verdict.satisfied(f"follows {number} of {number} instructions", 1.0)
-        seen = ", ".join(item.seen_in(row.response) for item in failed)
-        reason = f"{len(failed)} of {number} instructions not followed: {seen}"
+        descriptions = ", ".join(item.in_words(row.response) for item in failed)
+        reason = f"{len(failed)} of {number} instructions not followed: {descriptions}"
         return Verdict.violated(reason, -len(failed) / number)
 
 

@@ -22,8 +22,8 @@ def response_language(text: str, *, language: Language) -> bool:
     """
     if language not in LANGDETECT:
         return margin(text, language)[0] > 0
-    found = detect(text)
-    return found is not None and found.partition("-")[0] == language
+    detected = detect(text)
+    return detected is not None and detected.partition("-")[0] == language
 
 
 def detect(text: str) -> str | None:
@@ -32,7 +32,7 @@ def detect(text: str) -> str | None:
 
     langdetect.DetectorFactory.seed = 0  # its random trials must not change a verdict from one run to the next
     try:
-        found = str(langdetect.detect(text))
+        detected = str(langdetect.detect(text))
     except langdetect.LangDetectException:
         return None
-    return None if found == "unknown" else found
+    return None if detected == "unknown" else detected

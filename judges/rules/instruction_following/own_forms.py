@@ -88,8 +88,8 @@ def _plain_language(tag: str) -> str:
 
 def _unfenced(text: str) -> str:
     text = text.strip()
-    found = _FENCED.fullmatch(text)
-    return found[1] if found and "```" not in found[1] else text
+    fence = _FENCED.fullmatch(text)
+    return fence[1] if fence and "```" not in fence[1] else text
 
 
 def _yaml(text: str) -> Any:

@@ -41,10 +41,10 @@ def keyword_order(text: str, *, keywords: Words) -> bool:
     position = 0
     for keyword in keywords:
         pattern = re.compile(rf"(?<!\w){re.escape(keyword.strip())}(?!\w)", re.IGNORECASE)
-        found = pattern.search(text, position)
-        if found is None:
+        match = pattern.search(text, position)
+        if match is None:
             return False
-        position = found.end()
+        position = match.end()
     return True
 
 

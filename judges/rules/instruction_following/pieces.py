@@ -68,7 +68,7 @@ def count_headings(text: str) -> int:
 
 def bullets(text: str) -> list[str]:
     """Texts of the top-level bullet points: `-`, `*`, `+` or `•` and a space, indented by at most one space."""
-    return [line[found.end() :] for line in text.splitlines() if (found := _BULLET.match(line))]
+    return [line[match.end() :] for line in text.splitlines() if (match := _BULLET.match(line))]
 
 
 def count_bullets(text: str) -> int:
@@ -78,7 +78,7 @@ def count_bullets(text: str) -> int:
 
 def numbered_items(text: str) -> list[tuple[int, str]]:
     """Number and text of the top-level items `1. …` or `1) …`."""
-    return [(int(found[1]), line[found.end() :]) for line in text.splitlines() if (found := _NUMBERED.match(line))]
+    return [(int(match[1]), line[match.end() :]) for line in text.splitlines() if (match := _NUMBERED.match(line))]
 
 
 def words(text: str) -> list[str]:

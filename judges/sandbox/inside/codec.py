@@ -272,8 +272,8 @@ class _Reader:
         end = self.at + count
         if end > len(self.data):
             raise CodecError("malformed data (cut off)")
-        taken, self.at = self.data[self.at : end], end
-        return taken
+        part, self.at = self.data[self.at : end], end
+        return part
 
     def length(self) -> int:
         (count,) = _LENGTH.unpack(self.take(4))

@@ -95,11 +95,11 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__name__", "__doc__", "__dict__", "__annotations__"):
             raise AttributeError(name)
-        found = self._session.request("get", self, name)
+        attribute = self._session.request("get", self, name)
         wanted = self._expected or (self._makes_expected and self._kind == "class")
-        if wanted or name not in METHODS_OF_DATA or not callable(found):
-            return found
-        return self._without_data(name, found)
+        if wanted or name not in METHODS_OF_DATA or not callable(attribute):
+            return attribute
+        return self._without_data(name, attribute)
 
     def _without_data(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A method that must not see plain data of the tests; other handles it may see."""
@@ -132,7 +132,7 @@ class Remote:
     def __contains__(self, item: Any) -> bool:
         if self._expected or isinstance(item, Remote):
             return bool(self._do("contains", item))
-        return any(mine is item or mine == item for mine in self)
+        return any(element is item or element == item for element in self)
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._do("iter")
@@ -419,10 +419,10 @@ class Session:
     def remote(self, number: int, kind: str, expected: bool = False, makes_expected: bool = False) -> Remote:
         """The handle; what the tests may do with it depends on how they came by it, not on which object it is."""
         key = (number, expected, makes_expected)
-        found = self.remotes.get(key)
-        if found is None:
-            found = self.remotes[key] = Remote(self, number, kind, expected, makes_expected)
-        return found
+        handle = self.remotes.get(key)
+        if handle is None:
+            handle = self.remotes[key] = Remote(self, number, kind, expected, makes_expected)
+        return handle
 
     def mirror(self, name: str, base: str) -> type[Exception]:
         """The tests' own class for an exception that the candidate defines, so that it can be caught by name."""
@@ -453,11 +453,11 @@ class Session:
         if not operands or not any(operands[0] is item for item in self.given):
             raise CodecError("a question about what was not given")
         try:
-            return encode(("answer", self.asked(operation, *operands)), self.export)
+            return encode(("answer", self.result_of(operation, *operands)), self.export)
         except Exception as error:  # noqa: BLE001 - the candidate sees what it would have seen in one process
             return encode(("refuse", type(error).__name__, text_of(error)), self.export)
 
-    def asked(self, operation: Any, subject: Any, *operands: Any) -> Any:
+    def result_of(self, operation: Any, subject: Any, *operands: Any) -> Any:
         if operation == "call" and callable(subject):
             args, kwargs = operands
             return subject(*args, **kwargs)

@@ -194,11 +194,11 @@ class Tests:
 
 def _modules(wanted: frozenset[str]) -> dict[str, Any]:
     """Modules that the tests use without importing them."""
-    found = {}
+    modules = {}
     for name in wanted:
         with contextlib.suppress(ImportError):  # the tests then say which name they miss
-            found[name] = importlib.import_module(name)
-    return found
+            modules[name] = importlib.import_module(name)
+    return modules
 
 
 def _source(node: ast.expr) -> str:
