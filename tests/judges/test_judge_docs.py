@@ -14,7 +14,7 @@ import yaml
 from judges import Row, registry
 from judges.llm.settings import LLMSettings
 from judges.mixture import Mixture
-from judges.running.runtime import JudgeRuntime
+from judges.runtime import JudgeRuntime
 
 FOLDER = Path(__file__).parents[2] / "docs"
 PAGE = (FOLDER / "judges.md").read_text()
