@@ -296,13 +296,15 @@ def _check_same(a: Rater, line_a: int, marks_a: dict[str, str], b: Rater, line_b
 
 def _rating(name: str, verdict: Any) -> Rating:
     outcome = verdict.get("verdict") if isinstance(verdict, Mapping) else None
-    if outcome not in _ANSWERS:
+    if not isinstance(outcome, str) or outcome not in _ANSWERS:
         raise JudgesError(unknown_name("verdict", str(outcome), _ANSWERS, f"of judge {name!r}"))
-    return Rating(_ANSWERS[str(outcome)], str(verdict.get("reason") or ""))
+    return Rating(_ANSWERS[outcome], str(verdict.get("reason") or ""))
 
 
 def _satisfied(value: Any) -> Rating:
-    return Rating({True: SATISFIED, False: VIOLATED}.get(value, UNKNOWN) if value is not None else UNKNOWN)
+    if not isinstance(value, (int, float)) or value not in (True, False):
+        return Rating(UNKNOWN)
+    return Rating(SATISFIED if value else VIOLATED)
 
 
 def _json(text: str) -> Any:

@@ -200,3 +200,13 @@ def test_parquet_files_are_compared_too(tmp_path: Path, capsys: pytest.CaptureFi
     assert compared(capsys, a, tmp_path / "b.parquet")["comparisons"]["j"]["agreements"] == 2
     found = compared(capsys, tmp_path / "b.parquet", "--label-key", "metadata.ok")
     assert found["comparisons"]["j"]["agreements"] == 2
+
+
+def test_what_is_no_verdict_is_an_error_that_names_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "judged.jsonl"
+    row = {"prompt": "p", "response": "r", "verdicts": {"math": {"verdict": ["satisfied"]}}, "satisfied": True}
+    path.write_text(json.dumps(row))
+    assert cli.main(["compare", str(path), str(path)]) == 2
+    assert "line 1: unknown verdict \"['satisfied']\" of judge 'math'" in capsys.readouterr().err
+    path.write_text(json.dumps({**row, "verdicts": {}, "satisfied": []}))
+    assert cli.main(["compare", str(path), str(path)]) == 0
