@@ -19,7 +19,7 @@ from typing import Any, Literal
 import regex
 
 from judges.judge import Judge, Row
-from judges.rules.instruction_following.sentences import count_sentences
+from judges.rules.instruction_following.pieces import count_sentences
 from judges.verdict import Outcome, Verdict
 
 Unit = Literal["words", "characters", "sentences", "lines", "paragraphs"]

@@ -8,7 +8,7 @@ import pytest
 
 from judges import Row, Verdict
 from judges.rules.instruction_following import InstructionFollowingJudge
-from judges.rules.instruction_following.sentences import count_sentences
+from judges.rules.instruction_following.pieces import count_sentences
 from judges.rules.instruction_following.table import PUBLIC
 
 ENGLISH = "The weather was fine this morning and we walked along the river until noon"

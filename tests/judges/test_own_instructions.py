@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from judges import Row, Verdict
 from judges.contract import HOSTILE_TEXTS
 from judges.rules.instruction_following import InstructionFollowingJudge
-from judges.rules.instruction_following.own_counts import COUNTS
+from judges.rules.instruction_following.own import COUNTS
 from judges.rules.instruction_following.table import COUNTED, OWN
 
 TABLE = "| Name | Age |\n|---|:-:|\n| Ann | 3 |\n| Bob | 4 |"

@@ -10,8 +10,8 @@ from judges.errors import JudgesError, unknown_name
 from judges.judge import Judge, Row
 from judges.options import bind
 from judges.rules.instruction_following.arguments import check_bounds, wanted, within
-from judges.rules.instruction_following.language import detect
-from judges.rules.instruction_following.own_counts import COUNTS
+from judges.rules.instruction_following.own import COUNTS
+from judges.rules.instruction_following.public import detect
 from judges.rules.instruction_following.table import COUNTED, INSTRUCTIONS
 from judges.verdict import Outcome, Verdict
 
