@@ -31,10 +31,10 @@ from cgpo.responses.probes import SAME_TEXT, Probes
 from cgpo.responses.stratum import Stratum
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.storage.disk import write_atomically
+from cgpo.storage.file_names import REFERENCE_NAME
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
 from cgpo.types import ResponseKey
 
-REFERENCE_FOLDER = "reference"
 METADATA_NAME = "metadata.json"
 
 
@@ -87,7 +87,7 @@ class Evaluator:
 
     @property
     def _folder(self) -> Path:
-        return self._parts.run_dir / REFERENCE_FOLDER / reference_key(self._parts.settings)
+        return self._parts.run_dir / REFERENCE_NAME / reference_key(self._parts.settings)
 
     def _known(self) -> dict[ResponseKey, RolloutRow]:
         """What is on disk of the reference's responses, as rank 0 finds it, but for metadata that changed since."""

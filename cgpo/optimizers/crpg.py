@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from cgpo.optimizers.base import Loss, Ranks, StratumBatch, StratumOptimizer
-from cgpo.optimizers.kl_limit import beyond_kl_max
+from cgpo.optimizers.beyond_kl import beyond_kl_max
 from cgpo.optimizers.moments import group_mean, stratum_moments
 from cgpo.optimizers.policy_gradient import PolicyGradientSettings, policy_gradient_loss, token_weight
 

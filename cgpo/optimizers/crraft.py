@@ -30,7 +30,7 @@ from pydantic import Field
 
 from cgpo.config import OptimizerSettings
 from cgpo.optimizers.base import Loss, Need, Ranks, StratumBatch, StratumOptimizer
-from cgpo.optimizers.kl_limit import beyond_kl_max
+from cgpo.optimizers.beyond_kl import beyond_kl_max
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,9 +22,8 @@ from cgpo.overoptimisation import measures
 from cgpo.overoptimisation.length import LengthTrend
 from cgpo.overoptimisation.phrases import StratumPhrases
 from cgpo.overoptimisation.trend import Divergence, Trend
-from cgpo.report.overoptimisation import PHRASES, WARNINGS
 from cgpo.statistics.evaluation import Evaluation, StratumSummary
-from cgpo.storage.file_names import ROLLOUTS_NAME
+from cgpo.storage.file_names import PHRASES_NAME, ROLLOUTS_NAME, WARNINGS_NAME
 from cgpo.storage.step_files import StepLines, read_step_lines
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.types import Prompt
@@ -64,7 +63,7 @@ class OverOptimisationWatch:
         self._settings = settings
         self._independent = independent
         self._rollouts = run_dir / ROLLOUTS_NAME
-        self._warnings, self._spreads = StepLines(run_dir / WARNINGS), StepLines(run_dir / PHRASES)
+        self._warnings, self._spreads = StepLines(run_dir / WARNINGS_NAME), StepLines(run_dir / PHRASES_NAME)
         self._baselines = baselines
         self._say = say
         self._writes = writes

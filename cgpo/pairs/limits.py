@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from cgpo.config import RunSettings
 from cgpo.pairs.ranking import REWARD
 from cgpo.pairs.response_file import SampledResponse
-from cgpo.responses.limits import UnknownCounts, check_unknown, first_unknown
+from cgpo.responses.limits import StratumUnknowns, check_unknown, first_unknown
 from cgpo.rewards.calibration import check_missing
 from judges import Judgement
 
@@ -37,7 +37,7 @@ def check_samples(samples: Sequence[SampledResponse], settings: RunSettings, whe
         responses = [sample for sample in samples if sample.stratum == name]
         if not responses or (len(responses) < FEWEST and not last):
             continue
-        counts = UnknownCounts()
+        counts = StratumUnknowns()
         for response in responses:
             verdicts = Judgement.from_json(response.verdicts).verdicts
             counts.add(verdicts.items(), response.outcome, first_unknown(verdicts))

@@ -13,11 +13,9 @@ from typing import Any
 
 from cgpo.report.charts import Chart
 from cgpo.report.line_chart import Series, line_chart
+from cgpo.storage.file_names import PHRASES_NAME, WARNINGS_NAME
 from cgpo.storage.jsonl import read_jsonl
 from cgpo.storage.text import percent, showable
-
-WARNINGS = "warnings.jsonl"
-PHRASES = "phrases.jsonl"
 
 Steps = Mapping[int, Mapping[str, float | None]]
 
@@ -74,13 +72,13 @@ class OverOptimisation:
 
 def read_overoptimisation(run_dir: Path, steps: Steps, strata: Sequence[str], problems: list[str]) -> OverOptimisation:
     """Reads what is there; what is damaged is named in `problems`."""
-    warnings, looks = read_jsonl(run_dir / WARNINGS), read_jsonl(run_dir / PHRASES)
+    warnings, looks = read_jsonl(run_dir / WARNINGS_NAME), read_jsonl(run_dir / PHRASES_NAME)
     problems += [*warnings.problems, *looks.problems]
     try:
         warned = _warned(warnings.records)
         last = {str(line["stratum"]): _look(line) for line in looks.records}
     except (KeyError, TypeError, ValueError) as error:
-        problems.append(f"{run_dir}: {WARNINGS} or {PHRASES} has a line of an unexpected form: {error!r}")
+        problems.append(f"{run_dir}: {WARNINGS_NAME} or {PHRASES_NAME} has a line of an unexpected form: {error!r}")
         return OverOptimisation()
     charts = [(name, chart) for name in strata if (chart := _chart(name, steps, warned)) is not None]
     return OverOptimisation(tuple(warned), tuple(charts), tuple(last.values()))

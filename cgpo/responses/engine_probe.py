@@ -18,7 +18,7 @@ class EngineProbe:
     """Fixed tokens on which engine and policy are compared: prompts, whose second half is scored given the first.
 
     Args:
-        strata: the prompts are taken from, the first ones of each in turn.
+        strata: prompts are taken from; of the first `count` of each, put one after the other, every L-th of L strata.
         count: how many prompts.
         max_gap: `rollout.max_logprob_gap`, in nats per token.
     """

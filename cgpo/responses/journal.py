@@ -36,7 +36,6 @@ from cgpo.types import Rollout
 from judges import Judgement
 
 SCHEMA = 1
-FOLDER = "journal"
 _WHAT = "the journal of verdicts"
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
+from cgpo.storage.file_names import VERDICTS_NAME
 from judges.errors import JudgesError
 from judges.running.runtime import JudgeRuntime
-
-VERDICTS_NAME = "verdicts.sqlite"
-"""The verdict cache in a run directory."""
 
 
 def open_judges(settings: RunSettings, run_dir: Path) -> JudgeRuntime:

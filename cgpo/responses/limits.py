@@ -44,7 +44,7 @@ class UnknownCount:
 
 
 @dataclass
-class UnknownCounts:
+class StratumUnknowns:
     """What is unknown of a stratum: by judge, and of whole responses, their rewards in view."""
 
     judges: dict[str, UnknownCount] = field(default_factory=dict)
@@ -62,14 +62,14 @@ class UnknownCounts:
             self.judges.setdefault(judge, UnknownCount()).add(verdict.outcome, verdict.reason)
         self.responses.add(outcome, reason)
 
-    def merge(self, other: UnknownCounts) -> None:
+    def merge(self, other: StratumUnknowns) -> None:
         """Counts those of `other` too."""
         for judge, count in other.judges.items():
             self.judges.setdefault(judge, UnknownCount()).merge(count)
         self.responses.merge(other.responses)
 
 
-def check_unknown(counts: UnknownCounts, stratum: str, settings: StratumSettings, when: str) -> None:
+def check_unknown(counts: StratumUnknowns, stratum: str, settings: StratumSettings, when: str) -> None:
     """Compares what is unknown of a stratum with its limit.
 
     Raises:
@@ -114,15 +114,15 @@ def check_limits(
     reasons = {name: note.reason for name, note in notes.items()}
     check_missing({name: (missing[name], scored[name]) for name in scored}, limits, when, reasons)
     for name, stratum in settings.strata.items():
-        total = UnknownCounts()
+        total = StratumUnknowns()
         for counts_there, *_ in everywhere:
             if name in counts_there:  # not every step has every stratum
                 total.merge(counts_there[name])
         check_unknown(total, name, stratum, when)
 
 
-def _unknown(judged: Sequence[JudgedRollout]) -> UnknownCounts:
-    counts = UnknownCounts()
+def _unknown(judged: Sequence[JudgedRollout]) -> StratumUnknowns:
+    counts = StratumUnknowns()
     for response in judged:
         verdicts = response.judgement.verdicts
         counts.add(verdicts.items(), response.outcome, first_unknown(verdicts) or "its reward is missing")

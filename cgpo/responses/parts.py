@@ -16,11 +16,11 @@ from cgpo.policy.policy import Policy
 from cgpo.policy.reference import AnyReference, Reference, make_reference
 from cgpo.responses.judging import open_judges
 from cgpo.responses.stratum import Stratum, build_strata
-from cgpo.rewards.baseline import FILE_NAME as BASELINES_NAME
 from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward, create_reward
 from cgpo.rewards.notes import ScoringNotes, missing_text, total_notes
 from cgpo.rollout.engine import RolloutEngine, check_engine, start_engine
+from cgpo.storage.file_names import BASELINES_NAME
 from cgpo.tracking.display import Display
 from judges.running.runtime import JudgeRuntime
 
@@ -68,15 +68,18 @@ class ResponseParts:
 
     @cached_property
     def reference(self) -> AnyReference:
-        """π_ref."""
-        if self.policy is not None:
-            return make_reference(self.settings, self.policy)
+        """π_ref: a model of its own, unless `load` made it beside a policy."""
         self.display.phase("loading the reference")
         return Reference(self.settings)
 
-    def load(self) -> None:
-        """Loads reference and engine now: what they lack shows before anything is generated."""
-        _ = self.reference, self.engine
+    def load(self, policy: Policy) -> None:
+        """Takes in the policy that is trained, with its reference, and starts the engine now.
+
+        What they lack shows before anything is generated.
+        """
+        self.policy = policy
+        self.reference = make_reference(self.settings, policy)
+        _ = self.engine
 
     @property
     def writes(self) -> bool:
@@ -85,7 +88,10 @@ class ResponseParts:
 
     @contextmanager
     def engine_as_reference(self) -> Iterator[None]:
-        """Inside, the engine generates as π_ref; afterwards as the policy, where there is one."""
+        """Inside, the engine generates as π_ref; afterwards as the policy, where there is one.
+
+        After an error it still holds the reference: the run ends with it.
+        """
         other_model = self.settings.model.reference is not None
         if other_model:
             self.engine.sync(self.reference.weights())

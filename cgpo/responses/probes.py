@@ -47,15 +47,20 @@ class Probes:
         if row.response == other_response:
             return _done(SAME_TEXT)
         comparison: Future[Judgement] = Future()
-        self._preference.submit(
-            replace(row, metadata={**row.metadata, "other_response": other_response})
-        ).add_done_callback(lambda done: comparison.set_result(_named(done.result())))
+        row = replace(row, metadata={**row.metadata, "other_response": other_response})
+        self._preference.submit(row).add_done_callback(lambda judged: _answer(judged, comparison))
         return comparison
 
 
-def _named(judgement: Judgement) -> Judgement:
-    (verdict,) = judgement.verdicts.values()
-    return Judgement({PREFERENCE: verdict})
+def _answer(judged: Future[Judgement], comparison: Future[Judgement]) -> None:
+    """Hands the only verdict on under its name; an error too, or whoever waits would wait for ever."""
+    if judged.cancelled():
+        comparison.cancel()
+    elif (error := judged.exception()) is not None:
+        comparison.set_exception(error)
+    else:
+        (verdict,) = judged.result().verdicts.values()
+        comparison.set_result(Judgement({PREFERENCE: verdict}))
 
 
 def _done(verdict: Verdict) -> Future[Judgement]:

@@ -31,7 +31,6 @@ from cgpo.types import Prompt
 from judges import Judgement, Outcome
 
 SCHEMA = 2
-FILE_NAME = "baselines.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

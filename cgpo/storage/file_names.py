@@ -24,6 +24,24 @@ EVALUATION_NAME = "evaluation.jsonl"
 EVALUATIONS_NAME = "evaluations"
 """Folder of the responses to held-out prompts, a file for each evaluation."""
 
+REFERENCE_NAME = "reference"
+"""Folder of π_ref's responses to held-out prompts."""
+
+BASELINES_NAME = "baselines.jsonl"
+"""Baseline responses with their scores and, where an optimiser learns from them, verdicts."""
+
+JOURNAL_NAME = "journal"
+"""Folder of the verdicts of the steps that may be done again."""
+
+VERDICTS_NAME = "verdicts.sqlite"
+"""The verdict cache."""
+
+WARNINGS_NAME = "warnings.jsonl"
+"""A line for each warning of over-optimisation."""
+
+PHRASES_NAME = "phrases.jsonl"
+"""A line for each look at a stratum's phrases."""
+
 ROLLOUTS_NAME = "rollouts"
 """Folder of the training's responses, a file for each step."""
 

@@ -19,17 +19,16 @@ from cgpo.policy.identity import check_model, describe_model
 from cgpo.policy.policy import Policy
 from cgpo.policy.universal import load_anywhere
 from cgpo.responses.engine_probe import EngineProbe
-from cgpo.responses.journal import FOLDER as JOURNAL_FOLDER
 from cgpo.responses.journal import Journal
 from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.responses.stratum import Stratum, shared_prompts
 from cgpo.storage.environment import describe_environment
-from cgpo.storage.file_names import CHECKPOINTS_NAME
+from cgpo.storage.file_names import CHECKPOINTS_NAME, JOURNAL_NAME
 from cgpo.storage.run_config import adopt_configuration, read_config
 from cgpo.tracking.display import Display
 from cgpo.training.records import RunRecords
 from cgpo.training.resume import changed_versions, check_pin, describe_surroundings, restore_strata, stratum_state
-from cgpo.training.watch import StrataWatch
+from cgpo.training.strata_watch import StrataWatch
 
 
 @dataclass
@@ -44,7 +43,7 @@ class Session:
         checkpoints: the run's checkpoints.
         journal: judges a step's responses and keeps their verdicts.
         identity: which model is trained, for recognising another one's checkpoint.
-        watch: which strata a step has, their weights, and what the last steps showed.
+        strata_watch: which strata a step has, their weights, and what the last steps showed.
         overoptimisation: says when the policy games its reward.
         independent_judges: what measures training responses without constraining them.
         engine_probe: compares engine and policy after each sync.
@@ -57,7 +56,7 @@ class Session:
     checkpoints: Checkpoints
     journal: Journal
     identity: dict[str, Any]
-    watch: StrataWatch
+    strata_watch: StrataWatch
     overoptimisation: OverOptimisationWatch
     independent_judges: IndependentJudges
     engine_probe: EngineProbe
@@ -83,7 +82,7 @@ class Session:
             "ranks": distributed.world_size(),
             "zero_stage": self.settings.deepspeed.zero_stage,
             "totals": dict(self.records.totals),
-            "watch": self.watch.state_dict(),
+            "watch": self.strata_watch.state_dict(),
             "overoptimisation": self.overoptimisation.state_dict(),
             "strata": {name: stratum_state(stratum) for name, stratum in self.strata.items()},
         }
@@ -117,7 +116,7 @@ class Session:
         load_anywhere(self.policy, latest.folder, state["ranks"], state["zero_stage"], stage, say)
         restore_strata(self.strata, state["strata"], say)
         self.records.totals.update(state["totals"])
-        self.watch.load_state_dict(state["watch"])
+        self.strata_watch.load_state_dict(state["watch"])
         self.overoptimisation.load_state_dict(state["overoptimisation"])
         latest.restore_random_states()
         return latest.step
@@ -154,8 +153,8 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         show_prompts(parts.strata, display)
         display.phase("loading policy and reference")
         with_values = [name for name, stratum in parts.strata.items() if Need.VALUES in stratum.optimizer.needs]
-        parts.policy = policy = Policy(settings, len(with_values))
-        parts.load()
+        policy = Policy(settings, len(with_values))
+        parts.load(policy)
         identity = describe_model(policy.engine.module, parts.reference.weights(), parts.tokenizer, settings.model)
         records = RunRecords(parts.run_dir, display)
         stack.callback(records.close)
@@ -166,9 +165,9 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
             value_outputs={name: i for i, name in enumerate(with_values)},
             records=records,
             checkpoints=Checkpoints(parts.run_dir / CHECKPOINTS_NAME, settings.train.keep_checkpoints),
-            journal=Journal(parts.run_dir / JOURNAL_FOLDER),
+            journal=Journal(parts.run_dir / JOURNAL_NAME),
             identity=identity,
-            watch=StrataWatch(parts.strata, settings.weighting, display.message),
+            strata_watch=StrataWatch(parts.strata, settings.weighting, display.message),
             overoptimisation=open_overoptimisation(parts),
             independent_judges=IndependentJudges(settings.watch, parts.runtime),
             engine_probe=EngineProbe(parts.strata, rollout.probe_responses, rollout.max_logprob_gap),

@@ -73,7 +73,7 @@ class Trainer:
     def _step(self, step: int) -> dict[str, float | None]:
         """One step of Algorithm 2; returns its metrics on every rank."""
         self.phases.begin_step()
-        strata = self.session.watch.begin(step)
+        strata = self.session.strata_watch.begin(step)
         collected = self._collect(step, strata)  # generate, judge and score, all at once; limits on what is unknown
         prepared = self._prepare(strata, collected)  # log-probs, and each token's coefficient from the optimisers
         learned = self._learn(step, prepared)  # backward, optimiser step
@@ -102,7 +102,7 @@ class Trainer:
         for name, p in prepared.items():
             s.strata[name].optimizer.update(p.batch, RANKS)
             for note in p.surrogate.notes:
-                s.watch.note(step, name, note)
+                s.strata_watch.note(step, name, note)
         return learned
 
     def _push_weights(self) -> Gap:
@@ -125,7 +125,7 @@ class Trainer:
         rows = gather_rows(prepared, collected.independent)
         s.records.write_rollouts(step + 1, rows)
         metrics = s.records.step_metrics(rows) | notes_metrics(collected.notes) | learning_metrics(prepared, learned)
-        metrics |= s.watch.end(step, rows, metrics)
+        metrics |= s.strata_watch.end(step, rows, metrics)
         with self.phases.phase("watching"):
             metrics |= s.overoptimisation.end(step + 1, rows)
         if self.settings.model.dtype == "float16":
@@ -136,9 +136,10 @@ class Trainer:
     def _make_baselines(self, first: int) -> None:
         """Baseline responses for every prompt the rest of the run will use, while the engine holds π_ref."""
         parts = self.session.parts
-        prompts = {name: s.upcoming(first, self.settings.train.steps) for name, s in parts.strata.items()}
-        if self.evaluations.wanted:
-            for name, stratum in parts.strata.items():
+        prompts = {}
+        for name, stratum in parts.strata.items():
+            prompts[name] = stratum.upcoming(first, self.settings.train.steps)
+            if self.evaluations.wanted:
                 prompts[name] += [prompt for prompt, _ in stratum.heldout.values()]
         if requests := baseline_requests(parts, prompts):
             with self.phases.phase("baseline responses"):
@@ -151,7 +152,7 @@ class Trainer:
 
     def _after_step(self, done: int) -> None:
         """What happens between steps: checkpoint, evaluation, stopping."""
-        self.session.watch.check()
+        self.session.strata_watch.check()
         save_every = self.settings.train.save_every
         last = done == self.settings.train.steps
         if last or (save_every and done % save_every == 0):

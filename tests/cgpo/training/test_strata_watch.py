@@ -12,7 +12,7 @@ from cgpo.config import StratumSettings, WeightingSettings
 from cgpo.errors import LimitError
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.training.no_signal import MOST_REASONS, NoSignalWatch
-from cgpo.training.watch import StrataWatch
+from cgpo.training.strata_watch import StrataWatch
 from judges import Outcome, Verdict
 
 

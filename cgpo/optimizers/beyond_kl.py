@@ -1,4 +1,4 @@
-"""The limit on KL as CRPG and CRRAFT report it, and their note when it leaves nothing to learn from."""
+"""The report of CRPG and CRRAFT on samples beyond the limit on KL: their share, and a note when nothing is left."""
 
 from __future__ import annotations
 
