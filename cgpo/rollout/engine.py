@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from cgpo import distributed, plugins
+from cgpo import plugins
 from cgpo.errors import ConfigError, RunError, unknown_name
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ def start_engine(settings: RunSettings, context_length: int) -> RolloutEngine:
     Raises:
         ConfigError: as `create_engine`, or the model cannot be found.
     """
+    from cgpo import distributed
     from cgpo.models.assets import resolve_model
 
     model = settings.model
