@@ -20,7 +20,7 @@ from cgpo.pairs.limits import check_samples
 from cgpo.pairs.ranking import REWARD
 from cgpo.pairs.response_file import SampledResponse, append_responses, read_responses, sampled_response
 from cgpo.policy.loading import context_length, load_tokenizer
-from cgpo.responses.collection import Judging, ask_judges, generate_and_judge, score_responses
+from cgpo.responses.collection import Judging, ask_judges, generate_and_judge, of_stratum, score_responses
 from cgpo.responses.judging import open_judges
 from cgpo.responses.stratum import PREFERENCES_STEP, REWARD_PAIRS_STEP, Stratum, build_strata
 from cgpo.rewards.model import Reward, create_reward
@@ -130,8 +130,7 @@ class Sampler:
         scores = score_responses(judging, self.strata, self.rewards) if self.rewards else {}
         responses = []
         for name, stratum in self.strata.items():
-            of_stratum = [(rollout, verdicts) for rollout, verdicts in judging if rollout.request.stratum == name]
-            for i, (rollout, verdicts) in enumerate(of_stratum):
+            for i, (rollout, verdicts) in enumerate(of_stratum(judging, name)):
                 rewards = {reward: values[i] for reward, values in scores.get(name, {}).items()}
                 # there is no baseline to calibrate against
                 judged = stratum.judged(rollout, verdicts.result(), rewards, {})
