@@ -15,7 +15,8 @@ readonly MIN_FREE_GIB=6
 # Built for CUDA on the package index; beside a CPU torch they break `import transformers`.
 readonly BREAKS_CPU_TORCH="torchvision torchaudio torchcodec"
 export PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
-unset PYTHONPATH PYTHONHOME
+# PYTHONDONTWRITEBYTECODE, common in containers, would have every process compile torch and vLLM anew.
+unset PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 fail() {
     printf 'install: %s\n' "$1" >&2

@@ -159,7 +159,9 @@ def served(smollm2: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def _wait(model: ServedModel, log: Path) -> None:
-    for _ in range(240):
+    """Until it answers: three processes import vLLM one after the other, which takes minutes on a busy machine."""
+    until = time.monotonic() + 270
+    while time.monotonic() < until:
         assert model.process.poll() is None, log.read_text()[-3000:]
         try:
             with urllib.request.urlopen(f"{model.url}/models", timeout=2):
