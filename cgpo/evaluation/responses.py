@@ -54,7 +54,8 @@ def respond(
         probes: what measures the responses without constraining them.
         requests: over all ranks.
         reference: π_ref's responses, to compare with; empty when it is π_ref that responds.
-        progress: told how many responses of this rank are finished.
+        progress: told how many responses of this rank are finished; what comes after the last one is told to the
+            display under its own name.
         check_stop: may raise to break off.
         kl: compute log ratios; impossible where the reference reads prompts in other tokens.
 
@@ -67,14 +68,19 @@ def respond(
         submit = scoring.beside(ask_judges(strata))
         judging = generate_and_judge(parts.engine, submit, share, progress, check_stop)
         probing, comparing = _submit_probes(probes, strata, [rollout for rollout, _ in judging], reference)
-        scores = scoring.finish(check_stop)
-    wait_for_verdicts([*judging, *probing.values(), *comparing.values()], progress, check_stop)
+        scores = scoring.finish(check_stop, _phase(parts, "scoring held-out responses"))
+    verdicts = [*judging, *probing.values(), *comparing.values()]
+    wait_for_verdicts(verdicts, _phase(parts, "judging held-out responses"), check_stop)
     judged = judged_rollouts(judging, strata, scores, parts.baselines)
-    with_ratios = [
-        pair
-        for name, stratum in strata.items()
-        for pair in zip(judged[name], _log_ratios(parts, stratum, judged[name], reference, kl), strict=True)
-    ]
+    with_ratios: list[tuple[JudgedRollout, float | None]] = []
+    for name, stratum in strata.items():
+        before = len(with_ratios)
+
+        def so_far(done: int, _: int, before: int = before) -> None:
+            parts.display.phase("KL to the reference", before + done, len(share))
+
+        ratios = _log_ratios(parts, stratum, judged[name], reference, kl, so_far)
+        with_ratios += zip(judged[name], ratios, strict=True)
     rows = [
         replace(
             RolloutRow.of(j, log_ratio=ratio),
@@ -86,6 +92,10 @@ def respond(
     gathered = {row.key: row for part in distributed.gather_objects(rows) for row in part}
     check_comparisons(list(gathered.values()), parts.settings.eval.max_unknown_rate)
     return [gathered[request.key] for request in requests]
+
+
+def _phase(parts: ResponseParts, name: str) -> Progress:
+    return lambda done, total: parts.display.phase(name, done, total)
 
 
 def _submit_probes(
@@ -132,6 +142,7 @@ def _log_ratios(
     judged: Sequence[JudgedRollout],
     reference_rows: Mapping[ResponseKey, RolloutRow],
     kl: bool,
+    progress: Progress,
 ) -> list[float | None]:
     """log π_w(a|s) − log π_ref(a|s) of sampled responses; greedy ones are no sample of π_w and have none.
 
@@ -141,5 +152,7 @@ def _log_ratios(
     if temperature == 0 or not reference_rows or not kl:
         return [None] * len(judged)
     sequences = [TokenSequence(j.rollout.request.prompt_ids, j.rollout.response_ids) for j in judged]
-    reference = parts.reference.token_logprobs(sequences, temperature or stratum.settings.sampling.temperature)
+    progress(0, len(sequences))
+    temperature = temperature or stratum.settings.sampling.temperature
+    reference = parts.reference.token_logprobs(sequences, temperature, progress)
     return [sum(j.rollout.logprobs) - float(r.double().sum()) for j, r in zip(judged, reference, strict=True)]

@@ -8,7 +8,7 @@ multiplied by the number of ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ from cgpo.policy.weights import ModuleWeights
 
 _PREFIX = "causal_lm."
 
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Tells nobody."""
+
 
 class ScoringModel:
     """A model that gives log-probs of responses, without gradient.
@@ -46,12 +53,22 @@ class ScoringModel:
         train = self.settings.train
         return micro_batches(sequences, indices, train.micro_batch_tokens, train.share_prompts)
 
-    def token_logprobs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[Tensor]:
-        """float32 [response length] for each sequence, on the CPU. Every rank must call it."""
-        return [logprobs for logprobs, _ in self.token_outputs(sequences, temperature)]
+    def token_logprobs(
+        self, sequences: Sequence[TokenSequence], temperature: float, progress: Progress = no_progress
+    ) -> list[Tensor]:
+        """float32 [response length] for each sequence, on the CPU. Every rank must call it.
+
+        Args:
+            sequences: prompts with responses.
+            temperature: that of the distribution.
+            progress: told how many of the sequences are done.
+        """
+        return [logprobs for logprobs, _ in self.token_outputs(sequences, temperature, progress)]
 
     @torch.no_grad()
-    def token_outputs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
+    def token_outputs(
+        self, sequences: Sequence[TokenSequence], temperature: float, progress: Progress = no_progress
+    ) -> list[tuple[Tensor, Tensor]]:
         """(log-probs float32 [response length], values float32 [response length, value outputs]) for each sequence.
 
         On the CPU. Every rank must call it.
@@ -66,6 +83,7 @@ class ScoringModel:
             sample = batch.sample.cpu()
             for index in set(sample.tolist()):
                 outputs.setdefault(index, (logprobs[sample == index], values[sample == index]))
+            progress(len(outputs), len(sequences))
         return [outputs[i] for i in range(len(sequences))]
 
 

@@ -17,7 +17,7 @@ from cgpo.policy.layout import TokenSequence
 from cgpo.policy.loading import load_reference
 from cgpo.policy.logprobs import LogProbModel, check_head
 from cgpo.policy.lora import adapter_off
-from cgpo.policy.policy import Policy, ScoringModel
+from cgpo.policy.policy import Policy, Progress, ScoringModel, no_progress
 from cgpo.policy.weights import ModuleWeights
 
 
@@ -47,11 +47,13 @@ class OffloadedReference(Reference):
         super().__init__(settings)
         self.module.to("cpu")
 
-    def token_outputs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
+    def token_outputs(
+        self, sequences: Sequence[TokenSequence], temperature: float, progress: Progress = no_progress
+    ) -> list[tuple[Tensor, Tensor]]:
         """See `ScoringModel.token_outputs`."""
         self.module.to(distributed.device())
         try:
-            return super().token_outputs(sequences, temperature)
+            return super().token_outputs(sequences, temperature, progress)
         finally:
             self.module.to("cpu")
 
@@ -67,10 +69,12 @@ class AdapterOffReference(ScoringModel):
         super().__init__(policy.module, policy.settings)
         self._causal_lm = policy.causal_lm
 
-    def token_outputs(self, sequences: Sequence[TokenSequence], temperature: float) -> list[tuple[Tensor, Tensor]]:
+    def token_outputs(
+        self, sequences: Sequence[TokenSequence], temperature: float, progress: Progress = no_progress
+    ) -> list[tuple[Tensor, Tensor]]:
         """See `ScoringModel.token_outputs`."""
         with adapter_off(self._causal_lm):
-            return super().token_outputs(sequences, temperature)
+            return super().token_outputs(sequences, temperature, progress)
 
     def weights(self) -> ModuleWeights:
         """The policy's weights without the adapter."""

@@ -24,6 +24,8 @@ from cgpo.statistics.intervals import Interval
 Kind = Literal["rate", "mean"]
 Measure = Rate | Mean | Win
 
+Better = Literal["higher", "lower"]
+
 SIDE_TITLES = {"safety": "unsafe responses", "refusal": "false refusals"}
 """Side → what its rate is the share of. The sides are those of `judges.Judge.side`."""
 
@@ -35,6 +37,7 @@ class ChangeRow:
     """One line of the table: `label` (`satisfied`, `judge math`, `calibrated reward`, `KL`), before and after.
 
     `detail` lines are in the report, but not in the terminal's table. A change without an interval is not paired.
+    `better` says which way is good, None where neither is.
     """
 
     label: str
@@ -43,6 +46,17 @@ class ChangeRow:
     after: Measure | None
     change: Interval | None
     detail: bool = False
+    better: Better | None = None
+
+    @property
+    def verdict(self) -> Literal["good", "bad", ""]:
+        """What a change means whose interval leaves 0 out; empty where it means neither or may be chance."""
+        change = self.change
+        if self.better is None or change is None or change.low is None or change.high is None:
+            return ""
+        if change.low <= 0 <= change.high:
+            return ""
+        return "good" if (change.low > 0) == (self.better == "higher") else "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +181,21 @@ _LABELS = {
 }
 """Field of `Measures` → label, in the order in which the lines are shown."""
 
+_BETTER: Mapping[str, Better] = {
+    "satisfied": "higher",
+    "satisfied_once": "higher",
+    "judges": "higher",
+    "calibrated_reward": "higher",
+    "rewards": "higher",
+    "win_rate": "higher",
+    "win_rates": "higher",
+    "preference_win_rate": "higher",
+    "truncated": "lower",
+    "probes/repetition": "lower",
+    "probes/farewell": "lower",
+}
+"""Fields, and probes, with a good direction. A refusal may be right, and KL and length say nothing by themselves."""
+
 _DETAILS = frozenset({"rewards", "win_rates", "response_words"})
 """Fields whose lines are details."""
 
@@ -185,7 +214,8 @@ def _rows(before: StratumMeasures, after: StratumMeasures, changes: StratumChang
             happened = any(measure is not None and measure.estimate for measure in (old, new))
             detail = field in _DETAILS or (field in _DETAILS_IF_NONE and not happened)
             change = _change(change_of.get(name), old, new)
-            rows.append(ChangeRow(label.format(name.partition("/")[2]), kind, old, new, change, detail))
+            text = label.format(name.partition("/")[2])
+            rows.append(ChangeRow(text, kind, old, new, change, detail, _BETTER.get(field, _BETTER.get(name))))
     return rows
 
 

@@ -75,7 +75,8 @@ def _make_share(
             rollouts.append(rollout)
             progress(len(rollouts), len(requests))
             check_stop()
-        scores = scoring.finish(check_stop)
+        shown = parts.display.phase
+        scores = scoring.finish(check_stop, lambda done, total: shown("scoring baseline responses", done, total))
     for name, stratum in parts.strata.items():
         responses = sorted((r for r in rollouts if r.request.stratum == name), key=lambda r: r.request.prompt.id)
         share = _with_scores_and_verdicts(stratum, responses, scores[name])

@@ -93,19 +93,30 @@ class Scoring:
 
         return both
 
-    def finish(self, check_stop: Callable[[], None]) -> dict[str, dict[str, Column]]:
+    def finish(
+        self, check_stop: Callable[[], None], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict[str, dict[str, Column]]:
         """Stratum → reward → scores of its responses, in the order of the requests. Waits for what is under way.
 
         Args:
             check_stop: called while waiting; may raise to break off.
+            progress: told how many scores of how many are there; a reward that works when all responses are there
+                takes them at once.
 
         Raises:
             ConfigError: a reward (a plugin's) answered with another number of scores than it was asked for.
         """
+        total = sum(lane.total for lane in self._lanes)
+
+        def look() -> None:
+            progress(sum(lane.done for lane in self._lanes), total)
+            check_stop()
+
         for lane in self._lanes:
+            look()
             lane.work_off(self._responses)
         for lane in self._lanes:
-            lane.wait(check_stop)
+            lane.wait(look)
         scores = {name: column for lane in self._lanes for name, column in lane.scores().items()}
         columns: dict[str, dict[str, Column]] = {}
         for stratum, names in self._rewards_of.items():
@@ -222,6 +233,16 @@ class _Queue:
             done, waiting = wait(waiting, timeout=_LOOK_SECONDS)
             for future in done:
                 future.result()
+
+    @property
+    def total(self) -> int:
+        """How many responses the lane is to score."""
+        return len(self._places)
+
+    @property
+    def done(self) -> int:
+        """How many of them it has scored."""
+        return sum(len(chunk) for chunk, future in self._begun if future.done())
 
     def scores(self) -> dict[str, dict[int, float | None]]:
         """Reward name → place → score."""

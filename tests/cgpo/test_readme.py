@@ -79,7 +79,13 @@ def test_training_commands_run_shortened(words: list[str], folder: Path, tiny_mo
     command = [*program(words), *shortened(tiny_model)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert (folder / "runs/quickstart/report.html").is_file()
+    named = [word.removeprefix("run_dir=") for word in words if word.startswith("run_dir=")]
+    assert (folder / (named or ["runs/quickstart"])[0] / "report.html").is_file()
+
+
+def test_several_processes_do_not_go_on_in_the_quickstarts_directory() -> None:
+    (words,) = [c for c in COMMANDS if c[0] == "torchrun"]
+    assert any(word.startswith("run_dir=") for word in words)
 
 
 def test_the_yaml_example_is_a_valid_experiment(folder: Path) -> None:

@@ -24,6 +24,7 @@ from cgpo.evaluation.target import Target
 from cgpo.stages.configuration import stage_configuration
 from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.storage.run_directory import claim_run_directory
+from cgpo.tracking.display import NoDisplay
 from cgpo.tracking.evaluation_metrics import evaluation_metric_names, evaluation_metrics
 from cgpo.tracking.rollouts import RolloutRow, read_rollouts
 from cgpo.training.run_plan import print_run_plan
@@ -184,6 +185,24 @@ def test_sides_probes_and_loggers(folder: Path, lines: list[dict[str, Any]]) -> 
     (before, after) = events.Scalars("eval/one/win_rate")
     assert (before.step, before.value, after.step) == (0, 0.5, 1)
     assert after.value == pytest.approx(lines[1]["strata"]["one"]["win_rate"]["rate"])
+
+
+def test_what_follows_the_last_response_has_a_name_and_a_count(
+    folder: Path, lines: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Recorded(NoDisplay):
+        def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+            phases.append((name, done, total))
+
+    phases: list[tuple[str, int | None, int | None]] = []
+    monkeypatch.setattr("cgpo.tracking.display.make_display", lambda *_, **__: Recorded())
+    run_evaluation(experiment(folder), Target())
+    count = HELD_OUT * RESPONSES
+    after = phases[phases.index(("evaluation", count, count)) + 1 :]
+    assert ("scoring held-out responses", 0, count) in after
+    assert ("KL to the reference", 0, count) in after
+    assert ("KL to the reference", count, count) in after
+    assert not [name for name, _, _ in after if name == "evaluation"]
 
 
 def documented(folder: Path, number: int, *further: str) -> dict[str, Any]:

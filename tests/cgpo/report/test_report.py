@@ -9,6 +9,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -230,3 +231,36 @@ def test_long_runs_are_averaged_and_say_so() -> None:
     assert chart is not None
     assert chart.svg.count("<circle") == 200
     assert chart.note == "each point is a mean over about 3 steps"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "colour"),
+    [
+        ("satisfied", +0.2, "good"),
+        ("satisfied", -0.2, "bad"),
+        ("satisfied", -0.05, ""),  # may be chance
+        ("truncated", -0.2, "good"),
+        ("truncated", +0.2, "bad"),
+        ("calibrated_reward", -0.2, "bad"),
+        ("win_rate", +0.2, "good"),
+        ("farewell", +0.2, "bad"),
+        ("refusal", +0.2, ""),
+        ("kl", +0.2, ""),
+        ("response_tokens", -0.2, ""),
+    ],
+)
+def test_a_change_has_the_colour_of_what_is_better(tmp_path: Path, name: str, change: float, colour: str) -> None:
+    def half(value: float, key: str) -> dict[str, Any]:
+        measure = {key: value, "low": value - 0.1, "high": value + 0.1, "n": 100}
+        probes = {"probes": {name: measure}} if name in ("farewell", "refusal") else {name: measure}
+        return {"n": 100, "prompts": 100, "unknown": 0, "judges": {}, **probes}
+
+    key = "mean" if name in ("calibrated_reward", "kl", "response_tokens") else "rate"
+    lines = [
+        {"schema": 1, "step": step, "strata": {"math": half(value, key)}}
+        for step, value in [(0, 0.5), (1, 0.5 + change)]
+    ]
+    lines[1]["changes"] = {"math": {k: v for k, v in half(change, "change").items() if k not in ("n", "prompts")}}
+    write_evaluations(tmp_path, lines)
+    cells = [attrs["class"] for tag, attrs in _page(tmp_path).tags if tag == "td" and attrs.get("class")]
+    assert cells[-1] == f"num {colour}".strip()
