@@ -103,11 +103,15 @@ def test_checkpointing_works_with_adapter_sharding_and_bfloat16(tiny_model: str)
     assert found[1][1] == 2 * found[0][1], "every layer was computed again in the backward pass"
 
 
+def answer_for_float16(monkeypatch: pytest.MonkeyPatch, answer: bool | None) -> None:
+    """Makes DeepSpeed find float16 in the processor (one with AVX-512-FP16) or not; where not, it answers None."""
+    monkeypatch.setattr(type(get_accelerator()), "is_fp16_supported", lambda self: answer)
+
+
 @pytest.fixture
-def half_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DeepSpeed refuses float16 on a CPU because it is slow there; its loss scaling is the same as on a GPU."""
-    accelerator = get_accelerator()
-    monkeypatch.setattr(type(accelerator), "is_fp16_supported", lambda self: True)
+def float16_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Float16 on any processor: without instructions for it torch computes it all the same, slowly."""
+    answer_for_float16(monkeypatch, True)
 
 
 def steps_until_it_gives_up(policy: Policy) -> None:
@@ -115,7 +119,7 @@ def steps_until_it_gives_up(policy: Policy) -> None:
         step(policy, scale=1e9)
 
 
-@pytest.mark.usefixtures("process_group", "half_on_cpu")
+@pytest.mark.usefixtures("process_group", "float16_here")
 @pytest.mark.parametrize("stage", [1, 3])
 def test_an_overflowing_step_is_counted_and_leaves_the_weights(tiny_model: str, stage: int) -> None:
     fp16 = {"initial_scale_power": 8, "hysteresis": 1, "min_loss_scale": 1}
@@ -157,8 +161,16 @@ def test_what_cannot_be_is_refused_by_name(tiny_model: str) -> None:
         settings_for(tiny_model, 0, deepspeed={"offload_optimizer": "cpu"})
     with pytest.raises(ConfigError, match=r"offload_parameters.*zero_stage ≥ 3, and it is 2"):
         settings_for(tiny_model, 2, deepspeed={"offload_parameters": "cpu"})
-    with pytest.raises(ConfigError, match=r"model\.dtype = float16.*Allowed here: .*bfloat16"):
-        Policy(settings_for(tiny_model, 1, model={"dtype": "float16"}))
     clash = {"config": {"bf16": {"enabled": True}, "zero_optimization": {"offload_optimizer": {"device": "cpu"}}}}
     with pytest.raises(ConfigError, match=r"bf16\.enabled, zero_optimization\.offload_optimizer"):
         Policy(settings_for(tiny_model, 1, deepspeed=clash))
+
+
+@pytest.mark.usefixtures("process_group")
+def test_float16_is_refused_where_the_processor_lacks_it(tiny_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(tiny_model, 1, model={"dtype": "float16"})
+    answer_for_float16(monkeypatch, None)
+    with pytest.raises(ConfigError, match=r"model\.dtype = float16.*Allowed here: float32, bfloat16$"):
+        Policy(settings)
+    answer_for_float16(monkeypatch, True)
+    assert {p.dtype for _, p in Policy(settings).weights()} == {torch.float16}
