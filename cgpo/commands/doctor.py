@@ -99,29 +99,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    table.add_column("what", no_wrap=True)
-    table.add_column("found", overflow="fold")
-    for finding in findings:
-        colour = COLOURS[finding.status]
-        table.add_row(f"[{colour}]{finding.status.value}[/]", escape(finding.what), escape(finding.found))
-    console.print(table)
+    from judges.terminal import open_console, print_beside
+
+    console = open_console()
+    marks = {status: Text(f"{status.value:<5}", style=COLOURS[status]) for status in Status}
+    print_beside(console, [(marks[finding.status] + finding.what, finding.found) for finding in findings])
     to_mend = [finding for finding in findings if finding.mend]
     if to_mend:
         console.print("\n[bold]To mend[/]")
     for finding in to_mend:
         colour = COLOURS[finding.status]
-        console.print(f"[{colour}]{finding.status.value}[/] {escape(finding.what)}:", highlight=False)
+        console.print(f"[{colour}]{finding.status.value}[/] {escape(finding.what)}:")
         # Commands are printed unwrapped: they are there to be copied.
-        console.print(f"     {escape(finding.mend)}", highlight=False, soft_wrap=True)
+        console.print(f"     {escape(finding.mend)}")
     counts = {status: sum(f.status is status for f in findings) for status in Status}
-    console.print("\n" + ", ".join(f"{counts[status]} {status.value}" for status in Status), highlight=False)
+    console.print("\n" + ", ".join(f"{counts[status]} {status.value}" for status in Status))
 
 
 def examine() -> list[Finding]:

@@ -126,13 +126,12 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
 
 def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> None:
     """Prints the table, writes `--output` and renews the report."""
-    from rich.console import Console
-
     from cgpo.evaluation.target import result_json
     from cgpo.report.changes import changes_of
     from cgpo.report.run_page import write_report
     from cgpo.report.terminal import print_comparison
     from cgpo.storage.disk import write_atomically
+    from judges.terminal import open_console
 
     evaluations = [measured.reference, measured.evaluation]
     if measured.model == measured.reference_model:
@@ -140,7 +139,7 @@ def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> N
     title = f"{measured.model} on held-out prompts"
     if len(evaluations) > 1:
         title += f", after the reference {measured.reference_model}"
-    print_comparison(Console(), changes_of(evaluations, settings.eval.confidence), title)
+    print_comparison(open_console(), changes_of(evaluations, settings.eval.confidence), title)
     if output is not None:
         write_atomically(output, result_json(settings, measured).encode(), "the result")
     write_report(Path(settings.run_dir))

@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the page and prints where, and the phrases that responses have come to share."""
     run_dir = existing_run(args)
-    from rich.console import Console
 
     from cgpo.report.overoptimisation import read_overoptimisation
     from cgpo.report.run_page import write_report
     from cgpo.report.terminal import print_phrases
+    from judges.terminal import open_console
 
     print(write_report(run_dir))
-    print_phrases(Console(stderr=True), read_overoptimisation(run_dir, {}, [], []))
+    print_phrases(open_console(stderr=True), read_overoptimisation(run_dir, {}, [], []))
     return 0

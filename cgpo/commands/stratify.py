@@ -111,11 +111,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CgpoError: whatever a person can mend, in words; then nothing is written.
     """
-    from rich.console import Console
-
     from cgpo.stratify.definitions import read_map
     from cgpo.stratify.output import OutputFolder, print_tally
     from cgpo.stratify.rows import Source, Truth, assign_rows
+    from judges.terminal import open_console
 
     names = read_map(args.map)
     _check_arguments(args)
@@ -130,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
             reason, count = tally.reasons.most_common(1)[0]
             raise DataError(f"none of the {total} rows could be assigned; commonest reason ({count} rows): {reason}")
         output.finish({"schema": 1, "method": args.method, "input": args.input, "bad": problems, **tally.as_json()})
-    print_tally(Console(), tally)
+    print_tally(open_console(), tally)
     print(f"written: {args.output}")
     return 0
 

@@ -49,15 +49,14 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: there is nothing to compare, or a name is unknown.
         RunError: a file cannot be written.
     """
-    from rich.console import Console
-
     from cgpo.tradeoff.comparison import Selection, compare_runs
     from cgpo.tradeoff.page import PAGE_NAME, print_table, write_tradeoff
+    from judges.terminal import open_console
 
     tradeoff = compare_runs(args.runs, Selection(args.x, args.y or (), args.stratum, args.label))
     folder = args.output or _usual_folder(args.runs)
     write_tradeoff(tradeoff, folder)
-    print_table(tradeoff, Console())
+    print_table(tradeoff, open_console())
     print(folder / PAGE_NAME)
     return 0
 

@@ -106,10 +106,9 @@ def finish(run_dir: Path) -> None:
     Raises:
         RunError: the report cannot be written.
     """
-    from rich.console import Console
-
     from cgpo.report.run_page import write_report
     from cgpo.report.terminal import print_changes
+    from judges.terminal import open_console
 
     if not any((run_dir / name).exists() for name in (METRICS_NAME, EVALUATION_NAME)):
         return
@@ -117,4 +116,4 @@ def finish(run_dir: Path) -> None:
         write_report(run_dir)
     except OSError as error:
         raise RunError(f"report.html could not be written: {error}") from error
-    print_changes(Console(), run_dir)
+    print_changes(open_console(), run_dir)

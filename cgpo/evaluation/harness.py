@@ -63,14 +63,14 @@ def run_harness(model: str, tasks: str, output: Path | None, *, chat: bool = Fal
         ConfigError: the harness is not installed, the model cannot be loaded, or a task is not known.
         DataError: a task's data cannot be had.
     """
-    from rich.console import Console
+    from judges.terminal import open_console
 
     if limit is not None and limit < 1:
         raise ConfigError(f"--lm-eval-limit {limit}: must be at least 1")
     if output is not None and not output.absolute().parent.is_dir():
         raise ConfigError(f"--output {output}: there is no folder {output.absolute().parent}")
     scores = evaluate_tasks(model, tasks, chat=chat, limit=limit)
-    Console().print(_table(model, scores))
+    open_console().print(_table(model, scores))
     if output is not None:
         write_atomically(output, _as_json(model, scores).encode(), "the result")
 

@@ -167,15 +167,15 @@ def _key(row: PolicyResponse) -> str:
 
 def print_correlation(correlation: dict[str, Any]) -> None:
     """Prints the tables of a correlation, and its warnings."""
-    from rich.console import Console
+    from judges.terminal import open_console
 
-    console = Console()
+    console = open_console()
     print_table(console, f"{correlation['score']} offline against what was observed", policy_table(correlation))
     print_table(
         console, "", Table(("over policies", f"{100 * correlation['confidence']:g} % interval"), numbers(correlation))
     )
     for text in correlation["warnings"]:
-        console.print(f"warning: {text}", markup=False, highlight=False)
+        console.print(f"warning: {text}", markup=False)
 
 
 def policy_table(correlation: dict[str, Any]) -> Table:

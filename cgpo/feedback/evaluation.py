@@ -237,9 +237,9 @@ def policy_table(evaluation: dict[str, Any]) -> Table | None:
 
 def print_evaluation(evaluation: dict[str, Any]) -> None:
     """Prints the tables of an evaluation, and its warnings."""
-    from rich.console import Console
+    from judges.terminal import open_console
 
-    console = Console()
+    console = open_console()
     print_table(console, f"{evaluation['head']} on later reactions", Table(("", ""), facts(evaluation)))
     print_table(console, "", Table(("measure", "value (interval)"), figures(evaluation["report"])))
     groups = [
@@ -250,7 +250,7 @@ def print_evaluation(evaluation: dict[str, Any]) -> None:
     if (policies := policy_table(evaluation)) is not None:
         print_table(console, "by policy", policies)
     for text in all_warnings(evaluation):
-        console.print(f"warning: {text}", markup=False, highlight=False)
+        console.print(f"warning: {text}", markup=False)
 
 
 def evaluation_page(evaluation: dict[str, Any], rows: Sequence[FeedbackRow], scores: Sequence[float | None]) -> Page:

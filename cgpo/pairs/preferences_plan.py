@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from cgpo.compose import Composed
@@ -13,11 +12,12 @@ from cgpo.models.assets import missing_note
 from cgpo.pairs.configuration import COMMAND, preferences_configuration
 from cgpo.storage.file_names import REPORT_NAME
 from cgpo.storage.run_directory import claim_in_words
+from judges.terminal import open_console
 
 
 def print_preferences_plan(composed: Composed, *, fresh: bool) -> None:
     """Prints the plan."""
-    console = Console(soft_wrap=True)
+    console = open_console(highlight=True)
     settings = composed.settings
     existing = "done" if (Path(settings.run_dir) / REPORT_NAME).is_file() else "goes on"
     where = claim_in_words(settings.run_dir, preferences_configuration(settings), fresh=fresh, existing=existing)

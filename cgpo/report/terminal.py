@@ -34,20 +34,19 @@ def print_changes(console: Console, run_dir: Path) -> None:
     steps, damaged = scan_metrics(run_dir / METRICS_NAME)
     warned = read_overoptimisation(run_dir, {}, [], problems).notes
     for problem in [*problems, *damaged, *signal_notes(steps, config), *warned]:
-        console.print(problem, markup=False, highlight=False)
+        console.print(problem, markup=False)
     if changes.strata:
         print_comparison(console, changes, _title(changes))
     else:
-        console.print("No held-out evaluation was made (eval.before and eval.after ask for one).", highlight=False)
+        console.print("No held-out evaluation was made (eval.before and eval.after ask for one).")
     for what, name in PLACES.items():
         if (run_dir / name).exists():
-            # A path is one word: wrapped, it could not be clicked or copied.
-            console.print(f"{what + ':':<9} {run_dir / name}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{what + ':':<9} {run_dir / name}", markup=False)
 
 
 def print_comparison(console: Console, changes: Changes, title: str) -> None:
     """Prints the table of two evaluations, or of one."""
-    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(title, style="bold", markup=False)
     console.print(_table(changes, plain=console.options.ascii_only))
     print_sides(console, changes.sides)
 
@@ -66,10 +65,10 @@ def print_sides(console: Console, sides: Sides) -> None:
         shown = [text.replace("–", "-").replace("→", "->") if plain else text for text in texts]
         table.add_row(Text(stratum, style="bold"), *(Text(text) for text in shown))
     console.print()
-    console.print("Safety violations and false refusals", style="bold", highlight=False)
+    console.print("Safety violations and false refusals", style="bold")
     console.print(table)
     if sides.note:
-        console.print(sides.note, markup=False, highlight=False)
+        console.print(sides.note, markup=False)
 
 
 def print_phrases(console: Console, watched: OverOptimisation) -> None:
@@ -78,9 +77,9 @@ def print_phrases(console: Console, watched: OverOptimisation) -> None:
 
     if not (watched.warnings or watched.looks):
         return
-    console.print("Over-optimisation", style="bold", highlight=False)
+    console.print("Over-optimisation", style="bold")
     for note in watched.notes:
-        console.print(showable(note), markup=False, highlight=False)
+        console.print(showable(note), markup=False)
     for look in watched.looks:
         if not look.rows:
             continue
@@ -94,12 +93,20 @@ def print_phrases(console: Console, watched: OverOptimisation) -> None:
 
 
 def print_table(console: Console, title: str, table: Table) -> None:
-    """Prints a table of a page."""
+    """Prints a table of a page; one without headers is names and what belongs to them."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(title=title or None, title_justify="left", box=box.SIMPLE, show_header=any(table.headers))
+    from judges.terminal import print_beside
+
+    if not any(table.headers):
+        if title:
+            console.print(Text(title, style="italic"))
+        print_beside(console, [(Text(showable(name)), showable(text)) for name, text in table.rows])
+        console.print()
+        return
+    drawn = RichTable(title=title or None, title_justify="left", box=box.SIMPLE)
     for number, header in enumerate(table.headers):
         drawn.add_column(header, justify="right" if number and len(table.headers) > 2 else "left", overflow="fold")
     for row in table.rows:

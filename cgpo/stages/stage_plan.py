@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from cgpo.compose import Composed
@@ -21,11 +20,12 @@ from cgpo.config import (
 from cgpo.models.assets import missing_note
 from cgpo.stages.configuration import POLICY_STAGES, policy_stage_settings, stage_configuration
 from cgpo.storage.run_directory import claim_in_words, stage_is_done
+from judges.terminal import open_console
 
 
 def print_stage_plan(command: str, composed: Composed, *, fresh: bool = False) -> None:
     """Prints what the command would do."""
-    console = Console(soft_wrap=True)
+    console = open_console(highlight=True)
     console.print(
         f"[bold]cgpo {command}[/bold]  experiment {composed.experiment}  →  {_run_dir(command, composed, fresh)}"
     )

@@ -159,7 +159,7 @@ def print_tally(console: Console, tally: Tally) -> None:
         table.add_row(name, f"{tally.rows[name]:,}", f"{tally.rows[name] / total:.1%}")
     console.print(table)
     for reason, count in tally.reasons.most_common(SHOWN_REASONS):
-        console.print(f"  {UNASSIGNED}, {count:,}: {escape(reason)}", highlight=False)
+        console.print(f"  {UNASSIGNED}, {count:,}: {escape(reason)}")
     if len(tally.reasons) > SHOWN_REASONS:
         console.print(f"  {UNASSIGNED}: {len(tally.reasons) - SHOWN_REASONS} further reasons in summary.json")
     if tally.confusion:
@@ -172,7 +172,7 @@ def _print_comparison(console: Console, tally: Tally) -> None:
 
     known, assigned = tally.compared
     share = f", {tally.right / assigned:.1%} of the {assigned:,} assigned" if assigned < known and assigned else ""
-    console.print(f"right: {tally.right:,} of {known:,} ({tally.right / known:.1%}){share}", highlight=False)
+    console.print(f"right: {tally.right:,} of {known:,} ({tally.right / known:.1%}){share}")
     truths = sorted({truth for truth, _ in tally.confusion})
     names = [*sorted({name for _, name in tally.confusion} - {UNASSIGNED}), UNASSIGNED]
     table = Table("truth ↓  assigned →", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

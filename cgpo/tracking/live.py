@@ -36,11 +36,12 @@ class LiveDisplay:
     """Redraws a small panel at the bottom of the terminal; everything else printed meanwhile scrolls above it."""
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
-        from rich.console import Console
         from rich.live import Live
 
+        from judges.terminal import open_console
+
         self._clock = clock
-        self._console = Console(file=stream)
+        self._console = open_console(stream)
         self._streams: list[tuple[logging.StreamHandler[TextIO], TextIO]] = []
         self._strata: tuple[str, ...] = ()
         self._lines: dict[str, StratumLine] = {}
@@ -80,7 +81,7 @@ class LiveDisplay:
         self._live.refresh()
 
     def message(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False)
 
     def stop(self) -> None:
         self._live.stop()

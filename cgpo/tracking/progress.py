@@ -52,11 +52,12 @@ class StageProgress:
 
     @contextmanager
     def _bar(self, title: str, total: int, before: int) -> Iterator[Update]:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from judges.terminal import open_console
+
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(file=self._stream)) as progress:
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=open_console(self._stream)) as progress:
             bar = progress.add_task(title, total=total, completed=before, note="")
             yield lambda done, note: progress.update(bar, completed=done, note=note)
 

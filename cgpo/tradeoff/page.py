@@ -63,7 +63,7 @@ def print_table(tradeoff: Tradeoff, console: Console) -> None:
                 for label in labels
             ]
             table.add_row(Text(f"  {series or 'all runs'}"), *map(Text, cells))
-    console.print(f"changes in {tradeoff.stratum} against each run's own start; rates in points", highlight=False)
+    console.print(f"changes in {tradeoff.stratum} against each run's own start; rates in points")
     console.print(table)
     for note in tradeoff.notes:
         console.print(Text(f"note: {note}"))

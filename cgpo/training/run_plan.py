@@ -6,28 +6,28 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from cgpo.compose import Composed
 from cgpo.config import EvalSettings, PromptSettings, RunSettings, StratumSettings, TrainSettings
 from cgpo.models.memory import memory_text
 from cgpo.rewards.classifier import ClassifierSettings
 from cgpo.storage.run_directory import claim_in_words
+from judges.terminal import open_console, print_beside
 
 
 def print_run_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[str] = ()) -> None:
     """Prints what the command would do, with the derived numbers."""
     settings = composed.settings
-    console = Console()
+    console = open_console(highlight=True)
     console.print(f"[bold]cgpo train[/bold]  experiment {composed.experiment}  →  {_run_dir(composed, fresh, allow)}")
     console.print(
         f"policy {settings.model.name} ({_policy_text(settings)}), reference "
         f"{settings.model.reference or 'the policy before training'} ({settings.model.reference_mode}), "
         f"rollout engine {settings.rollout.engine}, ZeRO stage {settings.deepspeed.zero_stage}, {ranks()} rank(s)"
     )
-    console.print(_strata_table(settings))
+    print_beside(console, _strata_rows(settings))
     console.print(batch_text(settings, ranks()))
     console.print(escape(memory_text(settings, ranks())))
     if text := _evaluation_text(settings.eval):
@@ -73,13 +73,11 @@ def _run_dir(composed: Composed, fresh: bool, allow: Sequence[str]) -> str:
     return escape(words)
 
 
-def _strata_table(settings: RunSettings) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, stratum in settings.strata.items():
-        table.add_row(name, escape(_stratum_text(stratum, settings.train.steps, _watched(settings, name))))
-    return table
+def _strata_rows(settings: RunSettings) -> list[tuple[Text, str]]:
+    return [
+        (Text(name, style="bold"), _stratum_text(stratum, settings.train.steps, _watched(settings, name)))
+        for name, stratum in settings.strata.items()
+    ]
 
 
 def _watched(settings: RunSettings, stratum: str) -> list[str]:

@@ -163,11 +163,10 @@ def _as_json(args: argparse.Namespace, result: Result) -> dict[str, Any]:
 
 
 def _print(args: argparse.Namespace, result: Result) -> None:
-    from rich.console import Console
-
     from judges.files.kappa import CONFIDENCE
+    from judges.terminal import open_console
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = open_console(markup=False)
     b = f"the labels `{args.label_key}`" if args.label_key else str(args.b or args.a)
     console.print(f"A: {args.a}   B: {b}   {result.rows} rows compared   intervals: {CONFIDENCE:.0%}")
     if result.only_in_a or result.only_in_b:

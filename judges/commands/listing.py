@@ -26,12 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints all judges as a table, or one with everything."""
-    from rich.console import Console
-
     from judges.commands.describing import print_judge
     from judges.commands.files import judge_files
+    from judges.terminal import open_console
 
-    console = Console(highlight=False, markup=False)
+    console = open_console(markup=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_FILES)
     if args.judge is None:

@@ -23,10 +23,11 @@ def progress(rows: Iterator[InputRow], total: int | None, before: int = 0) -> It
         total: `InputRow.done` of the last one, where that is known.
         before: rows of an earlier run of the command.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from judges.terminal import open_console
+
+    console = open_console(stderr=True)
     if not console.is_terminal:
         yield from _lines(rows, total, before)
         return

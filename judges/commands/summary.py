@@ -12,25 +12,24 @@ from judges.files.rows import Summary
 if TYPE_CHECKING:
     from rich.console import Console
 
-
 _OUTCOMES = ("satisfied", "violated", "unknown", "not_applicable", "not_judged")
 _SHOWN_REASONS = 3
 
 
 def print_summary(summary: Summary, source: Path, output: Path) -> None:
     """Outcomes and costs by judge; malformed rows as warnings on standard error."""
-    from rich.console import Console
+    from judges.terminal import open_console
 
     for line, problem in summary.malformed:
         print(f"warning: {source} line {line}: {problem}", file=sys.stderr)
     if summary.malformed_rows > len(summary.malformed):
         print(f"warning: … {summary.malformed_rows} malformed rows in all", file=sys.stderr)
-    console = Console(highlight=False, stderr=output == STANDARD)
+    console = open_console(stderr=output == STANDARD)
     _print_outcomes(summary, console)
     _print_reasons(summary, console)
     _print_costs(summary, console)
     where = "standard output" if output == STANDARD else output
-    console.print(f"{summary.rows} rows written to {where}", soft_wrap=True, markup=False)
+    console.print(f"{summary.rows} rows written to {where}", markup=False)
 
 
 def exit_status(summary: Summary, source: Path, max_unknown_rate: float) -> int:
@@ -71,7 +70,7 @@ def _print_reasons(summary: Summary, console: Console) -> None:
     for name, reasons in summary.unknown_reasons.items():
         console.print(f"why {name} was unknown:", markup=False)
         for reason, count in reasons.most_common(_SHOWN_REASONS):
-            console.print(f"  {count} × {_one_line(reason)}", soft_wrap=True, markup=False)
+            console.print(f"  {count} × {_one_line(reason)}", markup=False)
         if len(reasons) > _SHOWN_REASONS:
             shown = sum(count for _, count in reasons.most_common(_SHOWN_REASONS))
             console.print(f"  {summary.outcomes[name]['unknown'] - shown} × other reasons", markup=False)

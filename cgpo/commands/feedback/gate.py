@@ -78,13 +78,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(outcome: Mapping[str, Any], results: Sequence[Result]) -> None:
-    from rich.console import Console
-
     from cgpo.report.page import Table
     from cgpo.report.terminal import print_table
     from cgpo.storage.text import showable
+    from judges.terminal import open_console
 
-    console = Console()
+    console = open_console()
     rows = [
         (
             "pass" if result.passed else "FAIL",

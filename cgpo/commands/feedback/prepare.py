@@ -61,13 +61,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CgpoError: whatever a person can mend, in words; then nothing is written.
     """
-    from rich.console import Console
-
     from cgpo.feedback.preparation.prepare import prepare
     from cgpo.feedback.preparation.report import print_report
+    from judges.terminal import open_console
 
     outcome = prepare(args.input, args.output, settings_of(args), overwrite=args.overwrite)
-    print_report(Console(), outcome)
+    print_report(open_console(), outcome)
     print(f"written: {args.output}")
     return 0
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from overoptimisation_rows import row, talk
-from rich.console import Console
 
 from cgpo.config import PhraseSettings, WatchSettings
 from cgpo.overoptimisation.watch import OverOptimisationWatch
@@ -22,6 +21,7 @@ from cgpo.statistics.evaluation_json import evaluation_from_json
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter
 from judges import Outcome, Verdict
+from judges.terminal import open_console
 
 QUIET = PhraseSettings(every=0)
 
@@ -257,11 +257,11 @@ def test_the_report_of_a_killed_run(run_dir: Path) -> None:
 
 def test_the_commands_say_it(run_dir: Path) -> None:
     out = io.StringIO()
-    print_phrases(Console(file=out, width=100), read_overoptimisation(run_dir, {}, [], []))
+    print_phrases(open_console(out, width=100), read_overoptimisation(run_dir, {}, [], []))
     assert "the trained reward rises while reward other falls" in " ".join(out.getvalue().split())
     assert "<b>Bye</b>\\x1b[31m love!" in out.getvalue()
     out = io.StringIO()
-    print_changes(Console(file=out, width=100), run_dir)
+    print_changes(open_console(out, width=100), run_dir)
     assert "over-optimisation, first seen in step 2" in out.getvalue()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from tracking_runs import CONFIG, evaluation, write_evaluations, write_run
 
 from cgpo.errors import RunError
@@ -20,6 +19,7 @@ from cgpo.report.line_chart import Series, line_chart
 from cgpo.report.run_page import write_report
 from cgpo.report.terminal import print_changes
 from cgpo.storage.environment import write_environment
+from judges.terminal import open_console
 
 
 class Page(HTMLParser):
@@ -60,7 +60,7 @@ def _page(run_dir: Path) -> Page:
 
 def _printed(run_dir: Path, width: int = 80) -> str:
     out = io.StringIO()
-    print_changes(Console(file=out, width=width), run_dir)
+    print_changes(open_console(out, width=width), run_dir)
     return out.getvalue()
 
 
@@ -202,7 +202,7 @@ def test_closing_table_with_one_or_no_evaluation(tmp_path: Path) -> None:
 def test_closing_table_on_an_ascii_terminal(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "demo")
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    print_changes(Console(file=out, width=80), run_dir)
+    print_changes(open_console(out, width=80), run_dir)
     out.flush()
 
 

@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import pytest
 from tracking_runs import evaluation, write_evaluations, write_run
 
 from cgpo.report.changes import compare_evaluations, compare_sides
 from cgpo.report.run_page import write_report
 from cgpo.report.terminal import print_changes
 from cgpo.statistics.evaluation_json import evaluation_from_json
+from judges.terminal import open_console
 
 
 def rate(stratum: str, judge: str, count: int, n: int) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def lines(*, refusal: bool = True) -> list[dict[str, Any]]:
 
 def printed(run_dir: Path, width: int = 120) -> str:
     out = io.StringIO()
-    print_changes(Console(file=out, width=width), run_dir)
+    print_changes(open_console(out, width=width), run_dir)
     return out.getvalue()
 
 
@@ -72,11 +73,13 @@ def test_without_such_judges_nothing_is_shown(tmp_path: Path) -> None:
     assert compare_sides([evaluation_from_json(evaluation(0, 3))]).rows == []
 
 
-def test_a_line_of_another_form_is_a_problem_not_a_crash(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "demo")
+@pytest.mark.parametrize("length", [1, 20, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 120])
+def test_a_line_of_another_form_is_a_problem_not_a_crash(tmp_path: Path, length: int) -> None:
+    run = write_run(tmp_path / ("n" * length))
     bad = evaluation(0, 84) | {"sides": {"safety": [{"judge": "guard"}]}}
     write_evaluations(run, [bad])
-    assert "unexpected form" in " ".join(printed(run).split())  # wrapped at the width of the terminal
+    # In one piece, however long the folder's name.
+    assert f"{run / 'evaluation.jsonl'} has a line of an unexpected form: step 0: " in printed(run)
 
 
 def test_what_never_happened_is_a_detail() -> None:
