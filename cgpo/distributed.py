@@ -45,7 +45,17 @@ def init_distributed() -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank())
     backend = "nccl" if torch.cuda.is_available() else "gloo"
+    _build_no_operator(deepspeed)
     deepspeed.init_distributed(dist_backend=backend, timeout=COLLECTIVE_TIMEOUT, verbose=False)
+
+
+def _build_no_operator(deepspeed: Any) -> None:
+    """Keeps DeepSpeed from compiling its shared-memory all-reduce when it joins the process group on a CPU.
+
+    Only DeepSpeed's tensor-parallel inference calls it, which is not used here. It takes half a minute of compiling in
+    every new environment, and a process killed meanwhile leaves a lock for which all later ones wait without a word.
+    """
+    deepspeed.ops.__compatible_ops__ = {}  # of all DeepSpeed, only that operator's loading looks here
 
 
 def slurm_ranks(environment: Mapping[str, str]) -> dict[str, str]:
