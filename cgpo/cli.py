@@ -8,6 +8,7 @@ full) exit 1; a run stopped by a signal exits 130.
 from __future__ import annotations
 
 import argparse
+import io
 import pkgutil
 import sys
 from collections.abc import Collection, Sequence
@@ -108,6 +109,7 @@ def load_command(name: str) -> Command:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
+    _write_in_any_locale()
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = [word for word in arguments if not word.startswith("-")][:1]
     parser = build_parser(chosen)
@@ -118,6 +120,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     sys.exit(_run(args))
+
+
+def _write_in_any_locale() -> None:
+    """In a locale without `→` or `ρ` it is written out as `\\u2192`, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(args: argparse.Namespace) -> int:

