@@ -9,8 +9,8 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 # Wall time a test run may take before it is ended: minutes, far above what it needs.
-TEST_MINUTES := 45
-SLOW_TEST_MINUTES := 120
+TEST_MINUTES := 120
+SLOW_TEST_MINUTES := 240
 # Further arguments for pytest: make test ARGS="-k math"
 ARGS :=
 # Processes that run tests side by side, a file at a time each and in the order of names: cgpo, the longest, comes first.

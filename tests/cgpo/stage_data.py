@@ -74,7 +74,7 @@ def run_script(*arguments: str, ranks: int = 1) -> subprocess.CompletedProcess[s
     environment = {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)] if ranks > 1 else []
     command = [sys.executable, *launch, str(Path(__file__).parent / "stages" / "train_stages.py"), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def metrics(run_dir: str | Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def example(tmp_path: Path) -> Path:
 
 def cgpo(example: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cgpo", *arguments]
-    return subprocess.run(command, cwd=example, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(command, cwd=example, capture_output=True, text=True, check=False)
 
 
 def test_the_plan(example: Path) -> None:

@@ -70,14 +70,14 @@ def test_the_readme_leads_with_its_two_commands() -> None:
 
 @pytest.mark.parametrize("words", [c for c in COMMANDS if not trains(c)], ids=" ".join)
 def test_quick_commands_run_as_they_stand(words: list[str], folder: Path) -> None:
-    done = subprocess.run(program(words), cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(program(words), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("words", [c for c in COMMANDS if trains(c)], ids=" ".join)
 def test_training_commands_run_shortened(words: list[str], folder: Path, tiny_model: str) -> None:
     command = [*program(words), *shortened(tiny_model)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     named = [word.removeprefix("run_dir=") for word in words if word.startswith("run_dir=")]
     assert (folder / (named or ["runs/quickstart"])[0] / "report.html").is_file()
@@ -93,7 +93,7 @@ def test_the_yaml_example_is_a_valid_experiment(folder: Path) -> None:
     (folder / "my-configs" / "experiment").mkdir(parents=True)
     (folder / "my-configs" / "experiment" / "mine.yaml").write_text(example)
     command = program(["cgpo", "train", "--config-dir", "my-configs", "experiment=mine", "--dry-run"])
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "64 prompts × 8 responses" in " ".join(done.stdout.split())
 

@@ -18,13 +18,13 @@ def test_the_example_runs(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     program = tmp_path / "example.py"
     program.write_text(code)
-    result = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
     assert result.stdout == "satisfied\n"
 
 
 def test_the_command_runs(cgpo_with_few_seeds: list[str]) -> None:
     (command,) = re.findall(r"```console\n\$ cgpo (.*)\n```", PAGE)
-    subprocess.run([*cgpo_with_few_seeds, *command.split()], check=True, timeout=120, capture_output=True)
+    subprocess.run([*cgpo_with_few_seeds, *command.split()], check=True, capture_output=True)
 
 
 def test_every_type_of_our_own_has_its_row() -> None:

@@ -30,7 +30,7 @@ def test_the_commands_run(tmp_path: Path, cgpo_with_few_seeds: list[str]) -> Non
     (commands,) = blocks("console")
     for command in commands.splitlines():
         words = command.removeprefix("$ cgpo ").split()
-        subprocess.run([*cgpo_with_few_seeds, *words], cwd=tmp_path, check=True, timeout=120, capture_output=True)
+        subprocess.run([*cgpo_with_few_seeds, *words], cwd=tmp_path, check=True, capture_output=True)
     judged = json.loads((tmp_path / "judged.jsonl").read_text())
     added = json.loads(blocks("json")[1])
     assert judged["verdicts"]["math"] == added["verdicts"]["math"]
@@ -40,7 +40,7 @@ def test_the_commands_run(tmp_path: Path, cgpo_with_few_seeds: list[str]) -> Non
 def test_the_library_example_runs(tmp_path: Path) -> None:
     program = tmp_path / "example.py"
     program.write_text(blocks("python")[0])
-    result = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120, check=True)
+    result = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
     assert result.stdout == "{'math': 'satisfied', 'refusal': 'satisfied'}\n"
 
 
@@ -66,7 +66,7 @@ def test_the_page_on_models_shows_a_plan(tmp_path: Path) -> None:
     (command,) = re.findall(r"```console\n\$ cgpo (.*?)\n```", page)
     done = subprocess.run(
         [sys.executable, "-m", "cgpo", *shlex.split(command)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
+        cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "false_refusal" in done.stdout
     for name in LLMSettings.model_fields:

@@ -20,7 +20,7 @@ def install(source: Path, target: Path) -> None:
     """Installs a copy into a folder of its own; pip would leave `build/` in the checkout."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
     command += ["--no-deps", "--no-build-isolation", "--target", str(target), str(source)]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +41,11 @@ def here(tmp_path: Path) -> Path:
 
 
 def cgpo(
-    here: Path, path: Path | str, *arguments: str, seconds: float = 120, program: Sequence[str] = PROGRAM
+    here: Path, path: Path | str, *arguments: str, program: Sequence[str] = PROGRAM
 ) -> subprocess.CompletedProcess[str]:
     command = [*program, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(path)}
-    return subprocess.run(
-        command, cwd=here, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-    )
+    return subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_its_judges_are_listed_with_where_they_come_from(here: Path, installed: Path) -> None:
@@ -80,7 +78,7 @@ def test_its_own_tests_pass(here: Path, installed: Path) -> None:
     few_seeds += "sys.exit(pytest.main(sys.argv[1:]))"
     command = [sys.executable, "-c", few_seeds, "-q", "-p", "no:cacheprovider", "tests"]
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "4 passed" in done.stdout
 
@@ -93,9 +91,9 @@ def test_training_with_its_judges(here: Path, installed: Path, tiny_model: str) 
 
     settings += [f"model.name={tiny_model}", "rollout=hf", "strata.plain.sampling.max_tokens=6", "train.steps=1"]
     settings += ["reward_stage.epochs=1", "reward_stage.max_length=32", "reward_stage.trainable_layers=0"]
-    reward = cgpo(here, installed, "reward", *settings, seconds=280)
+    reward = cgpo(here, installed, "reward", *settings)
     assert reward.returncode == 0, reward.stderr[-3000:]
-    train = cgpo(here, installed, "train", *settings, seconds=280)
+    train = cgpo(here, installed, "train", *settings)
     assert train.returncode == 0, train.stderr[-3000:]
     (line,) = (here / "runs" / "judge_plugin" / "metrics.jsonl").read_text().splitlines()
     metrics = json.loads(line)["metrics"]

@@ -162,5 +162,5 @@ def test_judges_import_neither_cgpo_nor_heavy_libraries() -> None:
         "print([m for m in ('cgpo', 'torch', 'vllm', 'deepspeed', 'transformers', 'datasets', 'math_verify', 'sympy',"
         " 'langdetect') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

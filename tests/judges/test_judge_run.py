@@ -45,9 +45,7 @@ class Here:
 
     def run(self, output: str, *more: object, **options: Any) -> subprocess.CompletedProcess[str]:
         command = self.command(output, *more, source=options.pop("source", "rows.jsonl"))
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False, **options
-        )
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **options)
 
     def start(self, output: str, *more: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -63,10 +61,8 @@ class Here:
         return int(state["summary"]["rows"])
 
     def wait_for_more_than(self, rows: int, output: str, process: subprocess.Popen[str]) -> None:
-        deadline = time.monotonic() + 60
         while self.judged_rows(output) <= rows:
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
             time.sleep(0.01)
 
     def read(self, name: str) -> list[dict[str, Any]]:
@@ -84,7 +80,7 @@ def here(tmp_path: Path) -> Here:
 def stop(process: subprocess.Popen[str], number: int) -> str:
     """Sends a signal, waits for the end, returns standard error."""
     process.send_signal(number)
-    return process.communicate(timeout=60)[1]
+    return process.communicate()[1]
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(here: Here) -> None:
@@ -185,7 +181,7 @@ def test_standard_input_and_output(here: Here) -> None:
     assert len(here.read("out.jsonl")) == 30
     with Path("/dev/full").open("w") as full:
         command = here.command("-")
-        failed = subprocess.run(command, cwd=here.folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        failed = subprocess.run(command, cwd=here.folder, stdout=full, stderr=subprocess.PIPE, text=True)
     assert failed.returncode == 2
     assert failed.stderr.strip() == "error: standard output: No space left on device"
 
@@ -337,7 +333,7 @@ def test_null_fields_of_a_metadata_struct_are_missing_metadata(here: Here) -> No
     }
     pq.write_table(pa.table(rows), here.folder / "in.parquet")
     command = [sys.executable, "-m", "judges", "run", "--judge", "math", "--input", "in.parquet", "--output", "o.jsonl"]
-    subprocess.run(command, cwd=here.folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=here.folder, check=True, capture_output=True)
     verdicts = [row["verdicts"]["math"] for row in here.read("o.jsonl")]
     assert [v["verdict"] for v in verdicts] == ["satisfied", "unknown"]
     assert verdicts[1]["reason"] == "missing metadata: answer"

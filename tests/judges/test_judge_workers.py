@@ -72,7 +72,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(pids: list[int], seconds: float = 10.0) -> bool:
+def gone(pids: list[int], seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -109,17 +109,17 @@ def test_a_judge_that_hangs_is_killed_and_replaced(acts: JudgeSpec) -> None:
         for text in ("sleep", "hold the GIL"):
             start = time.monotonic()
             assert verdict(workers, hasty, text) == Verdict.unknown("timed out after 0.3 s")
-            assert time.monotonic() - start < 10
+            assert time.monotonic() - start < 40  # it sleeps for 60 s
         after = int(verdict(workers, acts, "pid").reason)
         assert before != after
         assert gone([before])
 
 
 def test_neither_the_queue_nor_making_the_judge_counts_as_its_time(acts: JudgeSpec) -> None:
-    spec = JudgeSpec("acts", {"delay": 1.5, "timeout_seconds": 1.2})
+    spec = JudgeSpec("acts", {"delay": 3.5, "timeout_seconds": 3.0})
     with JudgeWorkers(1) as workers:
-        futures = [workers.submit(spec, Row("p", "nap")) for _ in range(5)]  # 2 s in all, one after the other
-        assert [future.result(60).outcome for future in futures] == ["satisfied"] * 5
+        futures = [workers.submit(spec, Row("p", "nap")) for _ in range(9)]  # 3.6 s in all, one after the other
+        assert [future.result(60).outcome for future in futures] == ["satisfied"] * 9
 
 
 def test_rows_are_judged_side_by_side_and_one_failure_touches_no_other(acts: JudgeSpec) -> None:
@@ -165,8 +165,8 @@ def test_closing_ends_everything_at_once(acts: JudgeSpec) -> None:
     start = time.monotonic()
     workers.close()
     workers.close()
-    assert time.monotonic() - start < 5
-    assert {future.result(1).reason for future in futures} == {"not judged: the worker processes were closed"}
+    assert time.monotonic() - start < 40  # they sleep for 60 s
+    assert {future.result(60).reason for future in futures} == {"not judged: the worker processes were closed"}
     assert gone(pids)
     with pytest.raises(RuntimeError, match="closed"):
         workers.submit(acts, Row("p", "good"))

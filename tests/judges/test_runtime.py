@@ -212,7 +212,7 @@ with VerdictCache(Path(sys.argv[1])) as cache:
 """
     path = tmp_path / "cache.sqlite"
     started = [subprocess.Popen([sys.executable, "-c", program, path, str(n)]) for n in range(3)]
-    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert [process.wait() for process in started] == [0, 0, 0]
     with VerdictCache(path) as cache:
         assert all(cache.get(f"{n}-{i}") for n in range(3) for i in range(300))
 
@@ -224,9 +224,9 @@ def test_asynchronous_judges_wait_side_by_side_and_do_not_hold_up_rules(install)
         runtime.submit(JudgeSpec("math"), rows[0]).result()  # the worker is there
         started = time.monotonic()
         judgements = Mixture(["slow", "math"], runtime).judge(rows)
-        assert time.monotonic() - started < 20  # one after another would be 40 s
+        assert time.monotonic() - started < 30  # one after another would be 40 s
     assert all(judgement.satisfied for judgement in judgements)
-    assert all(1.0 <= j.verdicts["slow"].cost.seconds < 5 for j in judgements)
+    assert all(1.0 <= j.verdicts["slow"].cost.seconds < 20 for j in judgements)
 
 
 def test_a_blocked_main_thread_does_not_stop_them(install) -> None:
@@ -235,14 +235,14 @@ def test_a_blocked_main_thread_does_not_stop_them(install) -> None:
     with JudgeRuntime(1) as runtime:
         future = runtime.submit(JudgeSpec("slow"), Row("p", "r", {"seconds": 0.2}))
         future.add_done_callback(lambda _: done.set())
-        assert done.wait(30)  # this thread runs no event loop at all
+        assert done.wait(60)  # this thread runs no event loop at all
 
 
 def test_the_time_limit_of_an_asynchronous_judge(install) -> None:
     install("waiting", ASYNC, slow="Slow")
     with JudgeRuntime(1) as runtime:
         spec = JudgeSpec("slow", {"timeout_seconds": 0.2})
-        verdict = runtime.submit(spec, Row("p", "r", {"seconds": 30})).result(10)
+        verdict = runtime.submit(spec, Row("p", "r", {"seconds": 300})).result(100)
     assert verdict == Verdict.unknown("timed out after 0.2 s")
 
 

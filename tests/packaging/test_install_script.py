@@ -25,7 +25,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (project / "cgpo").mkdir()
     for name in ("setup.cfg", "pyproject.toml", "cgpo/__init__.py"):
         shutil.copy(ROOT / name, project / name)
-    subprocess.run([sys.executable, "-m", "venv", project / ".venv"], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", project / ".venv"], check=True)
     _finish(project)
     return project
 
@@ -41,7 +41,7 @@ def project(prepared: Path, tmp_path: Path) -> Path:
 
 def _finish(project: Path) -> None:
     script = 'source launch/install.sh; DEVICE=cpu; echo "$DEVICE $PWD" > $VENV/cgpo-place; fingerprint > $STAMP'
-    subprocess.run(["bash", "-c", script], cwd=project, check=True, timeout=60)
+    subprocess.run(["bash", "-c", script], cwd=project, check=True)
 
 
 def _install(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +49,7 @@ def _install(project: Path, *arguments: str, **environment: str) -> subprocess.C
     env = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull} | environment
     env["CGPO_DEVICE"] = environment.get("CGPO_DEVICE", "cpu")
     command = ["bash", "launch/install.sh", *arguments]
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
 
 
 def test_second_run_does_nothing(project: Path) -> None:

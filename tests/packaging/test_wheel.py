@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source / file)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", target, source], check=True, timeout=200)
+    subprocess.run([*command, "--wheel-dir", target, source], check=True)
     (built,) = target.glob("cgpo-*.whl")
     return built
 
@@ -42,7 +42,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, "-c", ROOT / "launch" / "pins-cpu.txt", wheel], check=True, timeout=280)
+    subprocess.run([*command, "-c", ROOT / "launch" / "pins-cpu.txt", wheel], check=True)
     return folder
 
 
@@ -54,7 +54,7 @@ def command(installed: Path, tmp_path: Path, smollm2: str) -> Command:
 
     def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         words = [installed / "bin" / program, *arguments]
-        return subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+        return subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
 
     return run
 

@@ -366,12 +366,11 @@ def test_a_killed_command_leaves_no_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cgpo", "feedback", "prepare", "--input", "log.jsonl", "--output", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     spill = tmp_path / ".out.partial" / "texts.tmp"
-    deadline = time.monotonic() + 60
-    while not (spill.exists() and spill.stat().st_size) and time.monotonic() < deadline and process.poll() is None:
+    while not (spill.exists() and spill.stat().st_size) and process.poll() is None:
         time.sleep(0.01)
     assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
+    process.wait()
     assert not (tmp_path / "out").exists()
     run(write(tmp_path / "log.jsonl", log_rows()), tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.jsonl", "out"]

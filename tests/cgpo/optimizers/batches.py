@@ -117,12 +117,12 @@ def on_ranks_call(calls: Sequence[Callable[[Ranks], T]]) -> list[T]:
     meeting = _Meeting(len(calls))
     with ThreadPoolExecutor(len(calls)) as pool:
         futures = [pool.submit(call, meeting.ranks(i)) for i, call in enumerate(calls)]
-        return [future.result(timeout=20) for future in futures]
+        return [future.result() for future in futures]
 
 
 class _Meeting:
     def __init__(self, size: int) -> None:
-        self._barrier = threading.Barrier(size, timeout=10)
+        self._barrier = threading.Barrier(size, timeout=60)
         self._said: list[list[float]] = [[] for _ in range(size)]
 
     def ranks(self, number: int) -> Ranks:

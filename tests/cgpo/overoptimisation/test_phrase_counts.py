@@ -104,7 +104,7 @@ def test_phrases_beside_those_of_the_prompt_are_counted() -> None:
 
 def test_hashes_are_those_of_every_process() -> None:
     code = "from cgpo.overoptimisation.tokens import phrase_hash as h; print(int(h(['sending', 'love', '❤'])))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == int(phrase_hash(["sending", "love", "❤"]))
 
 

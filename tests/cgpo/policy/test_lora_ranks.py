@@ -21,9 +21,7 @@ def test_two_ranks_equal_one_under_every_stage(tiny_model: str, tmp_path: Path) 
     out = tmp_path / "two.json"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     script = Path(__file__).parent / "lora_ranks.py"
-    done = subprocess.run(
-        [*launch, str(script), tiny_model, str(out)], capture_output=True, text=True, timeout=240, check=False
-    )
+    done = subprocess.run([*launch, str(script), tiny_model, str(out)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     both = json.loads(out.read_text())
     assert all(norm > 0 for norm in alone["norms"])

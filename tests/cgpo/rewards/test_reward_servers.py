@@ -172,7 +172,7 @@ def test_a_hanging_server_costs_its_time_limit_once() -> None:
     released = threading.Event()
 
     def hang(*_: Any) -> Reply:
-        released.wait(30)
+        released.wait(300)
         return 200, {"scores": [1.0]}
 
     with serving(hang) as (address, asked):

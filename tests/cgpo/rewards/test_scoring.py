@@ -92,7 +92,7 @@ def test_a_chunk_is_scored_before_the_last_response_is_there() -> None:
     with Scoring([each.request for each in found], {"chat": ["r"]}, {"r": reward}, settings) as scoring:
         for each in found[:2]:
             scoring.add(each)
-        assert begun.wait(10)
+        assert begun.wait(60)
         for each in found[2:]:
             scoring.add(each)
         assert scoring.finish(nothing)["chat"]["r"][0] == 1.0

@@ -75,7 +75,7 @@ if __name__ == "__main__":
 
 def run(command: list[str], **environment: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=280, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | environment
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

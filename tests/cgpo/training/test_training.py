@@ -75,10 +75,8 @@ class Runner:
     def train_arguments(self, *overrides: str) -> list[str]:
         return ["train", "--config-dir", str(self.folder), "experiment=tiny", *overrides]
 
-    def run(self, *arguments: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=seconds, check=False
-        )
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), cwd=self.folder, capture_output=True, text=True, check=False)
 
     def train(self, *overrides: str) -> subprocess.CompletedProcess[str]:
         return self.run(*self.train_arguments(*overrides))
@@ -91,11 +89,9 @@ class Runner:
             return subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out), log
 
     def wait_for(self, text: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        """Waits until the process has printed `text`; fails when it ends or takes too long."""
-        deadline = time.monotonic() + 200
+        """Waits until the process has printed `text`; fails when it ends before."""
         while text not in log.read_text():
             assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.1)
 
     def metrics(self, run: str) -> list[dict[str, Any]]:
@@ -184,7 +180,7 @@ def test_a_killed_run_goes_on_bit_for_bit(runner: Runner, first: subprocess.Comp
     process, log = runner.start("train.steps=3", "run_dir=killed")
     runner.wait_for("step 2/3", process, log)
     process.kill()
-    process.wait(timeout=30)
+    process.wait()
     assert not (runner.folder / "killed" / "checkpoints" / "step-000003").exists()
     again = runner.train("train.steps=3", "run_dir=killed")
     assert again.returncode == 0, again.stderr[-4000:]
@@ -234,7 +230,7 @@ def test_ctrl_c_ends_with_a_checkpoint(runner: Runner) -> None:
     process, log = runner.start("train.steps=500", "train.save_every=0", "run_dir=broken_off", "eval.before=false")
     runner.wait_for("step 2/500", process, log)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(timeout=90) == 130, log.read_text()[-3000:]
+    assert process.wait() == 130, log.read_text()[-3000:]
     assert "Traceback" not in log.read_text()
     steps = [p.name for p in (runner.folder / "broken_off" / "checkpoints").iterdir()]
     assert len(steps) == 1
@@ -306,9 +302,7 @@ def test_a_judge_that_does_not_answer_stops_the_run_and_is_never_a_number(runner
 def test_two_processes_with_zero_2(runner: Runner) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "cgpo"]
     arguments = runner.train_arguments("deepspeed=zero2", "train.steps=1", "run_dir=two_ranks")
-    done = subprocess.run(
-        [*launch, *arguments], cwd=runner.folder, capture_output=True, text=True, timeout=280, check=False
-    )
+    done = subprocess.run([*launch, *arguments], cwd=runner.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     metrics = runner.metrics("two_ranks")[0]["metrics"]
     assert metrics["one/responses"] == 8

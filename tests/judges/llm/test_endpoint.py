@@ -109,17 +109,17 @@ def test_a_reply_that_cannot_be_used_is_unknown(runtime, server, reply: Any, rea
 
 
 def test_a_slow_answer_ends_at_the_time_limit_with_what_went_before(runtime, server) -> None:
-    server.script = [500, [30.0, GOOD]]
+    server.script = [500, [100.0, GOOD]]
     started = time.monotonic()
-    verdict = ask(runtime, spec(server, timeout=1.0))
+    verdict = ask(runtime, spec(server, timeout=3.0))
     assert verdict.outcome is Outcome.UNKNOWN
-    assert "timed out after 1 s; the last attempt: HTTP 500" in verdict.reason
-    assert time.monotonic() - started < 15
+    assert "timed out after 3 s; the last attempt: HTTP 500" in verdict.reason
+    assert time.monotonic() - started < 60
 
 
 def test_a_slow_attempt_is_tried_again(runtime, server) -> None:
     server.script = [[30.0, GOOD], GOOD]
-    assert ask(runtime, spec(server, request_seconds=0.5)).outcome is Outcome.SATISFIED
+    assert ask(runtime, spec(server, request_seconds=2.0)).outcome is Outcome.SATISFIED
 
 
 def test_no_server_at_all_is_unknown(runtime) -> None:
@@ -130,13 +130,13 @@ def test_no_server_at_all_is_unknown(runtime) -> None:
 
 
 def test_no_more_requests_at_once_than_allowed_and_waiting_is_not_judging(runtime, server) -> None:
-    server.script = [[0.2, GOOD]]
-    judge = spec(server, timeout=1.0, max_concurrency=3)  # 24 × 0.2 s / 3 = 1.6 s in all
+    server.script = [[0.4, GOOD]]
+    judge = spec(server, timeout=3.0, max_concurrency=3)  # 24 × 0.4 s / 3 = 3.2 s in all
     futures = [runtime.submit(judge, Row("p", f"r{i}")) for i in range(24)]
     verdicts = [f.result(60) for f in futures]
     assert {v.outcome for v in verdicts} == {Outcome.SATISFIED}
     assert server.most <= 3
-    assert all(0.2 <= v.cost.seconds < 1.0 and v.cost.calls == 1 for v in verdicts)
+    assert all(0.4 <= v.cost.seconds < 3.0 and v.cost.calls == 1 for v in verdicts)
 
 
 def test_judges_of_one_endpoint_share_its_limit(runtime, server) -> None:
@@ -150,12 +150,10 @@ def test_judges_of_one_endpoint_share_its_limit(runtime, server) -> None:
 
 def test_requests_start_no_faster_than_the_rate(runtime, server) -> None:
     server.script = [GOOD]
-    judge = spec(server, requests_per_second=20, timeout=0.5)
-    futures = [runtime.submit(judge, Row("p", f"r{i}")) for i in range(21)]
+    judge = spec(server, requests_per_second=20, timeout=2.0)
+    futures = [runtime.submit(judge, Row("p", f"r{i}")) for i in range(51)]
     assert {f.result(60).outcome for f in futures} == {Outcome.SATISFIED}
-    assert (
-        server.arrivals[-1] - server.arrivals[0] >= 0.9
-    )  # 20 intervals of 50 ms; the limit of 0.5 s is each one's own
+    assert server.arrivals[-1] - server.arrivals[0] >= 2.4  # 50 intervals of 50 ms; the limit of 2 s is each one's own
 
 
 def test_the_key_comes_from_the_environment_and_is_never_shown(runtime, server, monkeypatch) -> None:
@@ -176,7 +174,7 @@ def test_closing_answers_what_is_under_way(server) -> None:
         futures = [runtime.submit(spec(server), Row("p", f"r{i}")) for i in range(4)]
         while not server.bodies:
             time.sleep(0.01)
-    assert {f.result(5).outcome for f in futures} == {Outcome.UNKNOWN}
+    assert {f.result(60).outcome for f in futures} == {Outcome.UNKNOWN}
     with pytest.raises(RuntimeError, match="closed"):
         runtime.submit(spec(server), Row("p", "r"))
 
@@ -184,7 +182,7 @@ def test_closing_answers_what_is_under_way(server) -> None:
 def test_an_endpoint_that_is_down_is_left_alone_for_a_while(runtime, server) -> None:
     server.script = [503]
     judge = spec(server, retries=0, give_up_after=3, max_concurrency=1)
-    verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(20)]]
+    verdicts = [f.result(60) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(20)]]
     assert {v.outcome for v in verdicts} == {Outcome.UNKNOWN}
     assert len(server.bodies) == 3
     assert verdicts[-1].reason.startswith("not asked, because 3 requests in a row failed. The last one: HTTP 503")
@@ -193,7 +191,7 @@ def test_an_endpoint_that_is_down_is_left_alone_for_a_while(runtime, server) -> 
 def test_single_failures_between_answers_do_not_count_as_down(runtime, server) -> None:
     server.script = [503, GOOD] * 20
     judge = spec(server, retries=0, give_up_after=2, max_concurrency=1)
-    verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(20)]]
+    verdicts = [f.result(60) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(20)]]
     assert len(server.bodies) == 20
     assert [v.outcome for v in verdicts].count(Outcome.SATISFIED) == 10
 
@@ -201,7 +199,7 @@ def test_single_failures_between_answers_do_not_count_as_down(runtime, server) -
 def test_a_refused_row_does_not_count_as_down(runtime, server) -> None:
     server.script = [400]
     judge = spec(server, give_up_after=2, max_concurrency=1)
-    verdicts = [f.result(30) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(6)]]
+    verdicts = [f.result(60) for f in [runtime.submit(judge, Row("p", f"r{i}")) for i in range(6)]]
     assert len(server.bodies) == 6
     assert all("HTTP 400" in v.reason for v in verdicts)
 

@@ -183,7 +183,7 @@ def test_close_leaves_nothing() -> None:
     for _ in range(3):
         sandbox.run_tests(PROGRAM, TESTS)
     sandbox.close()
-    psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
+    psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=60)
     assert set(psutil.Process().children(recursive=True)) <= before
     assert psutil.Process().num_fds() == descriptors
 
@@ -216,7 +216,7 @@ def test_a_killed_owner_takes_all_boxes_with_it(option: dict[str, bool], tmp_pat
         assert len(family) >= 3
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-        _, alive = psutil.wait_procs(family, timeout=20)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert [process for process in alive if process.is_running() and process.status() != "zombie"] == []
     finally:
         owner.kill()

@@ -46,7 +46,7 @@ def serving(
         family = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         process.wait()
-        assert psutil.wait_procs(family, timeout=20)[1] == []
+        assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def remote(url: str, **options: Any) -> RemoteSandbox:
@@ -55,7 +55,7 @@ def remote(url: str, **options: Any) -> RemoteSandbox:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving("--limits", '{"wall_seconds": 2.0}') as url:
+    with serving("--limits", '{"wall_seconds": 4.0}') as url:
         yield url
 
 
@@ -74,7 +74,7 @@ def test_programs_run_on_the_server(url: str) -> None:
 def test_the_servers_limits_are_a_ceiling(url: str) -> None:
     verdict = remote(url, wall_seconds=60.0).run_tests("import time\ntime.sleep(100)", TESTS)
     assert verdict.outcome is Outcome.VIOLATED
-    assert "not done after 2 s" in verdict.reason
+    assert "not done after 4 s" in verdict.reason
 
 
 def test_a_requests_own_limits_count(url: str) -> None:
@@ -173,7 +173,7 @@ def test_malformed_requests_are_refused_and_the_server_goes_on(url: str, body: b
     import urllib.request
 
     with pytest.raises(urllib.error.HTTPError) as raised:
-        urllib.request.urlopen(f"{url}/run", body, timeout=10)
+        urllib.request.urlopen(f"{url}/run", body, timeout=60)
     assert raised.value.code in (400, 413)
     raised.value.close()
     assert remote(url).run_tests(PROGRAM, TESTS).outcome is Outcome.SATISFIED
@@ -184,7 +184,7 @@ def test_slow_clients_do_not_keep_others_out() -> None:
     hasty = "import sys\nfrom judges.sandbox import serve\nserve._HEAD_SECONDS = 2.0\nsys.exit(serve.main())"
     with serving("--waiting", "1", token="secret", program=("-c", hasty)) as url:
         host, port = url.removeprefix("http://").split(":")
-        slow = [socket.create_connection((host, int(port)), timeout=30) for _ in range(100)]
+        slow = [socket.create_connection((host, int(port)), timeout=60) for _ in range(100)]
         for connection in slow:
             with contextlib.suppress(OSError):  # closed at once: one too many
                 connection.sendall(b"POST /run HTTP/1.1\r\nX: ")
@@ -193,14 +193,14 @@ def test_slow_clients_do_not_keep_others_out() -> None:
             with contextlib.suppress(ConnectionError):
                 assert connection.recv(1) == b""
             connection.close()
-        with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/health", timeout=60) as answer:
             assert answer.status == 200
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "-1", "0", "x", "１"])
 def test_a_length_that_is_none_is_refused(url: str, length: str) -> None:
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(f"POST /run HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
@@ -240,7 +240,6 @@ def test_a_server_without_isolation_does_not_start() -> None:
         [sys.executable, "-m", "judges.sandbox.serve", "--limits", '{"python": "/nowhere"}'],
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert result.returncode == 2
     assert "no isolation" in result.stderr
