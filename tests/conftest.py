@@ -30,6 +30,10 @@ _ENVIRONMENT = {
 }
 for _name, _value in _ENVIRONMENT.items():
     os.environ.setdefault(_name, _value)
+# Whatever terminal or job the tests are started from: widths and colours are tried where they matter.
+os.environ["COLUMNS"] = "100"
+for _name in ("LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "SLURM_STEP_NUM_TASKS", "WORLD_SIZE", "RANK"):
+    os.environ.pop(_name, None)
 
 # A busy machine makes no property false, and the same code passes or fails the same examples every time.
 hypothesis.settings.register_profile("cgpo", deadline=None, derandomize=True)

@@ -7,6 +7,7 @@ drawing is tried on a copy of the code.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -55,7 +56,9 @@ def contracted() -> list[Layer]:
 
 def lint(folder: Path) -> tuple[bool, str]:
     """Whether the code in a folder keeps the contracts there, and what import-linter says."""
-    done = subprocess.run([sys.executable, "-c", LINT], cwd=folder, capture_output=True, text=True, check=False)
+    environment = os.environ | {"COLUMNS": "250"}  # it breaks its lines, in the middle of names too
+    command = [sys.executable, "-c", LINT]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode == 0, done.stdout + done.stderr
 
 

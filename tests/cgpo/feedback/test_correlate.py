@@ -187,7 +187,7 @@ def test_numbers_that_no_sum_can_hold(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run("--responses", path, "--score-column", "love", "--observed", rates) == 2
     said = capsys.readouterr().err
     assert "row 4: `love`" in said
-    assert len(said) < 300
+    assert len(said.replace(path, "")) < 200
     changes = write(tmp_path / "changes.jsonl", [{"policy": "p0", "change": number}])
     path = write(tmp_path / "responses.jsonl", responses())
     assert run("--responses", path, "--score-column", "love", "--observed", changes) == 2
