@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -169,8 +170,9 @@ def test_boxes_killed_between_verdicts_are_replaced() -> None:
     sandbox = LocalSandbox(SandboxOptions())
     sandbox.prepare()
     for child in psutil.Process().children(recursive=True):
-        if child.name() == "bwrap":
-            child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended with the box around it
+            if child.name() == "bwrap":
+                child.kill()
     time.sleep(0.2)
     assert sandbox.run_tests(PROGRAM, TESTS).outcome is Outcome.SATISFIED
     sandbox.close()
