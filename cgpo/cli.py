@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from cgpo import __version__
+from cgpo.cpu import tune_process
 from cgpo.errors import CgpoError, RunError, nearest
 from cgpo.interrupt import INTERRUPTED, Interrupted
 
@@ -130,6 +131,7 @@ def _write_in_any_locale() -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    tune_process()
     from judges.errors import JudgesError
 
     try:

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from cgpo.cpu import LoadMeter
 from cgpo.errors import ConfigError
 from cgpo.models.assets import SMOLLM2_CACHE_NAME, cache_dir, check_model_name
 from judges.registry import shadowed
@@ -38,6 +40,9 @@ MIN_RUN_DISK_GIB = 5.0
 """Room for a run of the small model: two checkpoints with optimiser state, 1.6 GB each, and the exported policy."""
 MIN_SHARED_MEMORY_GIB = 1.0
 """Room in /dev/shm for the small model's weights on their way to the engine, and gloo's buffers."""
+
+LOOK_SECONDS = 0.3
+"""How long the load of the machine is looked at."""
 
 MAIN_PACKAGES = ("torch", "transformers", "vllm", "deepspeed", "datasets", "hydra-core", "omegaconf")
 """Always shown; other requirements only when something is wrong with them."""
@@ -316,6 +321,19 @@ def _cgroup_limit_gib() -> float | None:
     except OSError:
         return None
     return int(text) / GIB if text.isdigit() else None
+
+
+def check_load() -> list[Finding]:
+    """Whether other processes are busy on this machine's cores: a look of a third of a second."""
+    meter = LoadMeter()
+    time.sleep(LOOK_SECONDS)
+    load = meter.take()
+    if load is None:
+        return []
+    if load.is_high:
+        mend = "wait until they have ended, or stop them: beside a busy process every step takes longer"
+        return [Finding(Status.WARN, "load", str(load), mend)]
+    return [Finding(Status.OK, "load", str(load))]
 
 
 def check_disks() -> list[Finding]:

@@ -1,12 +1,19 @@
-"""The phases of a run – rollout, learning, evaluation … – shown in the display and timed for the metrics."""
+"""The phases of a run – rollout, learning, evaluation … – shown in the display and timed for the metrics.
+
+Beside the times of a step stands how many of the machine's cores other processes took meanwhile, and the display says
+when that slows the run down.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cgpo import distributed
+from cgpo.cpu import LoadMeter
 from cgpo.responses.collection import Progress
 from cgpo.tracking.display import Display
 
@@ -22,10 +29,14 @@ class Phases:
         self._display = display
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._step_started = time.monotonic()
+        # Other ranks on this machine are no strangers: what started them has them all as descendants.
+        self._load = LoadMeter(os.getppid() if distributed.world_size() > 1 else None)
+        self._loaded = False
 
     def begin_step(self) -> None:
-        """A step begins: `time/step` counts from here."""
+        """A step begins: `time/step` and `machine/other_cores` count from here."""
         self._step_started = time.monotonic()
+        self._load.take()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -42,10 +53,21 @@ class Phases:
         return lambda done, total: self._display.phase(name, done, total)
 
     def take_times(self) -> dict[str, float | None]:
-        """`time/<phase>` and `time/step` in seconds, from zero again afterwards.
+        """`time/<phase>` and `time/step` in seconds, from zero again afterwards, and `machine/other_cores`.
 
         Phases between steps (evaluation, checkpoint) count towards the next step's metrics.
         """
         times: dict[str, float | None] = {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
         self._seconds.clear()
-        return times | {"time/step": time.monotonic() - self._step_started}
+        return times | {"time/step": time.monotonic() - self._step_started} | self._take_load()
+
+    def _take_load(self) -> dict[str, float | None]:
+        """The load of the step, said when it begins to slow the run down and when it no longer does."""
+        load = self._load.take()
+        if load is None:
+            return {}
+        if load.is_high != self._loaded:
+            self._loaded = load.is_high
+            effect = "steps take longer than on an idle machine" if load.is_high else "not enough to slow the run down"
+            self._display.message(f"{load}: {effect}")
+        return {"machine/other_cores": load.others}
