@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cgpo.commands.number_types import share
 from cgpo.errors import ConfigError, DataError, unknown_name
+from judges.number_types import share
 
 if TYPE_CHECKING:
     from cgpo.stratify.assignment import Assigner

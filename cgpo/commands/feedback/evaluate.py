@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cgpo.commands.number_types import count, open_share, share
+from judges.number_types import count, open_share, share
 
 if TYPE_CHECKING:
     from cgpo.feedback.scoring import HeadScorer

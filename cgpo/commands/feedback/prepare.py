@@ -9,7 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cgpo.commands.number_types import count, not_negative, open_share, positive, share
 from cgpo.errors import ConfigError, unknown_name
 from cgpo.feedback.settings import (
     FILTERS,
@@ -20,6 +19,7 @@ from cgpo.feedback.settings import (
     SplitSettings,
     UpsamplingSettings,
 )
+from judges.number_types import count, not_negative, open_share, positive, share
 
 HOUR = 3600.0
 LONGEST_SALT = 64

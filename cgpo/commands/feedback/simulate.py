@@ -7,13 +7,13 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cgpo.commands.number_types import count, open_share, share_below_one
-from cgpo.feedback.simulation.settings import MIN_USERS, ROWS_PER_USER, Simulation
+from cgpo.feedback.simulation.settings import Simulation
 from cgpo.storage.disk import write_atomically
+from judges.command_options import Form, add_options, read_options
 
 if TYPE_CHECKING:
     from cgpo.feedback.simulation.simulator import Log
@@ -29,58 +29,26 @@ _EPILOG = """examples:
 truth.jsonl: {"row": 1, "probability": P[love] among honest users, "user_kind": "honest" or how it is adversarial}"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where the log goes, and the truth about it."""
+
+    output: Annotated[Path, Form(Path, "LOGS.jsonl")]
+    """the log; replaced if there"""
+    truth: Annotated[Path | None, Form(Path, "TRUTH.jsonl")] = None
+    """what is true of each row of the log"""
+    rates: Annotated[Path | None, Form(Path, "RATES.csv")] = None
+    """reaction rates by policy, observed and true"""
+    population: Annotated[Path | None, Form(Path, "FILE.json")] = None
+    """the users, so that other texts can be rated by them"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo feedback simulate`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    default = Simulation(rows=0)
-    parser.add_argument("--rows", type=count, required=True, metavar="N", help="how many responses")
-    parser.add_argument(
-        "--seed", type=int, default=default.seed, metavar="N", help="equal seeds make equal logs (default: %(default)s)"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="LOGS.jsonl", help="the log; replaced if there")
-    parser.add_argument("--truth", type=Path, metavar="TRUTH.jsonl", help="what is true of each row of the log")
-    parser.add_argument("--rates", type=Path, metavar="RATES.csv", help="reaction rates by policy, observed and true")
-    parser.add_argument(
-        "--population", type=Path, metavar="FILE.json", help="the users, so that other texts can be rated by them"
-    )
-    parser.add_argument(
-        "--base-rate",
-        type=open_share,
-        default=default.base_rate,
-        metavar="P",
-        help="mean P[love] of honest users (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--adversarial",
-        type=share_below_one,
-        default=default.adversarial,
-        metavar="SHARE",
-        help="share of adversarial users (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--policies",
-        type=count,
-        default=default.policies,
-        metavar="N",
-        help="policies that wrote (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--days", type=count, default=default.days, metavar="N", help="days that the log covers (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--drift",
-        type=float,
-        default=default.drift,
-        metavar="D",
-        help="change of the log-odds over these days (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--users",
-        type=count,
-        metavar="N",
-        help=f"users (default: one for every {ROWS_PER_USER} rows, at least {MIN_USERS})",
-    )
+    add_options(parser, Simulation)
+    add_options(parser, Files)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,17 +59,17 @@ def run(args: argparse.Namespace) -> int:
     """
     from cgpo.feedback.simulation.simulator import simulate
 
-    simulation = Simulation(**{field.name: getattr(args, field.name) for field in fields(Simulation)})
-    log = simulate(simulation)
-    _write(args.output, _lines(log.rows()), "the simulated log")
-    if args.truth:
-        _write(args.truth, _lines(log.truth_rows()), "the truth about the simulated log")
-    if args.rates:
-        _write(args.rates, _table(list(log.policy_rates())), "the rates of the simulated policies")
-    if args.population:
-        args.population.parent.mkdir(parents=True, exist_ok=True)
-        log.population.write(args.population)
-    print(_log_words(log, args.output))
+    files = read_options(args, Files)
+    log = simulate(read_options(args, Simulation))
+    _write(files.output, _lines(log.rows()), "the simulated log")
+    if files.truth:
+        _write(files.truth, _lines(log.truth_rows()), "the truth about the simulated log")
+    if files.rates:
+        _write(files.rates, _table(list(log.policy_rates())), "the rates of the simulated policies")
+    if files.population:
+        files.population.parent.mkdir(parents=True, exist_ok=True)
+        log.population.write(files.population)
+    print(_log_words(log, files.output))
     return 0
 
 

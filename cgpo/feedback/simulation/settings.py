@@ -1,8 +1,15 @@
-"""The settings of a simulated log, with their defaults. Nothing heavy is imported here."""
+"""The settings of a simulated log, which are the options of `cgpo feedback simulate`, with their defaults and help.
+
+Nothing heavy is imported here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from judges.command_options import Form
+from judges.number_types import count, open_share, share_below_one
 
 ROWS_PER_USER = 25
 """Of whom there are so many rows where the number of users is not set."""
@@ -13,24 +20,23 @@ MIN_USERS = 20
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A simulated log.
+    """A simulated log."""
 
-    Attributes:
-        rows: responses with or without a reaction.
-        seed: equal seeds make equal logs.
-        base_rate: mean of the true P[love] over the rows of honest users.
-        policies: how many policies wrote the responses, in equal parts.
-        adversarial: share of the users that is adversarial.
-        days: the time the log covers.
-        drift: change of the log-odds from the first to the last day.
-        users: how many; None: by `ROWS_PER_USER` and `MIN_USERS`.
-    """
-
-    rows: int
-    seed: int = 0
-    base_rate: float = 0.02
-    policies: int = 10
-    adversarial: float = 0.0
-    days: int = 28
-    drift: float = 0.0
-    users: int | None = None
+    rows: Annotated[int, Form(count, "N")]
+    """how many responses, with or without a reaction"""
+    seed: Annotated[int, Form(int, "N")] = 0
+    """equal seeds make equal logs"""
+    base_rate: Annotated[float, Form(open_share, "P")] = 0.02
+    """mean of the true P[love] over the rows of honest users"""
+    policies: Annotated[int, Form(count, "N")] = 10
+    """policies that wrote the responses, in equal parts"""
+    adversarial: Annotated[float, Form(share_below_one, "SHARE")] = 0.0
+    """share of the users that is adversarial"""
+    days: Annotated[int, Form(count, "N")] = 28
+    """days that the log covers"""
+    drift: Annotated[float, Form(float, "D")] = 0.0
+    """change of the log-odds from the first of these days to the last"""
+    users: Annotated[
+        int | None, Form(count, "N", default=f"one for every {ROWS_PER_USER} rows, at least {MIN_USERS}")
+    ] = None
+    """how many users the responses go to"""
