@@ -200,7 +200,7 @@ def test_both_kinds_of_tests_must_pass(judge: Judge) -> None:
 
 
 def test_it_runs_in_worker_processes() -> None:
-    spec = JudgeSpec("code", {"sandbox": {"wall_seconds": 2.0}})
+    spec = JudgeSpec("code", {"sandbox": {"wall_seconds": 4.0}})
     rows = [Row("?", fenced(program), TESTS) for program in (RIGHT, WRONG, "while True: pass") * 3]
     with JudgeWorkers(2) as workers:
         outcomes = [f.result().outcome.value for f in [workers.submit(spec, row) for row in rows]]

@@ -12,7 +12,7 @@ from judges.sandbox import LocalSandbox, SandboxOptions
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `programs`: test folders are not packages
 
-LIMITS = {"wall_seconds": 3.0, "cpu_seconds": 1, "memory_mib": 256, "file_mib": 4, "output_kib": 64}
+LIMITS = {"wall_seconds": 6.0, "cpu_seconds": 2, "memory_mib": 256, "file_mib": 4, "output_kib": 64}
 
 
 @pytest.fixture(scope="module")

@@ -469,7 +469,7 @@ def test_a_script_that_cheats_is_violated(sandbox: LocalSandbox, name: str) -> N
 
 @pytest.mark.parametrize("end", ["assert double(1) == 2", "import os\nassert double(1) == 2\nos._exit(0)"])
 def test_processes_that_tests_start_end_with_them(end: str) -> None:
-    sandbox = LocalSandbox(SandboxOptions.parse({"wall_seconds": 2.0}))
+    sandbox = LocalSandbox(SandboxOptions.parse({"wall_seconds": 6.0}))
     try:
         sandbox.prepare()
         before = len(psutil.Process().children(recursive=True))
