@@ -24,6 +24,9 @@ OPENMP = {"GOMP_SPINCOUNT": "5000"}
 SPIN_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Who has set one of these has chosen how threads wait."""
 
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
+"""Devices of NVIDIA's and AMD's drivers: with one of them tensors are on the GPU."""
+
 BUSY_CORES = 0.3
 """Cores that other processes take, from which on a machine without idle cores counts as loaded."""
 IDLE_SHARE = 0.1
@@ -37,15 +40,20 @@ def tune_process() -> None:
     """Threads that soon sleep while they wait, and memory that stays with the process once it has it.
 
     Without the second every large tensor comes from the kernel page by page and goes back at once: a tenth of the
-    time of a step on a CPU. A process that has children passes the first on to them. Call it before torch is imported.
+    time of a step on a CPU, for a tenth more at the peak. Children inherit the first. Call it before torch is imported.
     """
     if not any(name in os.environ for name in SPIN_VARIABLES):
         os.environ.update(OPENMP)
-    if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
+    if _computes_here() and not any(name.startswith("MALLOC_") for name in os.environ):
         with suppress(OSError, AttributeError):  # another C library has other knobs, or none
             allocator = ctypes.CDLL(None).mallopt
             allocator(_M_MMAP_MAX, 0)
             allocator(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _computes_here() -> bool:
+    """Whether large tensors are this process's memory: Linux without a GPU's driver."""
+    return sys.platform == "linux" and not any(Path(device).exists() for device in GPU_DRIVERS)
 
 
 @dataclass(frozen=True, slots=True)

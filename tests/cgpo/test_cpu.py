@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cgpo.cpu import Load, LoadMeter, _family_seconds
+from cgpo.cpu import Load, LoadMeter, _computes_here, _family_seconds
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 BURN = "import time\nwhile time.process_time() < 0.5: pass"
@@ -45,7 +45,7 @@ def test_what_the_user_has_set_stays(name: str, value: str) -> None:
     assert eval(said) == [value if name == each else None for each in NAMES]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+@pytest.mark.skipif(not _computes_here(), reason="memory is tuned on Linux without a GPU")
 @pytest.mark.parametrize(("environment", "again"), [({}, False), ({"MALLOC_TRIM_THRESHOLD_": "131072"}, True)])
 def test_memory_once_had_is_not_asked_for_again(environment: dict[str, str], again: bool) -> None:
     """A block of 64 MiB, written and freed ten times: pages come from the kernel once, or each time."""
