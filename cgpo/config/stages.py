@@ -126,7 +126,8 @@ class PolicyStageSettings(ScheduleSettings):
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """After the warm-up the learning rate stays, or falls linearly or along half a cosine, over the steps left."""
     final_learning_rate_ratio: float = Field(default=0.1, ge=0, le=1)
-    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`."""
+    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`. 0: it would be 0 one step
+    later, so that the last step is not without effect."""
     warmup_steps: int = Field(default=200, ge=0)
     """Steps over which the learning rate rises linearly to its value."""
     max_length: int | None = Field(default=None, ge=2)

@@ -16,7 +16,8 @@ class ScheduleSettings(Settings):
     """After the warm-up the learning rate stays, or falls linearly or along half a cosine, over the steps left.
     `linear` and `cosine` depend on the number of steps, so that it cannot be raised when a run goes on."""
     final_learning_rate_ratio: float = Field(default=0.0, ge=0, le=1)
-    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`."""
+    """Learning rate of the last step as a share of the highest, for `linear` and `cosine`. 0: it would be 0 one step
+    later, so that the last step is not without effect."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises linearly to its value."""
 

@@ -15,6 +15,7 @@ This module and the optimisers' files are imported to validate settings, so they
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -238,7 +239,7 @@ def differentiate(optimizer: StratumOptimizer[Any], batch: StratumBatch, ranks: 
     """The surrogate of an optimiser's loss. Called on every rank, also where N is 0.
 
     Raises:
-        RunError: the loss or its derivative is not finite.
+        RunError: the loss or its derivative is not finite, on whichever rank; raised on all of them.
     """
     import torch
 
@@ -251,8 +252,10 @@ def differentiate(optimizer: StratumOptimizer[Any], batch: StratumBatch, ranks: 
         derivatives = list(torch.autograd.grad(loss.value, inputs, allow_unused=True))
     inside = batch.mask
     gradients = [torch.zeros_like(batch.logprobs) if g is None else g * inside for g in derivatives]
-    total = ranks.sum([float(loss.value.detach())])[0]
-    if not (total == total and abs(total) != float("inf") and all(bool(g.isfinite().all()) for g in gradients)):
+    broken = not all(bool(g.isfinite().all()) for g in gradients)
+    # A rank that raised alone would leave the others waiting for it in the next reduction.
+    total, broken_ranks = ranks.sum([float(loss.value.detach()), float(broken)])
+    if broken_ranks or not math.isfinite(total):
         raise RunError(
             f"the loss of the optimiser {optimizer.settings.name} or its derivative is not finite ({total}): the "
             "policy has diverged, or the optimiser let an unknown reward into its loss"

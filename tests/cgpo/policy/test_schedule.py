@@ -21,7 +21,7 @@ def test_constant_rises_and_stays() -> None:
 
 
 def test_linear_falls_evenly_to_the_final_rate() -> None:
-    assert rates(5, schedule="linear") == [8.0, 6.0, 4.0, 2.0, 0.0]
+    assert rates(5, schedule="linear", final_ratio=0.5) == [8.0, 7.0, 6.0, 5.0, 4.0]
     assert rates(6, warmup_steps=1, schedule="linear", final_ratio=0.5) == [4.0, 8.0, 7.0, 6.0, 5.0, 4.0]
 
 
@@ -29,6 +29,21 @@ def test_cosine_is_at_its_mean_half_way_and_ends_at_the_final_rate() -> None:
     found = rates(5, schedule="cosine", final_ratio=0.1)
     quarter = 0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2
     assert found == pytest.approx([8.0, 8.0 * quarter, 8.0 * 0.55, 8.0 * (1.1 - quarter), 0.8])
+
+
+def test_without_a_final_ratio_the_rate_is_0_only_after_the_last_step() -> None:
+    assert rates(4, schedule="linear") == [8.0, 6.0, 4.0, 2.0]
+    assert rates(5, warmup_steps=1, schedule="linear") == [4.0, 8.0, 6.0, 4.0, 2.0]
+    cosine = math.sqrt(0.5)
+    assert rates(4, schedule="cosine") == pytest.approx([8.0, 4.0 * (1 + cosine), 4.0, 4.0 * (1 - cosine)])
+    assert learning_rate(4, peak=8.0, steps=4, schedule="linear") == 0.0
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 9])
+def test_no_step_is_taken_at_rate_0(schedule: str, steps: int) -> None:
+    assert all(rate > 0 for rate in rates(steps, schedule=schedule))
+    assert all(rate > 0 for rate in rates(steps, warmup_steps=steps - 1, schedule=schedule))
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
