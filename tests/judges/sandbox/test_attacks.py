@@ -298,9 +298,12 @@ def test_endless_work_ends_at_the_cpu_limit(name: str) -> None:
 # Every one looks at something of the host and must find nothing there: then it answers rightly.
 NOTHING_THERE = {
     "files of the host": """
-        import os
+        import os, sys
+        def shows(path):  # a folder on the way to the interpreter, such as /home, holds that way alone
+            on_the_way = (sys.base_prefix + "/").startswith(path + "/")
+            return os.path.exists(path) and not (on_the_way and len(os.listdir(path)) == 1)
         def seen(): return [p for p in ("/etc/passwd", "/root", "/home", "/proc", "/sys", "/var", "/run", "/dev/shm")
-                            if os.path.exists(p)]
+                            if shows(p)]
     """,
     "writing outside": """
         import os
