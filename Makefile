@@ -9,7 +9,7 @@ export PYTHONUNBUFFERED := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 # Wall time a test run may take before it is ended: minutes, far above what it needs.
-TEST_MINUTES := 120
+TEST_MINUTES := 80
 SLOW_TEST_MINUTES := 240
 # Further arguments for pytest: make test ARGS="-k math"
 ARGS :=
