@@ -33,21 +33,21 @@ IDLE_SHARE = 0.1
 """Share of the cores' time that is idle, above which other processes take nothing away from this one."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def tune_process() -> None:
     """Threads that soon sleep while they wait, and memory that stays with the process once it has it.
 
-    Without the second every large tensor comes from the kernel page by page and goes back at once: a tenth of the
-    time of a step on a CPU, for a tenth more at the peak. Children inherit the first. Call it before torch is imported.
+    Without the second a tensor of some MiB comes from the kernel page by page and goes back at once. Children inherit
+    the first. Call it before torch is imported.
     """
     if not any(name in os.environ for name in SPIN_VARIABLES):
         os.environ.update(OPENMP)
     if _computes_here() and not any(name.startswith("MALLOC_") for name in os.environ):
         with suppress(OSError, AttributeError):  # another C library has other knobs, or none
             allocator = ctypes.CDLL(None).mallopt
-            allocator(_M_MMAP_MAX, 0)
+            allocator(_M_MMAP_THRESHOLD, 2**25)  # its highest; larger blocks go back at once as before
             allocator(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
