@@ -88,7 +88,7 @@ class RewardTrainer:
         self.engine.train()
         torch.manual_seed(hash_of(self._seed, step, distributed.rank()))
         batch = [self._rows[i] for i in self._batches.at(step)]
-        rate = learning_rate(step, peak=self._stage.learning_rate, steps=self.steps + 1, schedule="linear")
+        rate = learning_rate(step, peak=self._stage.learning_rate, steps=self.steps, schedule="linear")
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         counts = count_rows(batch, len(self._heads))
