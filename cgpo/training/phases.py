@@ -1,7 +1,6 @@
 """The phases of a run – rollout, learning, evaluation … – shown in the display and timed for the metrics.
 
-Beside the times of a step stands how many of the machine's cores other processes took meanwhile, and the display says
-when that slows the run down.
+The display says when other processes on the machine slow the run down.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Phases:
         self._loaded = False
 
     def begin_step(self) -> None:
-        """A step begins: `time/step` and `machine/other_cores` count from here."""
+        """A step begins: `time/step` counts from here."""
         self._step_started = time.monotonic()
         self._load.take()
 
@@ -53,21 +52,19 @@ class Phases:
         return lambda done, total: self._display.phase(name, done, total)
 
     def take_times(self) -> dict[str, float | None]:
-        """`time/<phase>` and `time/step` in seconds, from zero again afterwards, and `machine/other_cores`.
+        """`time/<phase>` and `time/step` in seconds, from zero again afterwards.
 
         Phases between steps (evaluation, checkpoint) count towards the next step's metrics.
         """
         times: dict[str, float | None] = {f"time/{phase}": seconds for phase, seconds in self._seconds.items()}
         self._seconds.clear()
-        return times | {"time/step": time.monotonic() - self._step_started} | self._take_load()
+        self._say_load()
+        return times | {"time/step": time.monotonic() - self._step_started}
 
-    def _take_load(self) -> dict[str, float | None]:
-        """The load of the step, said when it begins to slow the run down and when it no longer does."""
+    def _say_load(self) -> None:
+        """Says when the load begins to slow the run down, and when it no longer does."""
         load = self._load.take()
-        if load is None:
-            return {}
-        if load.is_high != self._loaded:
+        if load is not None and load.is_high != self._loaded:
             self._loaded = load.is_high
             effect = "steps take longer than on an idle machine" if load.is_high else "not enough to slow the run down"
             self._display.message(f"{load}: {effect}")
-        return {"machine/other_cores": load.others}

@@ -17,7 +17,9 @@ BURN = "import time\nwhile time.process_time() < 0.5: pass"
 
 
 def _environment(**chosen: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in NAMES and not name.startswith("MALLOC_")}
+    # vLLM, once imported, has libgomp loaded before anything else in the processes that are started.
+    dropped = (*NAMES, "LD_PRELOAD")
+    kept = {name: value for name, value in os.environ.items() if name not in dropped and not name.startswith("MALLOC_")}
     return kept | chosen
 
 
