@@ -131,25 +131,33 @@ def _write_in_any_locale() -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    tune_process()
+    from cgpo.commands.failure import tell, tell_interruption, tell_unexpected
+    from cgpo.tracking.run_log import is_diverted, show_notices
     from judges.errors import JudgesError
 
+    tune_process()
+    show_notices()
     try:
         return load_command(args.command).run(args)
     except KeyboardInterrupt:
-        print("cgpo: broken off", file=sys.stderr)
+        tell_interruption("cgpo: broken off")
+        return INTERRUPTED
+    except Interrupted as error:
+        tell_interruption(f"cgpo {args.command}: {error}")
         return INTERRUPTED
     except (CgpoError, JudgesError) as error:
-        print(f"cgpo {args.command}: {error}", file=sys.stderr)
-        if isinstance(error, Interrupted):
-            return INTERRUPTED
+        tell(f"cgpo {args.command}: {error}")
         return 1 if isinstance(error, RunError) else 2
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in TRAINING_MODULES:
             raise
-        print(
+        tell(
             f"cgpo {args.command}: the package {error.name!r} is not installed: this command needs the training parts. "
-            f"Install them: pip install 'cgpo[train]', or in a clone: make setup",
-            file=sys.stderr,
+            f"Install them: pip install 'cgpo[train]', or in a clone: make setup"
         )
         return 2
+    except Exception as error:
+        if not is_diverted():
+            raise
+        tell_unexpected(args.command, error)
+        return 1

@@ -26,19 +26,28 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others: judging and generation may take unequally long on each."""
 
 
+def read_ranks() -> None:
+    """Fills the rank variables for a plain start and maps Slurm's to torch's, before the process group is joined.
+
+    Raises:
+        ConfigError: where rank 0 is met is not known.
+    """
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        os.environ.update(slurm_ranks(os.environ))
+    for key, alone in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+        os.environ.setdefault(key, alone)
+
+
 def init_distributed() -> None:
     """Joins the process group through DeepSpeed (idempotent): NCCL on GPUs, gloo on CPUs.
 
-    Fills the rank variables for a plain start and maps Slurm's to torch's.
+    Fills the rank variables as `read_ranks` does.
     """
     import deepspeed
 
     if deepspeed.comm.is_initialized():
         return
-    if "RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        os.environ.update(slurm_ranks(os.environ))
-    for key, alone in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
-        os.environ.setdefault(key, alone)
+    read_ranks()
     if "MASTER_PORT" not in os.environ:
         os.environ["MASTER_PORT"] = str(_free_port())
     _find_programs_of_environment()
@@ -99,6 +108,8 @@ def _find_programs_of_environment() -> None:
 
 def close_distributed() -> None:
     """Leaves the process group, if `init_distributed` joined one."""
+    if "deepspeed" not in sys.modules:
+        return  # a command that was refused does not load it to say so
     import deepspeed
 
     if deepspeed.comm.is_initialized():

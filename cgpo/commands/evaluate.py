@@ -9,13 +9,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cgpo.commands.shared_options import add_settings
+from cgpo.commands.shared_options import add_settings, add_verbose, divert_unless_verbose
 from cgpo.errors import ConfigError
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
     from cgpo.config import RunSettings
     from cgpo.evaluation.target import Measured, Target
+    from cgpo.tracking.run_start import Shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "example: cgpo evaluate experiment=quickstart --output result.json"
     add_settings(parser)
+    add_verbose(parser)
     parser.add_argument("--checkpoint", metavar="STEP", help="that of this step, or `best` (default: the newest)")
     parser.add_argument("--model", metavar="NAME", help="a hub name or folder to evaluate instead of a checkpoint")
     parser.add_argument("--output", metavar="FILE", help="write the numbers to a JSON file")
@@ -48,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from cgpo.compose import compose
 
     composed = compose(args.overrides, config_dir=args.config_dir)
+    divert_unless_verbose(args)
     from cgpo.evaluation.target import Target
 
     run_evaluation(composed, Target(args.checkpoint, args.model), output)
@@ -81,11 +84,11 @@ def run_evaluation(composed: Composed, target: Target, output: Path | None = Non
 
     if output is not None and not output.absolute().parent.is_dir():
         raise ConfigError(f"--output {output}: there is no folder {output.absolute().parent}")
-    distributed.init_distributed()
+    distributed.read_ranks()
+    display = make_display(composed.settings.tracking.display, rank=distributed.rank())
     try:
-        stored = claim_for_evaluation(composed)
-        display = make_display(composed.settings.tracking.display, rank=distributed.rank())
         try:
+            stored = claim_for_evaluation(composed, display)
             with StopSignal(display.message) as stop:
                 check = stop.check if distributed.world_size() == 1 else lambda: None
                 measured = evaluate_target(composed.settings, stored, target, display, check)
@@ -97,8 +100,8 @@ def run_evaluation(composed: Composed, target: Target, output: Path | None = Non
         distributed.close_distributed()
 
 
-def claim_for_evaluation(composed: Composed) -> RunSettings:
-    """Claims the run directory; what does not alter a checkpoint's responses may differ from the run's settings.
+def claim_for_evaluation(composed: Composed, shown: Shown) -> RunSettings:
+    """Starts in the run directory; what does not alter a checkpoint's responses may differ from the run's settings.
 
     Returns:
         The settings of the run there; those given when there is none yet.
@@ -107,9 +110,9 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
         ConfigError: the directory belongs to a run of another configuration, or to a stage.
     """
     from cgpo.compose import validate
-    from cgpo.storage.claim import claim
     from cgpo.storage.file_names import CONFIG_NAME
     from cgpo.storage.run_config import read_config
+    from cgpo.tracking.run_start import start_run
 
     config = composed.as_dict()
     folder = Path(config["run_dir"])
@@ -120,7 +123,7 @@ def claim_for_evaluation(composed: Composed) -> RunSettings:
             f"--model {folder}/model evaluates what the stage made"
         )
     free = ("eval", "rollout", "train", "judging", "deepspeed")
-    claim(config["run_dir"], {**config, **{key: stored[key] for key in free}}, fresh=False)
+    start_run(config["run_dir"], {**config, **{key: stored[key] for key in free}}, shown)
     return validate(stored)
 
 
@@ -131,6 +134,7 @@ def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> N
     from cgpo.report.run_page import write_report
     from cgpo.report.terminal import print_comparison
     from cgpo.storage.disk import write_atomically
+    from cgpo.tracking.run_log import user_stdout
     from judges.terminal import open_console
 
     evaluations = [measured.reference, measured.evaluation]
@@ -139,7 +143,7 @@ def _finish(settings: RunSettings, measured: Measured, output: Path | None) -> N
     title = f"{measured.model} on held-out prompts"
     if len(evaluations) > 1:
         title += f", after the reference {measured.reference_model}"
-    print_comparison(open_console(), changes_of(evaluations, settings.eval.confidence), title)
+    print_comparison(open_console(user_stdout()), changes_of(evaluations, settings.eval.confidence), title)
     if output is not None:
         write_atomically(output, result_json(settings, measured).encode(), "the result")
     write_report(Path(settings.run_dir))

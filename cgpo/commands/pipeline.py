@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose
 from cgpo.errors import ConfigError
 from cgpo.storage.file_names import (
     CHECKPOINTS_NAME,
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
     add_fresh(parser)
     add_dry_run(parser)
+    add_verbose(parser)
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="leave out what comes before STAGE")
     part.add_argument("--only", choices=STAGES, metavar="STAGE", help=f"one stage alone: {', '.join(STAGES)}")
@@ -56,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the stages, or prints their plans."""
-    pipeline = Pipeline(args.overrides, args.config_dir, first=args.first, only=args.only, fresh=args.fresh)
+    flags = ["--verbose"] if args.verbose else []
+    pipeline = Pipeline(
+        args.overrides, args.config_dir, first=args.first, only=args.only, fresh=args.fresh, flags=flags
+    )
     if args.dry_run:
         pipeline.print_plan()
         return 0
@@ -106,6 +110,7 @@ class Pipeline:
         first: leave out the stages before this one.
         only: this stage alone.
         fresh: start the chosen stages anew; what is there is moved aside.
+        flags: further options of every stage.
 
     Raises:
         ConfigError: the settings are wrong, or a run directory belongs to others.
@@ -119,7 +124,9 @@ class Pipeline:
         first: str | None = None,
         only: str | None = None,
         fresh: bool = False,
+        flags: Sequence[str] = (),
     ) -> None:
+        self._flags = list(flags)
         self._overrides = list(overrides)
         self._config_dir = config_dir
         self._fresh = fresh
@@ -176,7 +183,7 @@ class Pipeline:
     def _words(self, stage: Planned) -> list[str]:
         fresh = ["--fresh"] if self._fresh else []
         folder = ["--config-dir", self._config_dir] if self._config_dir is not None else []
-        return [stage.name, *self._overrides, *folder, *fresh]
+        return [stage.name, *self._overrides, *folder, *fresh, *self._flags]
 
     def _check_fresh(self, stage: Planned) -> None:
         """Refuses a stage that began before an earlier one ended, or is now to be done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose, divert_unless_verbose
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
     add_fresh(parser)
     add_dry_run(parser)
+    add_verbose(parser)
     parser.add_argument(
         "--heldout",
         metavar="FILE",
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_preferences_plan(composed, fresh=args.fresh)
         return 0
+    divert_unless_verbose(args)
     from cgpo.pairs.running import run_preferences
 
     return run_preferences(composed.settings, fresh=args.fresh)

@@ -27,6 +27,20 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check the settings, print the plan, do nothing")
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """`--verbose`, for `divert_unless_verbose`."""
+    text = "show what libraries say instead of keeping it in run.log of the run directory"
+    parser.add_argument("--verbose", action="store_true", help=text)
+
+
+def divert_unless_verbose(args: argparse.Namespace) -> None:
+    """From here on what libraries write goes to the log of the run directory (`cgpo.tracking.run_log`)."""
+    from cgpo.tracking.run_log import divert
+
+    if not args.verbose:
+        divert(args.command)
+
+
 def add_run(parser: argparse.ArgumentParser) -> None:
     """`RUN`, a run directory that is there already (`existing_run`)."""
     parser.add_argument("run", metavar="RUN", help="the run directory")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose, divert_unless_verbose
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class StageCommand:
         add_settings(parser)
         add_fresh(parser)
         add_dry_run(parser)
+        add_verbose(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Runs the stage, or prints its plan."""
@@ -46,6 +47,7 @@ class StageCommand:
         if args.dry_run:
             print_stage_plan(self.name, composed, fresh=args.fresh)
             return 0
+        divert_unless_verbose(args)
         status: int = resolve_name(self.runs)(composed.settings, fresh=args.fresh)
         return status
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings
+from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose, divert_unless_verbose
 from cgpo.errors import CgpoError, RunError
 from cgpo.storage.file_names import EVALUATION_NAME, METRICS_NAME
 
@@ -30,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="settings, or groups of them, that may differ from those the run was started with; recorded",
     )
     add_dry_run(parser)
+    add_verbose(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
 
 
@@ -38,7 +38,11 @@ def run(args: argparse.Namespace) -> int:
     if args.multirun:
         from cgpo.commands.sweep import sweep
 
-        flags = [flag for flag, given in {"--dry-run": args.dry_run, "--fresh": args.fresh}.items() if given]
+        flags = [
+            flag
+            for flag, given in {"--dry-run": args.dry_run, "--fresh": args.fresh, "--verbose": args.verbose}.items()
+            if given
+        ]
         flags += ["--allow-changes", ",".join(args.allow_changes)] if args.allow_changes else []
         return sweep(args.overrides, args.config_dir, flags=flags)
     from cgpo.compose import compose
@@ -48,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_run_plan(composed, fresh=args.fresh, allow=args.allow_changes)
     else:
+        divert_unless_verbose(args)
         run_training(composed, fresh=args.fresh, allow=args.allow_changes)
     return 0
 
@@ -65,21 +70,26 @@ def run_training(composed: Composed, *, fresh: bool = False, allow: Sequence[str
     """
     from cgpo import distributed
     from cgpo.interrupt import StopSignal
-    from cgpo.storage.claim import claim
     from cgpo.storage.environment import write_environment
     from cgpo.tracking.display import make_display
+    from cgpo.tracking.run_start import start_run
     from cgpo.training.session import open_session
     from cgpo.training.trainer import Trainer
 
     settings = composed.settings
     run_dir = Path(settings.run_dir)
-    distributed.init_distributed()
-    claim(settings.run_dir, composed.as_dict(), fresh=fresh, allow=allow, adopt=False)  # `Session.rewind_records` does
+    distributed.read_ranks()
     first = distributed.rank() == 0
-    if first:
-        write_environment(run_dir, distributed.world_size())
     display = make_display(settings.tracking.display, rank=distributed.rank())
     try:
+        # `Session.rewind_records` adopts
+        start_run(settings.run_dir, composed.as_dict(), display, fresh=fresh, allow=allow, adopt=False)
+    except BaseException:
+        display.stop()
+        raise
+    try:
+        if first:
+            write_environment(run_dir, distributed.world_size())
         with StopSignal(display.message) as stop, open_session(settings, display) as session:
             Trainer(session, stop).run()
     except BaseException:
@@ -97,7 +107,9 @@ def _finish_after_failure(run_dir: Path) -> None:
     try:
         finish(run_dir)
     except (CgpoError, OSError) as error:
-        print(f"report.html could not be written either: {error}", file=sys.stderr)
+        from cgpo.tracking.run_log import user_stderr
+
+        print(f"report.html could not be written either: {error}", file=user_stderr())
 
 
 def finish(run_dir: Path) -> None:
@@ -108,6 +120,7 @@ def finish(run_dir: Path) -> None:
     """
     from cgpo.report.run_page import write_report
     from cgpo.report.terminal import print_changes
+    from cgpo.tracking.run_log import user_stdout
     from judges.terminal import open_console
 
     if not any((run_dir / name).exists() for name in (METRICS_NAME, EVALUATION_NAME)):
@@ -116,4 +129,4 @@ def finish(run_dir: Path) -> None:
         write_report(run_dir)
     except OSError as error:
         raise RunError(f"report.html could not be written: {error}") from error
-    print_changes(open_console(), run_dir)
+    print_changes(open_console(user_stdout()), run_dir)

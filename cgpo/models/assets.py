@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cgpo.errors import ConfigError, RunError, nearest
+
+_log = logging.getLogger(__name__)
 
 SMOLLM2_CACHE_NAME = "smollm2-135m-instruct-f32-v1"
 """Folder of the converted model in the cache. The version changes when the conversion does."""
@@ -161,7 +164,15 @@ def _converted_smollm2() -> Path:
     if _is_model_folder(target):
         return target
     source = _PACKAGES["smollm2"].find("smollm2")
-    _build_once(target, lambda folder: _convert_smollm2(source, folder))
+
+    def build(folder: Path) -> None:
+        from cgpo.models.quiet import hidden_progress_bars
+
+        _log.info(f"converting {source.name} to float32 (once, about 10 s, 540 MB)")
+        with hidden_progress_bars():
+            _convert_smollm2(source, folder)
+
+    _build_once(target, build)
     return target
 
 
@@ -171,6 +182,7 @@ def _small_encoder() -> Path:
     def build(folder: Path) -> None:
         from cgpo.models.small_encoder import build_small_encoder
 
+        _log.info("making minilm_small of minilm (once, about 10 s, 8 MB)")
         build_small_encoder(resolve_model("minilm"), folder)
 
     if not _is_model_folder(target):
@@ -234,7 +246,6 @@ def _disk_trouble_as_error(target: Path) -> Iterator[None]:
 
 def _convert_smollm2(source: Path, folder: Path) -> None:
     """Writes the GGUF file as a float32 Hugging Face checkpoint with its tokenizer and chat template."""
-    print(f"converting {source.name} to float32 (once, about 10 s, 540 MB)", file=sys.stderr, flush=True)
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig

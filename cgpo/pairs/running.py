@@ -21,11 +21,12 @@ from cgpo.pairs.ranked_pairs import ranked_pairs
 from cgpo.pairs.report import no_pairs, preferences_report, report_lines
 from cgpo.pairs.response_file import RESPONSES_NAME
 from cgpo.pairs.sampling import collect_responses
-from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
 from cgpo.storage.file_names import REPORT_NAME
-from cgpo.tracking.progress import StageProgress
+from cgpo.tracking.progress import StageProgress, make_progress
+from cgpo.tracking.run_log import user_stdout
+from cgpo.tracking.run_start import start_run
 
 PAIRS_NAME = "pairs.jsonl"
 
@@ -45,18 +46,19 @@ def run_preferences(settings: RunSettings, *, fresh: bool = False) -> int:
         LimitError: too many verdicts or scores are missing.
         Interrupted: a signal came; what was sampled is kept.
     """
-    distributed.init_distributed()
+    distributed.read_ranks()
+    progress = make_progress(settings.tracking.display, distributed.rank())
     try:
-        claim(settings.run_dir, preferences_configuration(settings), fresh=fresh)
+        start_run(settings.run_dir, preferences_configuration(settings), progress, fresh=fresh)
         run_dir = Path(settings.run_dir)
-        progress = StageProgress(settings.tracking.display, distributed.rank())
         if any(distributed.gather_objects((run_dir / REPORT_NAME).is_file())):
             progress.message(f"{run_dir}: the pairs are made already")
         else:
             _make(settings, run_dir, progress)
         distributed.barrier()
         if distributed.rank() == 0:
-            print("\n".join([*report_lines(_read_report(run_dir)), f"pairs: {run_dir / PAIRS_NAME}"]))
+            lines = [*report_lines(_read_report(run_dir)), f"pairs: {run_dir / PAIRS_NAME}"]
+            print("\n".join(lines), file=user_stdout())
     finally:
         distributed.close_distributed()
     return 0

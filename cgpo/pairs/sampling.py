@@ -80,12 +80,15 @@ def collect_responses(settings: RunSettings, file: Path, progress: StageProgress
         LimitError: too many verdicts or scores are missing; what came before is kept.
         Interrupted: a signal came; what came before is kept.
     """
+    progress.phase("loading judges and prompts")
     with _open_strata(settings) as strata:
         prompts, contaminated = _uncontaminated_prompts(settings, strata)
         requests = _requests(strata, prompts, settings.preferences, PREFERENCES_STEP, settings.seed)
         stored = {response.key: response for response in distributed.on_first_rank(lambda: read_responses(file))}
         missing = [request for request in requests if request.key not in stored]
         if missing:
+            if REWARD in settings.preferences.rank_by:
+                progress.phase("loading reward models")
             rewards = _rewards(settings)
             with _open_engine(settings, progress) as engine:
                 before = [stored[request.key] for request in requests if request.key in stored]

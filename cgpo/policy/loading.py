@@ -10,6 +10,7 @@ import torch
 from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
 from cgpo.models.assets import resolve_model
+from cgpo.models.quiet import hidden_progress_bars
 
 DEFAULT_CONTEXT_LENGTH = 4096
 """Upper bound of the context when the user sets none: caches and masks grow with it."""
@@ -55,16 +56,15 @@ def load_reference(settings: ModelSettings) -> Any:
 
 def _load(name: str, settings: ModelSettings, revision: str | None, where: str) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # its bar tears the run's own display
     path = resolve_model(name)
     common = {"revision": revision, "trust_remote_code": settings.trust_remote_code}
     try:
         config = switch_off_dropout(AutoConfig.from_pretrained(path, **common))
-        return AutoModelForCausalLM.from_pretrained(
-            path, config=config, dtype=getattr(torch, settings.dtype), attn_implementation="sdpa", **common
-        )
+        with hidden_progress_bars():
+            return AutoModelForCausalLM.from_pretrained(
+                path, config=config, dtype=getattr(torch, settings.dtype), attn_implementation="sdpa", **common
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(_no_model(where, name, path, error)) from error
 

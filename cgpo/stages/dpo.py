@@ -81,6 +81,7 @@ class DpoStage:
         """Reads, trains, measures; returns the report, on every rank."""
         started = time.monotonic()
         model = input_model(self.settings, "dpo_stage.model")
+        self.progress.phase("reading pairs")
         tokenizer = load_tokenizer(model.name, model)
         length = context_length(model, self.stage.max_length, "dpo_stage.max_length")
         heldout = strata_heldout(self.settings) if self.stage.data.contamination.action != "off" else []
@@ -88,6 +89,7 @@ class DpoStage:
         batches = EpochBatches(data.train, self.stage.batch_size, self.settings.seed, "dpo")
         self._announce(data, batches)
         check_warmup(self.stage, self.stage.steps, "dpo_stage")
+        self.progress.phase("loading the policy")
         policy = Policy(self.settings)
         reference = ReferenceFile(self.folder.run_dir, model, data.fingerprint)
         logprobs = reference.complete(policy, data.sequences, self.progress)

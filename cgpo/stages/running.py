@@ -18,13 +18,14 @@ from cgpo.data.stage_rows import problem_lines
 from cgpo.errors import ConfigError, RunError
 from cgpo.models.assets import check_model_name
 from cgpo.stages.configuration import stage_configuration
-from cgpo.storage.claim import claim
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.environment import write_environment
 from cgpo.storage.file_names import CHECKPOINTS_NAME, MODEL_NAME, REPORT_NAME
 from cgpo.storage.jsonl import SCHEMA
 from cgpo.storage.run_directory import stage_is_done
-from cgpo.tracking.progress import StageProgress
+from cgpo.tracking.progress import StageProgress, make_progress
+from cgpo.tracking.run_log import user_stdout
+from cgpo.tracking.run_start import start_run
 
 
 class StageFolder:
@@ -109,11 +110,11 @@ def run_stage(
     Returns:
         The exit status, 0.
     """
-    distributed.init_distributed()
+    distributed.read_ranks()
+    progress = make_progress(settings.tracking.display, distributed.rank())
     try:
-        claim(settings.run_dir, stage_configuration(command, settings), fresh=fresh)
+        start_run(settings.run_dir, stage_configuration(command, settings), progress, fresh=fresh)
         folder = StageFolder(Path(settings.run_dir))
-        progress = StageProgress(settings.tracking.display, distributed.rank())
         report = folder.report()
         if report is None:
             if distributed.rank() == 0:
@@ -122,7 +123,7 @@ def run_stage(
         else:
             progress.message(f"{folder.run_dir}: this stage is done already")
         if distributed.rank() == 0:
-            print("\n".join([*lines(report), f"{model}: {folder.model_dir}"]))
+            print("\n".join([*lines(report), f"{model}: {folder.model_dir}"]), file=user_stdout())
         distributed.barrier()
     finally:
         distributed.close_distributed()

@@ -12,6 +12,9 @@ HISTORY_NAME = "config-history.jsonl"
 
 LOCK_NAME = "run.lock"
 
+LOG_NAME = "run.log"
+"""What libraries said (`cgpo.tracking.run_log`); of rank 0."""
+
 ENVIRONMENT_NAME = "environment.json"
 """Versions and machine (`cgpo.storage.environment`)."""
 
@@ -62,6 +65,18 @@ MODEL_NAME = "model"
 """Folder of the model that a stage leaves."""
 
 _STEP = re.compile(r"step-(\d{6,})")
+
+_LOG = re.compile(r"run(\.rank\d+)?\.log")
+
+
+def log_name(rank: int) -> str:
+    """`run.log`, and `run.rank1.log` of another rank."""
+    return LOG_NAME if rank == 0 else f"run.rank{rank}.log"
+
+
+def is_log(name: str) -> bool:
+    """Whether a file is a rank's log."""
+    return _LOG.fullmatch(name) is not None
 
 
 def step_name(step: int) -> str:

@@ -20,6 +20,7 @@ from cgpo.storage.file_names import (
     LOCK_NAME,
     MODEL_NAME,
     REPORT_NAME,
+    is_log,
 )
 from cgpo.storage.run_config import (
     adopt_configuration,
@@ -152,7 +153,7 @@ def _holds_run(folder: Path) -> bool:
     """Whether a run has left anything there: a directory that was only claimed may be claimed anew."""
     if not folder.exists() or _is_empty(folder):
         return False
-    return any(entry.name not in _BEFORE_THE_RUN for entry in folder.iterdir())
+    return any(entry.name not in _BEFORE_THE_RUN and not is_log(entry.name) for entry in folder.iterdir())
 
 
 def _is_empty(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.errors import ConfigError
 from cgpo.models.assets import resolve_model
+from cgpo.models.quiet import hidden_progress_bars
 from cgpo.stratify.assignment import Assignment, Item, best
 from cgpo.stratify.definitions import Definition
 from judges.llm.template import transcript
@@ -39,13 +40,12 @@ class Encoder:
     def __init__(self, name: str) -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
-        from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # it would tear the command's own display
         try:
             path = resolve_model(name)
             self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
-            model: Any = AutoModel.from_pretrained(path, dtype=torch.float32)
+            with hidden_progress_bars():
+                model: Any = AutoModel.from_pretrained(path, dtype=torch.float32)
         except (OSError, ValueError) as error:
             raise ConfigError(f"--encoder {name!r} cannot be loaded: {str(error).splitlines()[0]}") from error
         if self._tokenizer.pad_token is None:

@@ -6,7 +6,6 @@ All of it goes to stderr, so that stdout stays free for what a command answers. 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Literal, Protocol, TextIO
 
 from cgpo.tracking.lines import Clock, StepTimes, StratumLine, duration, phase_left, plain_step, stratum_lines
 from cgpo.tracking.metrics import Metrics
+from cgpo.tracking.run_log import show_notices_by, user_stderr
 
 Mode = Literal["auto", "live", "plain", "off"]
 
@@ -49,16 +49,21 @@ class Display(Protocol):
 
 def make_display(mode: Mode = "auto", *, rank: int = 0, stream: TextIO | None = None) -> Display:
     """The display for a mode; `auto` is live when the stream (stderr) is a terminal that can move its cursor."""
-    out = sys.stderr if stream is None else stream
+    out = user_stderr() if stream is None else stream
     if rank != 0 or mode == "off":
+        show_notices_by(None, warnings_only=True)
         return NoDisplay()
     if mode == "auto":
         mode = "live" if out.isatty() and os.environ.get("TERM", "") not in ("", "dumb") else "plain"
+    display: Display
     if mode == "plain":
-        return PlainDisplay(out)
-    from cgpo.tracking.live import LiveDisplay
+        display = PlainDisplay(out)
+    else:
+        from cgpo.tracking.live import LiveDisplay
 
-    return LiveDisplay(out)
+        display = LiveDisplay(out)
+    show_notices_by(display.message)
+    return display
 
 
 class NoDisplay:
@@ -130,6 +135,7 @@ class PlainDisplay:
 
     def stop(self) -> None:
         self._stopped.set()
+        show_notices_by(None)
 
     def _keep_talking(self) -> None:
         while not self._stopped.wait(self._quiet / 4):

@@ -19,6 +19,7 @@ from cgpo.tracking.lines import (
     stratum_lines,
 )
 from cgpo.tracking.metrics import Metrics
+from cgpo.tracking.run_log import is_diverted, show_notices_by
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,7 +34,10 @@ FOOTER = {
 
 
 class LiveDisplay:
-    """Redraws a small panel at the bottom of the terminal; everything else printed meanwhile scrolls above it."""
+    """Redraws a small panel at the bottom of the terminal; everything else printed meanwhile scrolls above it.
+
+    Where libraries write to a log, nothing else is printed, and their streams are left alone.
+    """
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
         from rich.live import Live
@@ -54,7 +58,13 @@ class LiveDisplay:
         self._phase_since = clock()
         self._opened = False
         # Last, because it draws once when it is made.
-        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=4,
+            redirect_stdout=not is_diverted(),
+            redirect_stderr=not is_diverted(),
+        )
 
     def start(self, total_steps: int, strata: Sequence[str], first_step: int = 0) -> None:
         self._total, self._step, self._strata = total_steps, first_step, tuple(strata)
@@ -85,6 +95,7 @@ class LiveDisplay:
 
     def stop(self) -> None:
         self._live.stop()
+        show_notices_by(None)
         for handler, stream in self._streams:
             handler.setStream(stream)
         self._streams.clear()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from cgpo.tracking.lines import duration
+from cgpo.tracking.run_log import is_diverted, show_notices_by, user_stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Mode = Literal["auto", "live", "plain", "off"]
 
 Update = Callable[[int, str], None]
 """Called with (done, note)."""
@@ -20,6 +25,16 @@ TRUSTED_SHARE = 0.1
 """The time left is estimated once this share is done: responses come in waves, the first one late."""
 
 
+def make_progress(mode: Mode, rank: int) -> StageProgress:
+    """The progress of a command, through which its notices are shown too."""
+    progress = StageProgress(mode, rank)
+    if rank != 0 or mode == "off":
+        show_notices_by(None, warnings_only=True)
+    else:
+        show_notices_by(progress.message)
+    return progress
+
+
 class StageProgress:
     """Shows the tasks of a stage, one after the other.
 
@@ -29,17 +44,22 @@ class StageProgress:
         stream: where to; stderr by default.
     """
 
-    def __init__(
-        self, mode: Literal["auto", "live", "plain", "off"] = "auto", rank: int = 0, stream: TextIO | None = None
-    ) -> None:
-        self._stream = sys.stderr if stream is None else stream
+    def __init__(self, mode: Mode = "auto", rank: int = 0, stream: TextIO | None = None) -> None:
+        self._stream = user_stderr() if stream is None else stream
+        self._console: Console | None = None
         self._silent = rank != 0 or mode == "off"
         self._live = not self._silent and (mode == "live" or (mode == "auto" and self._stream.isatty()))
 
     def message(self, text: str) -> None:
         """One line."""
-        if not self._silent:
+        if self._console is not None:
+            self._console.print(text, markup=False, highlight=False)
+        elif not self._silent:
             print(text, file=self._stream, flush=True)
+
+    def phase(self, name: str) -> None:
+        """Work begins that has no count."""
+        self.message(name)
 
     @contextmanager
     def task(self, title: str, total: int, before: int = 0) -> Iterator[Update]:
@@ -57,9 +77,17 @@ class StageProgress:
         from judges.terminal import open_console
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=open_console(self._stream)) as progress:
-            bar = progress.add_task(title, total=total, completed=before, note="")
-            yield lambda done, note: progress.update(bar, completed=done, note=note)
+        note = TextColumn("{task.fields[note]}")
+        diverted = is_diverted()
+        self._console = open_console(self._stream)
+        try:
+            with Progress(
+                *columns, note, console=self._console, redirect_stdout=not diverted, redirect_stderr=not diverted
+            ) as progress:
+                bar = progress.add_task(title, total=total, completed=before, note="")
+                yield lambda done, note: progress.update(bar, completed=done, note=note)
+        finally:
+            self._console = None
 
     def _lines(self, title: str, total: int, before: int) -> Update:
         started = spoke = time.monotonic()

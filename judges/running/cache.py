@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import logging
 import math
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +25,8 @@ from judges.errors import JudgesError
 from judges.judge import Judge, Row
 from judges.spec import JudgeSpec
 from judges.verdict import Cost, Outcome, Verdict
+
+_log = logging.getLogger(__name__)
 
 SCHEMA = 1
 _APPLICATION_ID = 0x43475043  # "CGPC": tells our files from other databases
@@ -115,7 +117,7 @@ class VerdictCache:
                 if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                     return []  # another process writes for long: this one verdict is not kept, or asked for again
                 self._broken = True
-                print(f"warning: verdict cache {self.path}: {error}; going on without it", file=sys.stderr)
+                _log.warning(f"warning: verdict cache {self.path}: {error}; going on without it")
                 return []
 
 

@@ -117,6 +117,7 @@ class RewardStage:
 
     def _train(self, splits: dict[str, Split], heads: list[Head]) -> dict[str, Any]:
         """Trains and writes the model; returns what the report says of it."""
+        self.progress.phase("loading the base of the reward model")
         model, tokenizer = load_base(self.stage.base, "reward_stage.base", self.settings.seed, [h.name for h in heads])
         check_max_length(model, self.stage.max_length, "reward_stage.max_length")
         encoder = ResponseEncoder(tokenizer, self.stage.max_length, "reward_stage.base")

@@ -324,7 +324,7 @@ def test_the_directory_of_a_stage_is_refused(tmp_path: Path) -> None:
     composed = compose(words)
     claim_run_directory(tmp_path / "run", stage_configuration("reward", composed.settings))
     with pytest.raises(ConfigError, match=r"directory of cgpo reward, not of a training run.*--model .*/run/model"):
-        claim_for_evaluation(composed)
+        claim_for_evaluation(composed, NoDisplay())
 
 
 def test_a_preference_judge_that_does_not_answer(

@@ -148,6 +148,26 @@ def test_the_architecture_page_names_every_file_of_a_run(
     assert {path.name for path in (runner.folder / "runs" / "tiny").iterdir()} <= named
 
 
+OURS = (
+    r"beginning in runs/tiny; what libraries say is in runs/tiny/run\.log|(starting|loading) .*|"
+    r"other processes take .*|"
+    r"warning: strata are meant to be disjoint.*|3 steps; strata: one, two|a step: .*|AdamW.*|step \d/3 .*|  \S.*"
+)
+"""The lines on standard error that are the command's own."""
+
+
+def test_a_person_reads_our_words_and_the_log_has_the_libraries(
+    runner: Runner, first: subprocess.CompletedProcess[str]
+) -> None:
+    foreign = [line for line in first.stderr.splitlines() if not re.fullmatch(OURS, line)]
+    assert foreign == []
+    assert first.stdout.startswith("What changed on held-out prompts")
+    log = (runner.folder / "runs" / "tiny" / "run.log").read_text()
+    assert re.match(r"--- \d{4}-\S+ cgpo \S+: cgpo train, rank 0 of 1, process \d+ ---\n", log)
+    assert "real_accelerator.py" in log  # DeepSpeed, by print
+    assert "NUMA binding" in log  # torch's and vLLM's C++, on descriptor 2
+
+
 def test_rollouts_hold_verdicts_and_reasons(runner: Runner, first: subprocess.CompletedProcess[str]) -> None:
     import pyarrow.parquet as pq
 
@@ -197,8 +217,40 @@ def test_a_finished_run_says_so_again(runner: Runner, resumed: subprocess.Comple
 def test_another_configuration_is_refused_by_name(runner: Runner, resumed: subprocess.CompletedProcess[str]) -> None:
     done = runner.train("train.steps=4", "train.learning_rate=0.5")
     assert done.returncode != 0
+    assert done.stderr.startswith("cgpo train: runs/tiny belongs to a run with another configuration")
     assert "train.learning_rate" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_under_torchrun_a_refusal_is_told_once_and_quoted_last(
+    runner: Runner, resumed: subprocess.CompletedProcess[str]
+) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "cgpo"]
+    arguments = runner.train_arguments("train.steps=4", "train.learning_rate=0.5")
+    done = subprocess.run(
+        [*launch, *arguments], cwd=runner.folder, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode != 0
+    told, _, report = done.stderr.partition("Root Cause")
+    said = "cgpo train: runs/tiny belongs to a run with another configuration"
+    assert len(re.findall(f"^{said}", told, re.MULTILINE)) == 1, done.stderr
+    assert f"traceback : {said}" in report
+    assert "rank 1:" not in done.stderr
+    assert "real_accelerator" not in done.stderr
+
+
+def test_a_failure_names_the_log_and_verbose_shows_what_is_in_it(runner: Runner) -> None:
+    chosen = ["rollout.max_logprob_gap=1.0e-30", "eval.before=false", "rollout=hf", "run_dir=runs/gap"]
+    done = runner.train(*chosen)
+    assert done.returncode == 1
+    *_, error, last = done.stderr.splitlines()
+    assert "rollout.max_logprob_gap" in error
+    assert last == "What libraries said: runs/gap/run.log"
+    assert "real_accelerator.py" not in done.stderr
+    loud = runner.train("--verbose", *chosen)
+    assert loud.returncode == 1
+    assert "real_accelerator.py" in loud.stdout + loud.stderr
+    assert "run.log" not in loud.stderr
 
 
 def test_export_gives_a_model_transformers_loads(
