@@ -16,8 +16,9 @@ from typing import Protocol
 
 from cgpo import __version__
 from cgpo.cpu import tune_process
-from cgpo.errors import CgpoError, RunError, nearest
+from cgpo.errors import CgpoError, RunError
 from cgpo.interrupt import INTERRUPTED, Interrupted
+from judges.command_options import Parser
 
 COMMANDS = {
     "train": ("cgpo.commands.train", "CGPO training"),
@@ -70,25 +71,13 @@ class Command(Protocol):
         """Does it and returns the exit status; raises CgpoError for what a person can mend."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says the nearest match for a misspelt command."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        before, separator, choices = message.partition(" (choose from ")
-        if separator:
-            word = before.rpartition("invalid choice: ")[2].strip("'")
-            close = nearest(word, choices.rstrip(")").replace("'", "").split(", "))
-            message += f". Did you mean {close!r}?" if close else ""
-        super().error(message)
-
-
 def build_parser(with_options: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     """The parser of all commands.
 
     Args:
         with_options: the commands whose options are added, for which they are imported; by default all.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="cgpo",
         description="Constrained generative policy optimisation of language models with a mixture of judges.",
         epilog="example: cgpo train experiment=quickstart --dry-run",

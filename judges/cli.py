@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
 
+from judges.command_options import Parser
 from judges.commands import check, compare, listing
 from judges.commands import run as run_command
-from judges.errors import JudgesError, did_you_mean
+from judges.errors import JudgesError
 
 INTERRUPTED = 130
 """Exit status after SIGINT or SIGTERM, as shells have it for the first."""
@@ -28,17 +28,6 @@ _COMMANDS = {
     "compare": (compare, "compare verdicts with labels or with those of another judge"),
     "check": (check, "run the public contract tests on a judge, a plugin's too"),
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """Says the nearest match for a misspelt command."""
-
-    def error(self, message: str) -> NoReturn:
-        before, listed, choices = message.partition("(choose from ")
-        if listed:
-            given = before.rstrip().rpartition("invalid choice: ")[2].strip("'")
-            message += did_you_mean(given, choices.rstrip(")").replace("'", "").split(", "))
-        super().error(message)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from typing import Annotated
 
-from judges.commands.arguments import add_option_argument, judge_names, judge_specs
+from judges.command_options import Form, add_options, read_options
+from judges.commands.judge_options import JudgeOptions, judge_names, judge_specs
 
 _EPILOG = """examples:
   {prog} math --option math.format=boxed
   {prog} my_judges.py:polite"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(JudgeOptions):
+    """What `judge check` is asked."""
+
+    judge: Annotated[str, Form(str, "NAME", positional=True)]
+    """the judge; FILE.py:FUNCTION or FILE.py:CLASS is one that is not installed"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `judge check`."""
     parser.epilog = _EPILOG.format(prog=parser.prog)
-    help_text = "the judge; FILE.py:FUNCTION or FILE.py:CLASS is one that is not installed"
-    parser.add_argument("judge", metavar="NAME", help=help_text)
-    add_option_argument(parser)
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,10 +36,11 @@ def run(args: argparse.Namespace) -> int:
     from judges.contract import check_judge
     from judges.terminal import open_console
 
+    options = read_options(args, Options)
     console = open_console()
     failures = 0
-    with judge_files(judge_names([args.judge])) as names:
-        for spec in judge_specs(names, args.option):
+    with judge_files(judge_names([options.judge])) as names:
+        for spec in judge_specs(names, options.option):
             results = check_judge(spec)
             for result in results:
                 mark, style = ("ok    ", "green") if result.passed else ("FAILED", "red")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from judges.commands.arguments import judge_names, natural
+from judges.command_options import Form, add_options, read_options
+from judges.commands.judge_options import judge_names
 from judges.errors import JudgesError, did_you_mean, unknown_name
+from judges.number_types import natural
 
 if TYPE_CHECKING:
     from judges.files.comparison import Comparison, LabelReader, Rater, Result
@@ -25,77 +28,94 @@ examples:
 _SHOWN_CHARS = 180
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `judge compare` is asked."""
+
+    a: Annotated[Path, Form(Path, "A.jsonl", positional=True)]
+    """a judged file, JSON Lines or Parquet"""
+    b: Annotated[Path | None, Form(Path, "B.jsonl", positional=True, default="itself")] = None
+    """what to compare it with"""
+    judge: Annotated[tuple[str, ...], Form(str, "NAME[,NAME…]", collect=tuple)] = ()
+    """compare only these judges"""
+    judge_b: Annotated[str | None, Form(str, "NAME")] = None
+    """the judge in B, where it is another than that of --judge"""
+    label_key: Annotated[str | None, Form(str, "FIELD")] = None
+    """compare with labels in this field of B, e.g. metadata.ok"""
+    positive: Annotated[str | None, Form(str, "VALUE[,VALUE…]", default="true")] = None
+    """labels that mean satisfied"""
+    key: Annotated[str | None, Form(str, "FIELD")] = None
+    """match rows by this field instead of by order, e.g. metadata.id"""
+    show: Annotated[int, Form(natural, "N")] = 5
+    """disagreements to list"""
+    json: bool = False
+    """print JSON instead of tables"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `judge compare`."""
     parser.epilog = _EPILOG.format(prog=parser.prog)
-    parser.add_argument("a", type=Path, metavar="A.jsonl", help="a judged file, JSON Lines or Parquet")
-    parser.add_argument("b", type=Path, nargs="?", metavar="B.jsonl", help="what to compare it with (default: itself)")
-    parser.add_argument("--judge", action="append", metavar="NAME[,NAME…]", help="compare only these judges")
-    parser.add_argument("--judge-b", metavar="NAME", help="the judge in B, where it is another than that of --judge")
-    parser.add_argument("--label-key", metavar="FIELD", help="compare with labels in this field of B, e.g. metadata.ok")
-    parser.add_argument("--positive", metavar="VALUE[,VALUE…]", help="labels that mean satisfied (default: true)")
-    parser.add_argument("--key", metavar="FIELD", help="match rows by this field instead of by order, e.g. metadata.id")
-    parser.add_argument(
-        "--show", type=natural, default=5, metavar="N", help="disagreements to list (default: %(default)s)"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the comparison."""
     from judges.files.comparison import compare
 
-    rater_a, rater_b = _raters(args)
-    result = compare(rater_a, rater_b, args.key, args.show)
-    _check_compared(args, result, rater_b)
-    if args.json:
-        print(json.dumps(_as_json(args, result), ensure_ascii=False, indent=1))
+    options = read_options(args, Options)
+    rater_a, rater_b = _raters(options)
+    result = compare(rater_a, rater_b, options.key, options.show)
+    _check_compared(options, result, rater_b)
+    if options.json:
+        print(json.dumps(_as_json(options, result), ensure_ascii=False, indent=1))
     else:
-        _print(args, result)
+        _print(options, result)
     return 0
 
 
-def _raters(args: argparse.Namespace) -> tuple[Rater, Rater]:
+def _raters(options: Options) -> tuple[Rater, Rater]:
     """Raises JudgesError where the arguments do not say what to compare."""
     from judges.files.comparison import LabelReader, Rater, verdicts_reader
 
-    judges = judge_names(args.judge) if args.judge else None
-    if args.judge_b and (judges is None or len(judges) != 1):
+    judges = judge_names(options.judge) if options.judge else None
+    if options.judge_b and (judges is None or len(judges) != 1):
         raise JudgesError("--judge-b needs one judge in --judge to compare it with")
-    if args.judge_b and args.label_key:
+    if options.judge_b and options.label_key:
         raise JudgesError("--judge-b and --label-key: compare with a judge or with labels")
-    if args.positive and not args.label_key:
+    if options.positive and not options.label_key:
         raise JudgesError("--positive is for labels: say with --label-key where they are")
-    if args.b is None and not (args.label_key or args.judge_b):
+    if options.b is None and not (options.label_key or options.judge_b):
         raise JudgesError("nothing to compare with: name a second file, --label-key or --judge-b")
-    b = args.b or args.a
+    b = options.b or options.a
     same_names = {name: name for name in judges} if judges else None
-    if args.label_key:
-        positive = [value.strip() for value in args.positive.split(",")] if args.positive else []
-        return Rater(args.a, verdicts_reader(same_names)), Rater(b, LabelReader(args.label_key, positive))
-    if args.judge_b and judges:
-        shown = f"{judges[0]} / {args.judge_b}"
-        return Rater(args.a, verdicts_reader({judges[0]: shown})), Rater(b, verdicts_reader({args.judge_b: shown}))
-    return Rater(args.a, verdicts_reader(same_names)), Rater(b, verdicts_reader(same_names))
+    if options.label_key:
+        positive = [value.strip() for value in options.positive.split(",")] if options.positive else []
+        return Rater(options.a, verdicts_reader(same_names)), Rater(b, LabelReader(options.label_key, positive))
+    if options.judge_b and judges:
+        shown = f"{judges[0]} / {options.judge_b}"
+        return Rater(options.a, verdicts_reader({judges[0]: shown})), Rater(
+            b, verdicts_reader({options.judge_b: shown})
+        )
+    return Rater(options.a, verdicts_reader(same_names)), Rater(b, verdicts_reader(same_names))
 
 
-def _check_compared(args: argparse.Namespace, result: Result, rater_b: Rater) -> None:
+def _check_compared(options: Options, result: Result, rater_b: Rater) -> None:
     """Raises JudgesError when there was nothing to compare."""
     from judges.files.comparison import LabelReader
 
     if not result.rows:
-        raise JudgesError(f"no rows of {args.a} and {args.b or args.a} belong together")
+        raise JudgesError(f"no rows of {options.a} and {options.b or options.a} belong together")
     if isinstance(rater_b.read, LabelReader):
         _check_labels(rater_b.path, rater_b.read)
     compared = [name for name, comparison in result.comparisons.items() if _in_both(comparison)]
-    if args.judge_b:
+    if options.judge_b:
         if not compared:
-            raise JudgesError(f"no row has verdicts of both {args.judge[0]!r} and {args.judge_b!r}")
-    elif args.judge:
-        for name in judge_names(args.judge):
+            raise JudgesError(f"no row has verdicts of both {options.judge[0]!r} and {options.judge_b!r}")
+    elif options.judge:
+        for name in judge_names(options.judge):
             if name not in compared:
-                raise JudgesError(unknown_name("judge", name, _judges(args), "(with verdicts in both, or a label)"))
-    elif args.label_key and not compared:
+                raise JudgesError(unknown_name("judge", name, _judges(options), "(with verdicts in both, or a label)"))
+    elif options.label_key and not compared:
         raise JudgesError("no row with a label has verdicts")
 
 
@@ -117,7 +137,7 @@ def _check_labels(path: Path, labels: LabelReader) -> None:
         print(f"warning: {problem}", file=sys.stderr)
 
 
-def _judges(args: argparse.Namespace) -> set[str]:
+def _judges(options: Options) -> set[str]:
     """The judges of the first rows of A."""
     from itertools import islice
 
@@ -125,7 +145,7 @@ def _judges(args: argparse.Namespace) -> set[str]:
     from judges.files.comparison import ALL, verdicts_reader
 
     read = verdicts_reader(None)
-    return {name for row in islice(open_source(args.a).rows(), 100) for name in read(row.content)} - {ALL}
+    return {name for row in islice(open_source(options.a).rows(), 100) for name in read(row.content)} - {ALL}
 
 
 def _in_both(comparison: Comparison) -> bool:
@@ -134,11 +154,11 @@ def _in_both(comparison: Comparison) -> bool:
     return any(MISSING not in pair for pair, count in comparison.agreement.counts.items() if count)
 
 
-def _as_json(args: argparse.Namespace, result: Result) -> dict[str, Any]:
+def _as_json(options: Options, result: Result) -> dict[str, Any]:
     return {
         "schema": 1,
-        "a": str(args.a),
-        "b": str(args.b or args.a),
+        "a": str(options.a),
+        "b": str(options.b or options.a),
         "rows": result.rows,
         "only_in_a": result.only_in_a,
         "only_in_b": result.only_in_b,
@@ -162,13 +182,13 @@ def _as_json(args: argparse.Namespace, result: Result) -> dict[str, Any]:
     }
 
 
-def _print(args: argparse.Namespace, result: Result) -> None:
+def _print(options: Options, result: Result) -> None:
     from judges.files.kappa import CONFIDENCE
     from judges.terminal import open_console
 
     console = open_console(markup=False)
-    b = f"the labels `{args.label_key}`" if args.label_key else str(args.b or args.a)
-    console.print(f"A: {args.a}   B: {b}   {result.rows} rows compared   intervals: {CONFIDENCE:.0%}")
+    b = f"the labels `{options.label_key}`" if options.label_key else str(options.b or options.a)
+    console.print(f"A: {options.a}   B: {b}   {result.rows} rows compared   intervals: {CONFIDENCE:.0%}")
     if result.only_in_a or result.only_in_b:
         console.print(f"left out: {result.only_in_a} rows only in A, {result.only_in_b} only in B")
     for name, comparison in result.comparisons.items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from judges import registry
+from judges.command_options import Form, add_options, read_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,11 +19,18 @@ _EPILOG = """examples:
   {prog} my_judges.py:polite"""
 
 
+@dataclass(frozen=True)
+class Options:
+    """What `judge list` is asked."""
+
+    judge: Annotated[str | None, Form(str, "NAME", positional=True)] = None
+    """show all of this judge: what it decides, its metadata and options; FILE.py:FUNCTION is one in a file"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `judge list`."""
     parser.epilog = _EPILOG.format(prog=parser.prog)
-    help_text = "show all of this judge: what it decides, its metadata and options; FILE.py:FUNCTION is one in a file"
-    parser.add_argument("judge", metavar="NAME", nargs="?", help=help_text)
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,10 +42,11 @@ def run(args: argparse.Namespace) -> int:
     console = open_console(markup=False)
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH_OF_FILES)
-    if args.judge is None:
+    judge = read_options(args, Options).judge
+    if judge is None:
         _print_all(console)
         return 0
-    with judge_files([args.judge]) as (name,):
+    with judge_files([judge]) as (name,):
         print_judge(name, console)
     return 0
 

@@ -11,13 +11,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-from judges.commands.arguments import add_option_argument, judge_entries, labelled_specs, positive, rate
+from judges.command_options import Form, add_options, read_options
+from judges.commands.judge_options import JudgeOptions, judge_entries, labelled_specs
 from judges.errors import JudgesError
+from judges.number_types import count, share
 
 if TYPE_CHECKING:
     from judges.files import Source
@@ -42,49 +44,43 @@ examples:
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(JudgeOptions):
+    """What `judge run` is asked."""
+
+    judge: Annotated[tuple[str, ...], Form(str, "[LABEL=]NAME[,…]", collect=tuple)]
+    """the judges; all must be satisfied; may be repeated; FILE.py:FUNCTION is one that is not installed; LABEL names
+    its verdicts, and its options, where one judge is asked twice"""
+    input: Annotated[Path, Form(Path, "ROWS.jsonl")]
+    """rows to judge"""
+    output: Annotated[Path, Form(Path, "OUT.jsonl")]
+    """where the judged rows go"""
+    max_unknown_rate: Annotated[float, Form(share, "R")] = 1.0
+    """exit with status 1 when any judge is unknown on more than this share of the rows, from 0 to 1"""
+    workers: Annotated[int | None, Form(count, "N", default="by the machine")] = None
+    """worker processes"""
+    early_stop: bool = False
+    """do not ask costly judges where a cheaper one found a violation"""
+    cache: Annotated[Path | None, Form(Path, "FILE")] = None
+    """keep verdicts of costly judges for the next time"""
+    prompt_key: Annotated[str, Form(str, "FIELD")] = "prompt"
+    """field of the prompt"""
+    no_prompt: bool = False
+    """rows may have no prompt; it is then empty"""
+    response_key: Annotated[str, Form(str, "FIELD")] = "response"
+    """field of the response"""
+    metadata_key: Annotated[tuple[str, ...], Form(str, "KEY[=FIELD][,…]", collect=tuple)] = ()
+    """field that is metadata KEY, besides those in `metadata`; with dots into objects; may be repeated"""
+    strict: bool = False
+    """stop at the first malformed row, write nothing"""
+    fresh: bool = False
+    """drop what a stopped command has judged, start anew"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `judge run`."""
     parser.epilog = _EPILOG.format(prog=parser.prog)
-    parser.add_argument(
-        "--judge",
-        required=True,
-        action="append",
-        metavar="[LABEL=]NAME[,…]",
-        help="the judges; all must be satisfied; may be repeated; FILE.py:FUNCTION is one that is not installed; LABEL "
-        "names its verdicts, and its options, where one judge is asked twice",
-    )
-    parser.add_argument("--input", required=True, type=Path, metavar="ROWS.jsonl", help="rows to judge")
-    parser.add_argument("--output", required=True, type=Path, metavar="OUT.jsonl", help="where the judged rows go")
-    add_option_argument(parser)
-    parser.add_argument(
-        "--max-unknown-rate",
-        type=rate,
-        default=1.0,
-        metavar="R",
-        help="exit with status 1 when any judge is unknown on more than this share of the rows "
-        "(0 to 1; default: %(default)g)",
-    )
-    parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: by the machine)")
-    parser.add_argument(
-        "--early-stop", action="store_true", help="do not ask costly judges where a cheaper one found a violation"
-    )
-    parser.add_argument("--cache", type=Path, metavar="FILE", help="keep verdicts of costly judges for the next time")
-    parser.add_argument(
-        "--prompt-key", default="prompt", metavar="FIELD", help="field of the prompt (default: %(default)s)"
-    )
-    parser.add_argument("--no-prompt", action="store_true", help="rows may have no prompt; it is then empty")
-    parser.add_argument(
-        "--response-key", default="response", metavar="FIELD", help="field of the response (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--metadata-key",
-        action="append",
-        default=[],
-        metavar="KEY[=FIELD][,…]",
-        help="field that is metadata KEY, besides those in `metadata`; with dots into objects; may be repeated",
-    )
-    parser.add_argument("--strict", action="store_true", help="stop at the first malformed row, write nothing")
-    parser.add_argument("--fresh", action="store_true", help="drop what a stopped command has judged, start anew")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,30 +89,31 @@ def run(args: argparse.Namespace) -> int:
     from judges.commands.summary import exit_status, print_summary
     from judges.files import STANDARD, open_source
 
-    _refuse_same_file(args)
-    entries = judge_entries(args.judge)
+    options = read_options(args, Options)
+    _refuse_same_file(options)
+    entries = judge_entries(options.judge)
     with judge_files(name for _, name in entries) as names, _stoppable():
-        specs = labelled_specs((label for label, _ in entries), names, args.option)
-        with open_mixture(args, specs) as (mixture, in_flight):
-            source = open_source(args.input, _fields(args))
-            if args.output == STANDARD:
-                summary = _stream(args, source, mixture, in_flight)
+        specs = labelled_specs((label for label, _ in entries), names, options.option)
+        with open_mixture(options, specs) as (mixture, in_flight):
+            source = open_source(options.input, _fields(options))
+            if options.output == STANDARD:
+                summary = _stream(options, source, mixture, in_flight)
             else:
-                summary = _judge_file(args, source, mixture, in_flight, _job(args, specs, mixture))
-    print_summary(summary, args.input, args.output)
-    return exit_status(summary, args.input, args.max_unknown_rate)
+                summary = _judge_file(options, source, mixture, in_flight, _job(options, specs, mixture))
+    print_summary(summary, options.input, options.output)
+    return exit_status(summary, options.input, options.max_unknown_rate)
 
 
 @contextmanager
-def open_mixture(args: argparse.Namespace, specs: Sequence[JudgeSpec]) -> Iterator[tuple[Mixture, int]]:
+def open_mixture(options: Options, specs: Sequence[JudgeSpec]) -> Iterator[tuple[Mixture, int]]:
     """The judges, and how many rows they should have at once."""
     from judges import registry
     from judges.files.rows import in_flight
     from judges.mixture import Mixture
     from judges.running.runtime import JudgeRuntime
 
-    with JudgeRuntime(args.workers, cache=args.cache) as runtime:
-        mixture = Mixture(specs, runtime, early_stop=args.early_stop)
+    with JudgeRuntime(options.workers, cache=options.cache) as runtime:
+        mixture = Mixture(specs, runtime, early_stop=options.early_stop)
         models = any(registry.load(member.name).kind != "rule" for member in _members(mixture))
         yield mixture, in_flight(runtime.processes, models=models)
 
@@ -126,19 +123,17 @@ def _members(mixture: Mixture) -> list[JudgeSpec]:
     return [member for constraint in mixture.constraints for member in constraint.members]
 
 
-def _judge_file(
-    args: argparse.Namespace, source: Source, mixture: Mixture, in_flight: int, job: dict[str, Any]
-) -> Summary:
+def _judge_file(options: Options, source: Source, mixture: Mixture, in_flight: int, job: dict[str, Any]) -> Summary:
     from judges.files import open_sink
     from judges.files.partial import Partial
     from judges.files.rows import judge_rows
 
-    sink = open_sink(args.output, args.input)
-    with Partial(args.output) as work, _explained(work):
-        if args.fresh or not args.input.is_file():  # a pipe cannot be read again
+    sink = open_sink(options.output, options.input)
+    with Partial(options.output) as work, _explained(work):
+        if options.fresh or not options.input.is_file():  # a pipe cannot be read again
             work.start_anew()
         summary, line, end = _begin(work.start(job))
-        rows = _rows(args, source, line, end, summary)
+        rows = _rows(options, source, line, end, summary)
         try:
             for row, judgement in judge_rows(rows, mixture, in_flight):
                 work.write(sink.line(row, judgement))
@@ -148,22 +143,22 @@ def _judge_file(
             work.discard()
             raise
         if not summary.rows:
-            raise JudgesError(f"{args.input} has no rows")
+            raise JudgesError(f"{options.input} has no rows")
         work.finish(sink.finish)
     return summary
 
 
-def _stream(args: argparse.Namespace, source: Source, mixture: Mixture, in_flight: int) -> Summary:
+def _stream(options: Options, source: Source, mixture: Mixture, in_flight: int) -> Summary:
     """Judged rows as JSON lines on standard output; nothing is kept, so nothing can be gone on with."""
     from judges.files.rows import Summary, judge_rows, output_line
 
     summary = Summary()
-    rows = _rows(args, source, 0, 0, summary)
+    rows = _rows(options, source, 0, 0, summary)
     for row, judgement in judge_rows(rows, mixture, in_flight):
         _print_line(output_line(row, judgement))
         summary.add(row, judgement)
     if not summary.rows:
-        raise JudgesError(f"{args.input} has no rows")
+        raise JudgesError(f"{options.input} has no rows")
     return summary
 
 
@@ -177,15 +172,15 @@ def _print_line(line: bytes) -> None:
         raise JudgesError(f"standard output: {error.strerror}") from error
 
 
-def _rows(args: argparse.Namespace, source: Source, line: int, end: int, summary: Summary) -> Iterator[InputRow]:
+def _rows(options: Options, source: Source, line: int, end: int, summary: Summary) -> Iterator[InputRow]:
     """The rows that are left, with a progress display; with `--strict` the first malformed row is an error."""
     from judges.commands.progress import progress
 
-    if args.strict and summary.malformed:
-        raise _MalformedError(_place(args, *summary.malformed[0]))
+    if options.strict and summary.malformed:
+        raise _MalformedError(_place(options, *summary.malformed[0]))
     for row in progress(source.rows(line, end), source.total, summary.rows):
-        if args.strict and row.problem:
-            raise _MalformedError(_place(args, row.line, row.problem))
+        if options.strict and row.problem:
+            raise _MalformedError(_place(options, row.line, row.problem))
         yield row
 
 
@@ -193,8 +188,8 @@ class _MalformedError(JudgesError):
     """`--strict` found a malformed row."""
 
 
-def _place(args: argparse.Namespace, line: int, problem: str) -> str:
-    return f"{args.input} line {line}: {problem}"
+def _place(options: Options, line: int, problem: str) -> str:
+    return f"{options.input} line {line}: {problem}"
 
 
 def _begin(saved: Progress | None) -> tuple[Summary, int, int]:
@@ -214,41 +209,41 @@ def _progress(row: InputRow, summary: Summary) -> Progress:
     return Progress(row.line, row.end, summary.as_json())
 
 
-def _job(args: argparse.Namespace, specs: Sequence[JudgeSpec], mixture: Mixture) -> dict[str, Any]:
+def _job(options: Options, specs: Sequence[JudgeSpec], mixture: Mixture) -> dict[str, Any]:
     """What determines the output: the input file, and the judges with their options and versions."""
     from judges import registry
     from judges.running.cache import judge_identity
 
-    stat = args.input.stat() if args.input.is_file() else None
+    stat = options.input.stat() if options.input.is_file() else None
     identities = [judge_identity(member, registry.load(member.name)) for member in _members(mixture)]
     return {
-        "input": str(args.input.resolve()),
+        "input": str(options.input.resolve()),
         "bytes of the input": stat and stat.st_size,
         "the input's time of change": stat and stat.st_mtime_ns,
         "judges": [spec.as_config() for spec in specs],
-        "early stop": args.early_stop,
-        "fields": asdict(_fields(args)),
+        "early stop": options.early_stop,
+        "fields": asdict(_fields(options)),
         "version of the judges": hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16],
     }
 
 
-def _fields(args: argparse.Namespace) -> Fields:
+def _fields(options: Options) -> Fields:
     """Where rows have what is judged."""
     from judges.files.rows import Fields
 
     beside: dict[str, str] = {}
-    for entry in (part.strip() for text in args.metadata_key for part in text.split(",")):
+    for entry in (part.strip() for text in options.metadata_key for part in text.split(",")):
         key, equals, path = entry.partition("=")
         if not key or (equals and not path):
             raise JudgesError(f"--metadata-key {entry!r}: write it as KEY or KEY=FIELD, e.g. answer=solution.value")
         beside[key] = path or key
-    return Fields(args.prompt_key, args.response_key, beside, args.no_prompt)
+    return Fields(options.prompt_key, options.response_key, beside, options.no_prompt)
 
 
-def _refuse_same_file(args: argparse.Namespace) -> None:
+def _refuse_same_file(options: Options) -> None:
     with suppress(OSError):  # one of them does not exist or cannot be looked at: opening it will say so
-        if args.output.samefile(args.input):
-            raise JudgesError(f"--output {args.output} is the input; write the judged rows to another file")
+        if options.output.samefile(options.input):
+            raise JudgesError(f"--output {options.output} is the input; write the judged rows to another file")
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cgpo.commands.feedback.evaluate import add_model, open_model
+from cgpo.commands.feedback.reward_model import ScoringOptions
 from cgpo.errors import ConfigError, LimitError
+from judges.command_options import Form, add_options, read_options
 
 if TYPE_CHECKING:
     from cgpo.feedback.policy_rows import PolicyResponse
@@ -26,24 +28,29 @@ A response: {"policy": name, "prompt": text or messages, "response": text}. An o
 positives + n; rate, with n where known; change, with se or low + high (95 %) where known. CSV, JSON or JSON Lines."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(ScoringOptions):
+    """What is correlated."""
+
+    responses: Annotated[str | None, Form(str, "ROWS")] = None
+    """file of responses with their `policy`"""
+    policy: Annotated[tuple[str, ...], Form(str, "NAME=ROWS", collect=tuple)] = ()
+    """file of one policy's responses; may be repeated"""
+    observed: Annotated[str, Form(str, "ROWS")]
+    """file of each policy's reaction rate"""
+    model: Annotated[str | None, Form(str, "NAME")] = None
+    """the reward model: folder or hub name"""
+    score_column: Annotated[str | None, Form(str, "COLUMN")] = None
+    """the responses are scored already: the column; instead of --model"""
+    output: Annotated[Path | None, Form(Path, "DIR")] = None
+    """write correlation.json and correlation.html there"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo feedback correlate`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--responses", metavar="ROWS", help="file of responses with their `policy`")
-    parser.add_argument(
-        "--policy",
-        action="append",
-        default=[],
-        metavar="NAME=ROWS",
-        help="file of one policy's responses; may be repeated",
-    )
-    parser.add_argument("--observed", required=True, metavar="ROWS", help="file of each policy's reaction rate")
-    add_model(parser, required=False)
-    parser.add_argument(
-        "--score-column", metavar="COLUMN", help="the responses are scored already: the column; instead of --model"
-    )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write correlation.json and correlation.html there")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,21 +63,22 @@ def run(args: argparse.Namespace) -> int:
     from cgpo.feedback.policy_rows import read_observed, read_responses
     from cgpo.feedback.results import CORRELATION, check_output
 
-    if (args.model is None) == (args.score_column is None):
+    options = read_options(args, Options)
+    if (options.model is None) == (options.score_column is None):
         raise ConfigError("give one of --model (to score the responses) and --score-column (they are scored already)")
-    check_output(args.output)
-    observed = read_observed(args.observed)
-    rows = read_responses(args.responses, args.policy, args.score_column)
-    values, source = _scores(rows, args)
-    correlation = {**source, **correlate(rows, values, observed, args.confidence)}
+    check_output(options.output)
+    observed = read_observed(options.observed)
+    rows = read_responses(options.responses, options.policy, options.score_column)
+    values, source = _scores(rows, options)
+    correlation = {**source, **correlate(rows, values, observed, options.confidence)}
     print_correlation(correlation)
-    if args.output is not None:
-        CORRELATION.write(args.output, correlation, correlation_page(correlation))
-        print(f"written to {args.output}: {CORRELATION.json_name}, {CORRELATION.page_name}")
+    if options.output is not None:
+        CORRELATION.write(options.output, correlation, correlation_page(correlation))
+        print(f"written to {options.output}: {CORRELATION.json_name}, {CORRELATION.page_name}")
     return 0
 
 
-def _scores(rows: Sequence[PolicyResponse], args: argparse.Namespace) -> tuple[list[float | None], dict[str, Any]]:
+def _scores(rows: Sequence[PolicyResponse], options: Options) -> tuple[list[float | None], dict[str, Any]]:
     """The number of each response whose mean is taken (P[positive] where the head gives one, else the score), and
     where it comes from.
 
@@ -79,18 +87,18 @@ def _scores(rows: Sequence[PolicyResponse], args: argparse.Namespace) -> tuple[l
     """
     from cgpo.statistics.odds import sigmoid
 
-    if args.model is None:
+    if options.model is None:
         values = [row.score for row in rows]
         missing = sum(value is None for value in values)
-        if missing / len(values) > args.max_missing_rate:
+        if missing / len(values) > options.max_missing_rate:
             raise LimitError(
-                f"--score-column {args.score_column}: {missing} of {len(values)} responses have no finite score "
-                f"(--max-missing-rate is {100 * args.max_missing_rate:g} %)"
+                f"--score-column {options.score_column}: {missing} of {len(values)} responses have no finite score "
+                f"(--max-missing-rate is {100 * options.max_missing_rate:g} %)"
             )
-        return values, {"model": None, "head": None, "score": args.score_column}
-    scorer = open_model(args)
+        return values, {"model": None, "head": None, "score": options.score_column}
+    scorer = options.open(options.model)
     scores = scorer.score([row.prompt for row in rows], [row.response for row in rows])
-    source = {"model": args.model, "head": scorer.name}
+    source = {"model": options.model, "head": scorer.name}
     if not scorer.is_probability:
         return scores.values, {**source, "score": f"score of {scorer.name}"}
     chances = [None if value is None else sigmoid(value) for value in scores.values]

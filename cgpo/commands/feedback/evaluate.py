@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from judges.number_types import count, open_share, share
-
-if TYPE_CHECKING:
-    from cgpo.feedback.scoring import HeadScorer
+from cgpo.commands.feedback.reward_model import ScoringOptions
+from judges.command_options import Form, add_options, read_options
+from judges.number_types import count
 
 _DESCRIPTION = """Scores later data with a reward model and says how well the scores fit what users did: AUROC,
 calibration at the true rate, Brier, lift by decile and correlation with length, with intervals in which the rows of
@@ -23,27 +23,31 @@ A row of a file: {"schema": 1, "prompt": messages, "response": text, "label": 0 
 text, "policy": text}, as in a prepared folder's heldout.jsonl."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(ScoringOptions):
+    """What is measured."""
+
+    model: Annotated[str, Form(str, "NAME")]
+    """the reward model: folder or hub name"""
+    data: Annotated[Path, Form(Path, "DIR|FILE")]
+    """a prepared folder (its held-out rows), or a file"""
+    output: Annotated[Path | None, Form(Path, "DIR")] = None
+    """write evaluation.json and evaluation.html there"""
+    trained_on: Annotated[
+        Path | None, Form(Path, "DIR|FILE", default="what its run's config.yaml says, else --data's train.jsonl")
+    ] = None
+    """what the head was trained on"""
+    allow_earlier: bool = False
+    """measure even if rows are not later than the training's last"""
+    bins: Annotated[int, Form(count, "N")] = 10
+    """bins of the calibration"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo feedback evaluate`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_model(parser, required=True)
-    parser.add_argument(
-        "--data", required=True, type=Path, metavar="DIR|FILE", help="a prepared folder (its held-out rows), or a file"
-    )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write evaluation.json and evaluation.html there")
-    parser.add_argument(
-        "--trained-on",
-        type=Path,
-        metavar="DIR|FILE",
-        help="what the head was trained on (default: what its run's config.yaml says, else --data's train.jsonl)",
-    )
-    parser.add_argument(
-        "--allow-earlier", action="store_true", help="measure even if rows are not later than the training's last"
-    )
-    parser.add_argument(
-        "--bins", type=count, default=10, metavar="N", help="bins of the calibration (default: %(default)s)"
-    )
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,55 +67,16 @@ def run(args: argparse.Namespace) -> int:
     )
     from cgpo.feedback.results import EVALUATION, check_output
 
-    check_output(args.output)
-    rows = heldout_rows(args.data)
-    scorer = open_model(args)
-    time = times(rows, trained_until(args.trained_on, scorer, args.data))
-    refuse_earlier(time, len(rows), allowed=args.allow_earlier)
+    options = read_options(args, Options)
+    check_output(options.output)
+    rows = heldout_rows(options.data)
+    scorer = options.open(options.model)
+    time = times(rows, trained_until(options.trained_on, scorer, options.data))
+    refuse_earlier(time, len(rows), allowed=options.allow_earlier)
     scores = scorer.score([row.prompt for row in rows], [row.response for row in rows])
-    evaluation = evaluate(rows, scores, scorer, time, args.data, confidence=args.confidence, bins=args.bins)
+    evaluation = evaluate(rows, scores, scorer, time, options.data, confidence=options.confidence, bins=options.bins)
     print_evaluation(evaluation)
-    if args.output is not None:
-        EVALUATION.write(args.output, evaluation, evaluation_page(evaluation, rows, scores.values))
-        print(f"written to {args.output}: {EVALUATION.json_name}, {EVALUATION.page_name}")
+    if options.output is not None:
+        EVALUATION.write(options.output, evaluation, evaluation_page(evaluation, rows, scores.values))
+        print(f"written to {options.output}: {EVALUATION.json_name}, {EVALUATION.page_name}")
     return 0
-
-
-def add_model(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Adds the options that name a reward model and say how it scores."""
-    parser.add_argument("--model", required=required, metavar="NAME", help="the reward model: folder or hub name")
-    parser.add_argument("--head", metavar="HEAD", help="which of its heads; needed where it has several")
-    parser.add_argument(
-        "--max-length",
-        type=count,
-        metavar="TOKENS",
-        help="most tokens of prompt + response (default: as in training, else that of the reward's settings)",
-    )
-    parser.add_argument("--batch-tokens", type=count, metavar="TOKENS", help="padded tokens scored at once")
-    parser.add_argument(
-        "--max-missing-rate",
-        type=share,
-        default=0.01,
-        metavar="R",
-        help="largest share of rows without a finite score (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--confidence", type=open_share, default=0.95, metavar="C", help="level of the intervals (default: %(default)s)"
-    )
-
-
-def open_model(args: argparse.Namespace) -> HeadScorer:
-    """The head that the options of `add_model` name.
-
-    Raises:
-        ConfigError: there is no such model or head.
-    """
-    from cgpo.feedback.scoring import HeadScorer
-
-    return HeadScorer(
-        args.model,
-        args.head,
-        max_length=args.max_length,
-        batch_tokens=args.batch_tokens,
-        max_missing_rate=args.max_missing_rate,
-    )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cgpo.errors import ConfigError
+from judges.command_options import Form, add_options, read_options
 
 if TYPE_CHECKING:
     from cgpo.feedback.gate import Result
@@ -34,21 +35,27 @@ rules.yaml: a rule's name and its limit, or `off`; the others keep their default
   violation/farewell: 0.02"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is decided on."""
+
+    evaluation: Annotated[Path | None, Form(Path, "FILE")] = None
+    """evaluation.json of `cgpo feedback evaluate`, or its folder"""
+    correlation: Annotated[Path | None, Form(Path, "FILE")] = None
+    """correlation.json of `cgpo feedback correlate`, or its folder"""
+    run: Annotated[tuple[Path, ...], Form(Path, "RUN", collect=tuple)] = ()
+    """a run's directory; may be repeated"""
+    rules: Annotated[Path | None, Form(Path, "FILE.yaml")] = None
+    """limits of your own"""
+    json: bool = False
+    """print the result as JSON"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo feedback gate`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "--evaluation", type=Path, metavar="FILE", help="evaluation.json of `cgpo feedback evaluate`, or its folder"
-    )
-    parser.add_argument(
-        "--correlation", type=Path, metavar="FILE", help="correlation.json of `cgpo feedback correlate`, or its folder"
-    )
-    parser.add_argument(
-        "--run", action="append", default=[], type=Path, metavar="RUN", help="a run's directory; may be repeated"
-    )
-    parser.add_argument("--rules", type=Path, metavar="FILE.yaml", help="limits of your own")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,10 +66,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from cgpo.feedback.gate import Sources, apply_rules, read_rules
 
-    if args.evaluation is None and args.correlation is None and not args.run:
+    options = read_options(args, Options)
+    if options.evaluation is None and options.correlation is None and not options.run:
         raise ConfigError("nothing to decide on: give --evaluation, --correlation or --run")
-    rules = read_rules(args.rules)
-    results = apply_rules(rules, Sources(args.evaluation, args.correlation, args.run))
+    rules = read_rules(options.rules)
+    results = apply_rules(rules, Sources(options.evaluation, options.correlation, options.run))
     outcome = {
         "schema": SCHEMA,
         "passed": bool(results) and all(result.passed for result in results),
@@ -70,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         "off": list(rules.off),
         "not_applied": [name for name in rules.limits if not any(result.rule == name for result in results)],
     }
-    if args.json:
+    if options.json:
         print(json.dumps(outcome, indent=1, allow_nan=False))
     else:
         _print(outcome, results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import secrets
 import zlib
 from collections import Counter
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from cgpo.config import PromptSettings
 from cgpo.data.prepared_feedback import SCHEMA
 from cgpo.data.rows import RawRow, read_rows
 from cgpo.errors import ConfigError, DataError, nearest, unknown_name
-from cgpo.feedback.logs.rows import BadRowError, Reactions, RowReader
+from cgpo.feedback.logs.rows import Reactions, RowReader
 from cgpo.feedback.logs.table import Spill, Table, TableBuilder
+from cgpo.feedback.logs.values import BadRowError
 from cgpo.feedback.settings import COLUMNS, LogSettings
 from cgpo.storage.text import storable
 
@@ -25,6 +27,9 @@ SHOWN = 3
 
 INPUT = "--input"
 UPDATE_EVERY = 2000
+RANDOM_SALT = 32
+"""Bytes."""
+
 NEEDED = {"prompt": ("prompt", "conversation"), "reaction": ("reaction",), "time": ("time",)}
 """Without any of these columns in any row, a log is none."""
 
@@ -125,6 +130,14 @@ def check_columns(columns: dict[str, str]) -> None:
             raise ConfigError(unknown_name("column", what, COLUMNS, f"--column {what}={columns[what]}"))
 
 
+def _salt(settings: LogSettings) -> bytes | None:
+    """What user ids are hashed with; None leaves them as they are."""
+    if not settings.hash_users:
+        return None
+    # Nobody keeps it: the hashes tell users of this folder apart, but can be neither guessed nor linked elsewhere.
+    return settings.salt or secrets.token_bytes(RANDOM_SALT)
+
+
 def read_log(
     path: str, settings: LogSettings, spill: Spill, dropped: Dropped, update: Callable[[int, str], None]
 ) -> Log:
@@ -140,7 +153,7 @@ def read_log(
     Raises:
         DataError: it cannot be read, is empty, lacks a column, or too many rows are bad.
     """
-    reader, builder = RowReader(settings), TableBuilder(settings.salt)
+    reader, builder = RowReader(settings), TableBuilder(_salt(settings))
     columns = _Columns({what: settings.columns.get(what, what) for what in COLUMNS})
     good = bad = 0
 

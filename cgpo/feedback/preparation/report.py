@@ -130,7 +130,9 @@ def report_json(outcome: Outcome) -> dict[str, Any]:
     """`report.json`."""
     train, heldout, upsampling = outcome.train, outcome.heldout, outcome.upsampling
     settings = asdict(outcome.settings)
-    settings["log"]["hashed_users"] = settings["log"].pop("salt") is not None
+    del settings["log"]["salt"]  # a secret
+    settings["log"]["hashed_users"] = settings["log"].pop("hash_users")
+    settings["log"]["milliseconds"] = settings["log"].pop("time_unit") == "ms"
     return {
         "schema": SCHEMA,
         "input": outcome.path,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from judges.command_options import Form
-from judges.number_types import count, open_share, share_below_one
+from judges.number_types import count, number, open_share, share_below_one, whole
 
 ROWS_PER_USER = 25
 """Of whom there are so many rows where the number of users is not set."""
@@ -24,7 +24,7 @@ class Simulation:
 
     rows: Annotated[int, Form(count, "N")]
     """how many responses, with or without a reaction"""
-    seed: Annotated[int, Form(int, "N")] = 0
+    seed: Annotated[int, Form(whole, "N")] = 0
     """equal seeds make equal logs"""
     base_rate: Annotated[float, Form(open_share, "P")] = 0.02
     """mean of the true P[love] over the rows of honest users"""
@@ -34,7 +34,7 @@ class Simulation:
     """share of the users that is adversarial"""
     days: Annotated[int, Form(count, "N")] = 28
     """days that the log covers"""
-    drift: Annotated[float, Form(float, "D")] = 0.0
+    drift: Annotated[float, Form(number, "D")] = 0.0
     """change of the log-odds from the first of these days to the last"""
     users: Annotated[
         int | None, Form(count, "N", default=f"one for every {ROWS_PER_USER} rows, at least {MIN_USERS}")

@@ -22,11 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cgpo.cli import build_parser, main
-from cgpo.commands.feedback.prepare import settings_of
+from cgpo.commands.feedback.prepare import Files
 from cgpo.data.prepared_feedback import Prepared, read_prepared
 from cgpo.errors import ConfigError, DataError
 from cgpo.feedback.preparation.prepare import prepare
 from cgpo.feedback.preparation.report import Outcome
+from cgpo.feedback.settings import PrepareSettings
+from judges.command_options import read_options
 
 NOW = 1_750_000_000
 START = NOW - 1_000_000
@@ -55,7 +57,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
 def run(log: str, output: Path, *arguments: str) -> Outcome:
     words = ["feedback", "prepare", "--input", log, "--output", str(output), "--now", str(NOW), *arguments]
     args = build_parser().parse_args(words)
-    return prepare(args.input, args.output, settings_of(args), overwrite=args.overwrite)
+    files = read_options(args, Files)
+    return prepare(files.input, files.output, read_options(args, PrepareSettings), overwrite=files.overwrite)
 
 
 def prepared(folder: Path, rows: list[dict[str, Any]], *arguments: str) -> Prepared:
@@ -346,8 +349,8 @@ def build_help() -> str:
     ("arguments", "words"),
     [
         (["--filters", "brust"], "unknown filter 'brust'. Did you mean 'burst'?"),
-        (["--positive-share", "1"], "1 is not strictly between 0 and 1"),
-        (["--max-user-rows", "0"], "0 is not a whole number above 0"),
+        (["--positive-share", "1"], "must be a number strictly between 0 and 1, not '1'"),
+        (["--max-user-rows", "0"], "must be a whole number of at least 1, not '0'"),
         (["--heldout-from", "soon"], "--heldout-from: 'soon' is neither ISO 8601 nor a Unix time"),
         (["--column", "reaction"], "must be WHAT=COLUMN"),
         (["--salt-file", "x"], "no use without --hash-users"),

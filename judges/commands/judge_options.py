@@ -1,54 +1,27 @@
-"""Arguments that several subcommands share."""
+"""Judges and their options, as the commands that ask judges are given them."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from judges.command_options import Form
 from judges.errors import JudgesError, did_you_mean
 from judges.spec import JudgeSpec
 
 _LABELLED = re.compile(r"(?P<label>[^=:/\\]+)=(?P<name>.*)")
 
 
-def add_option_argument(parser: argparse.ArgumentParser) -> None:
-    """`--option NAME.KEY=VALUE`."""
-    parser.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME.KEY=VALUE",
-        help="option of a judge, as JSON or plain text, e.g. safety.llm.model=NAME; may be repeated; every judge has "
-        "as, timeout_seconds, threshold and abstain_within; `judge list NAME` shows the others",
-    )
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions:
+    """The options of judges, for the commands that ask some."""
 
-
-def rate(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
-    return value
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
-
-
-def natural(text: str) -> int:
-    """A whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, not {text!r}")
-    return int(text)
+    option: Annotated[tuple[str, ...], Form(str, "NAME.KEY=VALUE", collect=tuple)] = ()
+    """option of a judge, as JSON or plain text, e.g. safety.llm.model=NAME; may be repeated; every judge has as,
+    timeout_seconds, threshold and abstain_within; `judge list NAME` shows the others"""
 
 
 def judge_names(given: Iterable[str]) -> list[str]:
