@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from cgpo.errors import ConfigError, unknown_name
+from judges.installed import points_of
 
 
-@cache
 def _group(group: str) -> dict[str, EntryPoint]:
     points: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in points_of(group):
         other = points.get(point.name)
         if other is not None and other.value != point.value:
             raise ConfigError(

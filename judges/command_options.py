@@ -23,14 +23,12 @@ types take 0.1 to 0.25 s to import, argparse 0.01 s. Nothing heavy is imported h
 from __future__ import annotations
 
 import argparse
-import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from itertools import pairwise
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
+from judges.docstrings import field_docstrings
 from judges.errors import did_you_mean
 
 T = TypeVar("T")
@@ -116,19 +114,6 @@ def read_options(args: argparse.Namespace, declaration: type[T]) -> T:
             value = getattr(args, option.destination)
             values[option.field.name] = option.form.collect(value) if option.form.collect else value
     return declaration(**values)
-
-
-def field_docstrings(declaration: type[Any]) -> dict[str, str]:
-    """Field → the text that stands below it in the source, in one line; of base classes too."""
-    found: dict[str, str] = {}
-    for owner in (base for base in reversed(declaration.__mro__) if base is not object):
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-        assert isinstance(definition, ast.ClassDef)
-        for statement, below in pairwise(definition.body):
-            match statement, below:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    found[name] = " ".join(text.split())
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from judges.docstrings import field_docstrings
 from judges.errors import JudgesError, did_you_mean, unknown_name
 
 if TYPE_CHECKING:
@@ -93,12 +94,13 @@ def _group(hint: Any) -> list[Option]:
     )
     if model is None:
         return []
+    docstrings = field_docstrings(model)
     return [
         Option(
             name,
             _type_text(info.annotation, info.metadata),
             "required" if info.is_required() else _default_text(info.get_default(call_default_factory=True)),
-            " ".join((info.description or "").split()),
+            " ".join((info.description or docstrings.get(name, "")).split()),
         )
         for name, info in model.model_fields.items()
     ]

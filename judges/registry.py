@@ -10,11 +10,12 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 from judges.errors import JudgesError, unknown_name
 from judges.function import FunctionJudge, judge_class
+from judges.installed import points_of
 from judges.judge import Judge
 from judges.options import bind
 from judges.spec import JudgeSpec
@@ -144,7 +145,7 @@ def origin(name: str) -> str:
 
 def _table() -> dict[str, EntryPoint]:
     table: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
+    for point in points_of(GROUP):
         other = table.setdefault(point.name, point)
         if other is not point and other != point:
             raise JudgesError(

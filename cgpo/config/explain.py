@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cgpo.errors import nearest, unknown_name
+from judges.docstrings import field_docstrings
 
 
 def explain(
@@ -91,7 +92,7 @@ def _doc_at(root: type[BaseModel], loc: Sequence[Any]) -> str:
     doc = ""
     for i, part in enumerate(loc):
         if model is not None and isinstance(part, str) and part in model.model_fields:
-            doc = model.model_fields[part].description or ""
+            doc = model.model_fields[part].description or field_docstrings(model).get(part, "")
         model = _model_in(_annotation_at(root, loc[: i + 1]))
     return " ".join(doc.split())
 

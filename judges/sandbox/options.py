@@ -13,9 +13,7 @@ from judges.errors import JudgesError, unknown_name
 class SandboxOptions(BaseModel):
     """Where untrusted programs run, and how much of the machine one of them may take."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     backend: Literal["bubblewrap", "http"] = "bubblewrap"
     """`bubblewrap`: boxes on this machine; `http`: a server started by `python -m judges.sandbox.serve`."""

@@ -12,7 +12,8 @@ from typing import Annotated, Literal, TypeVar
 
 import pytest
 
-from judges.command_options import Form, Parser, add_options, field_docstrings, read_options
+from judges.command_options import Form, Parser, add_options, read_options
+from judges.docstrings import field_docstrings
 from judges.number_types import (
     count,
     natural,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ SHARED = "## The baselines"
 
 
 @pytest.fixture
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's optimiser as an installed package: a module, and metadata that names it."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(code.splitlines()) < 40
@@ -41,9 +40,6 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     (metadata / "entry_points.txt").write_text(f"[cgpo.optimizers]\n{entry}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    plugins._group.cache_clear()
-    yield
-    plugins._group.cache_clear()
 
 
 @pytest.mark.parametrize("line", LINES)
