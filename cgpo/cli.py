@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = build_parser(chosen)
     args, rest = parser.parse_known_args(arguments)
     if hasattr(args, "overrides"):
-        args.overrides += [word for word in rest if not word.startswith("-")]
+        args.overrides = [*args.overrides, *(word for word in rest if not word.startswith("-"))]
         rest = [word for word in rest if word.startswith("-")]
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -159,28 +159,32 @@ def _origin(point: EntryPoint) -> str:
     return f"{point.dist.metadata['Name']} {point.dist.version}" if point.dist else "an unknown package"
 
 
+def _where(point: EntryPoint) -> str:
+    return f"judge {point.name!r} of {_origin(point)}"
+
+
 def _resolve(point: EntryPoint) -> type[Judge]:
-    where = f"judge {point.name!r} of {_origin(point)}"
     try:
         target = point.load()
     except JudgesError as error:
-        raise JudgesError(f"{where} cannot be used: {error}") from error
+        raise JudgesError(f"{_where(point)} cannot be used: {error}") from error
     except Exception as error:  # importing a plugin runs foreign code; the user needs to know whose
-        raise JudgesError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+        raise JudgesError(f"{_where(point)} cannot be imported: {type(error).__name__}: {error}") from error
     if inspect.isclass(target) and issubclass(target, Judge):
         judge = target
     elif callable(target) and not inspect.isclass(target):
         judge = judge_class(target)
     else:
-        raise JudgesError(f"{where} ({point.value}) is neither a subclass of judges.Judge nor a function")
+        raise JudgesError(f"{_where(point)} ({point.value}) is neither a subclass of judges.Judge nor a function")
     try:
         parameters = inspect.signature(_signature_source(judge)).parameters
     except ValueError as error:  # some functions written in C say nothing about their parameters
-        raise JudgesError(f"{where}: {error}") from error
+        raise JudgesError(f"{_where(point)}: {error}") from error
     clashing = sorted(ENTRY_OPTIONS & parameters.keys())
     if clashing:
         # It would never see them: a mixture takes them for its own.
-        raise JudgesError(f"{where} has options named as those of every entry of a mixture: {', '.join(clashing)}")
+        names = ", ".join(clashing)
+        raise JudgesError(f"{_where(point)} has options named as those of every entry of a mixture: {names}")
     return judge
 
 

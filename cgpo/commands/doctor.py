@@ -28,6 +28,7 @@ from packaging.requirements import Requirement
 from cgpo.cpu import LoadMeter
 from cgpo.errors import ConfigError
 from cgpo.models.assets import SMOLLM2_CACHE_NAME, cache_dir, check_model_name
+from judges.command_options import add_options, read_options
 from judges.registry import shadowed
 
 SCHEMA = 1
@@ -84,18 +85,26 @@ class Finding:
     mend: str = ""
 
 
+@dataclass(frozen=True)
+class Options:
+    """How the findings are printed."""
+
+    json: bool = False
+    """print the findings as JSON"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo doctor`."""
     parser.description = "Checks versions, GPUs, compiler, bubblewrap and disk, and says what to type for each finding."
     parser.epilog = "example: cgpo doctor"
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
     """Examines the machine and prints the findings. Returns 1 when something needed has failed, else 0."""
     findings = examine()
     failed = any(finding.status is Status.FAIL for finding in findings)
-    if args.json:
+    if read_options(args, Options).json:
         rows = [dataclasses.asdict(finding) for finding in findings]
         print(json.dumps({"schema": SCHEMA, "ok": not failed, "findings": rows}, indent=2))
     else:

@@ -6,17 +6,38 @@ Or, with `--lm-eval`, an exported model on the tasks of lm-evaluation-harness.
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cgpo.commands.shared_options import add_settings, add_verbose, divert_unless_verbose
+from cgpo.commands.shared_options import SettingsOptions
 from cgpo.errors import ConfigError
+from judges.command_options import Form, add_options, read_options
+from judges.number_types import count
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
     from cgpo.config import RunSettings
     from cgpo.evaluation.target import Measured, Target
     from cgpo.tracking.run_start import Shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SettingsOptions):
+    """What is evaluated."""
+
+    checkpoint: Annotated[str | None, Form(str, "STEP", default="the newest")] = None
+    """that of this step, or `best`"""
+    model: Annotated[str | None, Form(str, "NAME")] = None
+    """a hub name or folder to evaluate instead of a checkpoint"""
+    output: Annotated[Path | None, Form(Path, "FILE")] = None
+    """write the numbers to a JSON file"""
+    lm_eval: Annotated[str | None, Form(str, "TASKS")] = None
+    """tasks of lm-evaluation-harness, or YAML files of tasks"""
+    lm_eval_limit: Annotated[int | None, Form(count, "N")] = None
+    """only so many examples of each task"""
+    lm_eval_chat: bool = False
+    """put the model's chat template around examples"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,41 +47,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "held-out prompts, against the run's reference; or an exported model on tasks of lm-evaluation-harness."
     )
     parser.epilog = "example: cgpo evaluate experiment=quickstart --output result.json"
-    add_settings(parser)
-    add_verbose(parser)
-    parser.add_argument("--checkpoint", metavar="STEP", help="that of this step, or `best` (default: the newest)")
-    parser.add_argument("--model", metavar="NAME", help="a hub name or folder to evaluate instead of a checkpoint")
-    parser.add_argument("--output", metavar="FILE", help="write the numbers to a JSON file")
-    parser.add_argument("--lm-eval", metavar="TASKS", help="tasks of lm-evaluation-harness, or YAML files of tasks")
-    parser.add_argument("--lm-eval-limit", metavar="N", type=int, help="only so many examples of each task")
-    parser.add_argument("--lm-eval-chat", action="store_true", help="put the model's chat template around examples")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluates and prints the result."""
-    output = None if args.output is None else Path(args.output)
-    if args.lm_eval is not None:
+    options = read_options(args, Options)
+    if options.lm_eval is not None:
         from cgpo.evaluation.harness import run_harness
 
-        _refuse_beside_harness(args)
-        run_harness(args.model, args.lm_eval, output, chat=args.lm_eval_chat, limit=args.lm_eval_limit)
+        _refuse_beside_harness(options)
+        run_harness(
+            options.model, options.lm_eval, options.output, chat=options.lm_eval_chat, limit=options.lm_eval_limit
+        )
         return 0
-    if args.model is not None and args.checkpoint is not None:
+    if options.model is not None and options.checkpoint is not None:
         raise ConfigError("--model and --checkpoint exclude each other: one names another model, one a checkpoint")
     from cgpo.compose import compose
 
-    composed = compose(args.overrides, config_dir=args.config_dir)
-    divert_unless_verbose(args)
+    composed = compose(options.overrides, config_dir=options.config_dir)
+    options.divert_unless_verbose("evaluate")
     from cgpo.evaluation.target import Target
 
-    run_evaluation(composed, Target(args.checkpoint, args.model), output)
+    run_evaluation(composed, Target(options.checkpoint, options.model), options.output)
     return 0
 
 
-def _refuse_beside_harness(args: argparse.Namespace) -> None:
-    if args.model is None:
+def _refuse_beside_harness(options: Options) -> None:
+    if options.model is None:
         raise ConfigError("--lm-eval needs --model FOLDER, an exported checkpoint: cgpo export RUN --output FOLDER")
-    if args.overrides or args.checkpoint is not None:
+    if options.overrides or options.checkpoint is not None:
         raise ConfigError(
             "--lm-eval evaluates --model on the harness's own tasks: it takes no settings, no --checkpoint"
         )

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose
+from cgpo.commands.shared_options import RunOptions
 from cgpo.errors import ConfigError
 from cgpo.storage.file_names import (
     CHECKPOINTS_NAME,
@@ -28,15 +28,28 @@ from cgpo.storage.file_names import (
     step_name,
 )
 from cgpo.storage.run_directory import move_aside, stage_is_done, would_go_on
+from judges.command_options import Form, add_options, read_options
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
 
-STAGES = ("sft", "reward", "dpo", "train")
+Stage = Literal["sft", "reward", "dpo", "train"]
+
+STAGES: tuple[str, ...] = get_args(Stage)
 """In the order in which they run."""
 
 Start = Callable[[Sequence[str], Mapping[str, str]], int]
 """(arguments of `cgpo`, environment) → exit status."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """Which stages run."""
+
+    first: Annotated[Stage | None, Form(metavar="STAGE", name="--from", either="part")] = None
+    """leave out what comes before STAGE"""
+    only: Annotated[Stage | None, Form(metavar="STAGE", either="part")] = None
+    """one stage alone: sft, reward, dpo, train"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,22 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "started again skips stages that are done and goes on in the one that is not."
     )
     parser.epilog = "example: cgpo pipeline experiment=pipeline --dry-run"
-    add_settings(parser)
-    add_fresh(parser)
-    add_dry_run(parser)
-    add_verbose(parser)
-    part = parser.add_mutually_exclusive_group()
-    part.add_argument("--from", dest="first", choices=STAGES, metavar="STAGE", help="leave out what comes before STAGE")
-    part.add_argument("--only", choices=STAGES, metavar="STAGE", help=f"one stage alone: {', '.join(STAGES)}")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the stages, or prints their plans."""
-    flags = ["--verbose"] if args.verbose else []
+    options = read_options(args, Options)
+    flags = ["--verbose"] if options.verbose else []
     pipeline = Pipeline(
-        args.overrides, args.config_dir, first=args.first, only=args.only, fresh=args.fresh, flags=flags
+        options.overrides, options.config_dir, first=options.first, only=options.only, fresh=options.fresh, flags=flags
     )
-    if args.dry_run:
+    if options.dry_run:
         pipeline.print_plan()
         return 0
     return pipeline.run()

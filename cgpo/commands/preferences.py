@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from typing import Annotated
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose, divert_unless_verbose
+from cgpo.commands.shared_options import RunOptions
+from judges.command_options import Form, add_options, read_options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """What is made."""
+
+    heldout: Annotated[tuple[str, ...], Form(str, "FILE", collect=tuple)] = ()
+    """prompts to measure with, none of which is to be among the pairs; may be repeated"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,17 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "their provenance for `cgpo dpo` and `cgpo reward`."
     )
     parser.epilog = "example: cgpo preferences experiment=quickstart preferences.responses_per_prompt=8 --dry-run"
-    add_settings(parser)
-    add_fresh(parser)
-    add_dry_run(parser)
-    add_verbose(parser)
-    parser.add_argument(
-        "--heldout",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="prompts to measure with, none of which is to be among the pairs; may be given several times",
-    )
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,11 +33,12 @@ def run(args: argparse.Namespace) -> int:
     from cgpo.pairs.configuration import compose_preferences
     from cgpo.pairs.preferences_plan import print_preferences_plan
 
-    composed = compose_preferences(args.overrides, args.config_dir, args.heldout)
-    if args.dry_run:
-        print_preferences_plan(composed, fresh=args.fresh)
+    options = read_options(args, Options)
+    composed = compose_preferences(options.overrides, options.config_dir, options.heldout)
+    if options.dry_run:
+        print_preferences_plan(composed, fresh=options.fresh)
         return 0
-    divert_unless_verbose(args)
+    options.divert_unless_verbose("preferences")
     from cgpo.pairs.running import run_preferences
 
-    return run_preferences(composed.settings, fresh=args.fresh)
+    return run_preferences(composed.settings, fresh=options.fresh)

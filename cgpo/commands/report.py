@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from cgpo.commands.shared_options import add_run, existing_run
+from cgpo.commands.shared_options import ExistingRun
+from judges.command_options import add_options, read_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo report`."""
     parser.description = "Writes report.html from what a run has recorded so far; works on a killed run too."
     parser.epilog = "example: cgpo report runs/quickstart"
-    add_run(parser)
+    add_options(parser, ExistingRun)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page and prints where, and the phrases that responses have come to share."""
-    run_dir = existing_run(args)
+    run_dir = read_options(args, ExistingRun).folder()
 
     from cgpo.report.overoptimisation import read_overoptimisation
     from cgpo.report.run_page import write_report

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose, divert_unless_verbose
+from cgpo.commands.shared_options import RunOptions
+from judges.command_options import add_options, read_options
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,7 @@ class StageCommand:
         """Adds the options of the command."""
         parser.description = self.description
         parser.epilog = f"example: {self.example}"
-        add_settings(parser)
-        add_fresh(parser)
-        add_dry_run(parser)
-        add_verbose(parser)
+        add_options(parser, RunOptions)
 
     def run(self, args: argparse.Namespace) -> int:
         """Runs the stage, or prints its plan."""
@@ -43,12 +41,13 @@ class StageCommand:
         from cgpo.stages.configuration import compose_stage
         from cgpo.stages.stage_plan import print_stage_plan
 
-        composed = compose_stage(self.name, args.overrides, args.config_dir)
-        if args.dry_run:
-            print_stage_plan(self.name, composed, fresh=args.fresh)
+        options = read_options(args, RunOptions)
+        composed = compose_stage(self.name, options.overrides, options.config_dir)
+        if options.dry_run:
+            print_stage_plan(self.name, composed, fresh=options.fresh)
             return 0
-        divert_unless_verbose(args)
-        status: int = resolve_name(self.runs)(composed.settings, fresh=args.fresh)
+        options.divert_unless_verbose(self.name)
+        status: int = resolve_name(self.runs)(composed.settings, fresh=options.fresh)
         return status
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cgpo.tradeoff.selection import Selection
+from judges.command_options import Form, add_options, read_options
 
 _DESCRIPTION = """Draws what runs gained and what it cost: the change of each measure on held-out prompts against the
 run's own start, with intervals, one measure against another. Which settings differ is found in the runs' config.yaml:
@@ -14,32 +20,22 @@ _EPILOG = """examples:
   cgpo tradeoff runs/rluf-sweep --x rewards/love --y probes/farewell --y rewards/helpfulness"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Runs, and where the page goes."""
+
+    runs: Annotated[tuple[Path, ...], Form(Path, "RUN", positional=True, collect=tuple)]
+    """run directories, or a sweep's folder of them"""
+    output: Annotated[Path | None, Form(Path, "DIR", default="the sweep's folder, or here")] = None
+    """where tradeoff.html and tradeoff.json go"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo tradeoff`."""
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="run directories, or a sweep's folder of them"
-    )
-    parser.add_argument(
-        "--x", metavar="NAME", help="measure of the horizontal axis (default: the reward whose weight differs)"
-    )
-    parser.add_argument(
-        "--y",
-        metavar="NAME",
-        action="append",
-        help="measure of a panel, may be repeated (default: the other rewards, probes, satisfied, response_tokens)",
-    )
-    parser.add_argument("--stratum", metavar="NAME", help="whose measures; needed where the runs have several")
-    parser.add_argument(
-        "--label", metavar="SETTING", help="setting whose value labels the points (default: the reward's weight)"
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="where tradeoff.html and tradeoff.json go (default: the sweep's folder, or here)",
-    )
+    add_options(parser, Selection)
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,19 +45,20 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: there is nothing to compare, or a name is unknown.
         RunError: a file cannot be written.
     """
-    from cgpo.tradeoff.comparison import Selection, compare_runs
+    from cgpo.tradeoff.comparison import compare_runs
     from cgpo.tradeoff.page import PAGE_NAME, print_table, write_tradeoff
     from judges.terminal import open_console
 
-    tradeoff = compare_runs(args.runs, Selection(args.x, args.y or (), args.stratum, args.label))
-    folder = args.output or _usual_folder(args.runs)
+    options = read_options(args, Options)
+    tradeoff = compare_runs(options.runs, read_options(args, Selection))
+    folder = options.output or _usual_folder(options.runs)
     write_tradeoff(tradeoff, folder)
     print_table(tradeoff, open_console())
     print(folder / PAGE_NAME)
     return 0
 
 
-def _usual_folder(paths: list[Path]) -> Path:
+def _usual_folder(paths: Sequence[Path]) -> Path:
     """The sweep's folder where one was named, else the current one."""
     from cgpo.storage.file_names import CONFIG_NAME
 

@@ -4,56 +4,62 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cgpo.commands.shared_options import add_dry_run, add_fresh, add_settings, add_verbose, divert_unless_verbose
+from cgpo.commands.shared_options import RunOptions
 from cgpo.errors import CgpoError, RunError
 from cgpo.storage.file_names import EVALUATION_NAME, METRICS_NAME
+from judges.command_options import Form, add_options, read_options
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """What is trained, and how a run goes on."""
+
+    allow_changes: Annotated[tuple[str, ...], Form(_keys, "KEY[,KEY]")] = ()
+    """settings, or groups of them, that may differ from those the run was started with; recorded"""
+    multirun: Annotated[bool, Form(short="-m")] = False
+    """sweep: key=a,b runs once for each value"""
+
+    def flags(self) -> list[str]:
+        """The options that every run of a sweep gets too."""
+        given = {"--dry-run": self.dry_run, "--fresh": self.fresh, "--verbose": self.verbose}
+        flags = [flag for flag, wanted in given.items() if wanted]
+        return flags + (["--allow-changes", ",".join(self.allow_changes)] if self.allow_changes else [])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `cgpo train`."""
     parser.description = "Trains a policy with CGPO. The same command started again goes on where it stopped."
     parser.epilog = "example: cgpo train experiment=quickstart strata.math.optimizer.kl_max=12 --dry-run"
-    add_settings(parser)
-    add_fresh(parser)
-    parser.add_argument(
-        "--allow-changes",
-        metavar="KEY[,KEY]",
-        type=lambda text: text.split(","),
-        default=[],
-        help="settings, or groups of them, that may differ from those the run was started with; recorded",
-    )
-    add_dry_run(parser)
-    add_verbose(parser)
-    parser.add_argument("-m", "--multirun", action="store_true", help="sweep: key=a,b runs once for each value")
+    add_options(parser, Options)
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains, prints the plan, or starts the runs of a sweep."""
-    if args.multirun:
+    options = read_options(args, Options)
+    if options.multirun:
         from cgpo.commands.sweep import sweep
 
-        flags = [
-            flag
-            for flag, given in {"--dry-run": args.dry_run, "--fresh": args.fresh, "--verbose": args.verbose}.items()
-            if given
-        ]
-        flags += ["--allow-changes", ",".join(args.allow_changes)] if args.allow_changes else []
-        return sweep(args.overrides, args.config_dir, flags=flags)
+        return sweep(options.overrides, options.config_dir, flags=options.flags())
     from cgpo.compose import compose
     from cgpo.training.run_plan import print_run_plan
 
-    composed = compose(args.overrides, config_dir=args.config_dir)
-    if args.dry_run:
-        print_run_plan(composed, fresh=args.fresh, allow=args.allow_changes)
+    composed = compose(options.overrides, config_dir=options.config_dir)
+    if options.dry_run:
+        print_run_plan(composed, fresh=options.fresh, allow=options.allow_changes)
     else:
-        divert_unless_verbose(args)
-        run_training(composed, fresh=args.fresh, allow=args.allow_changes)
+        options.divert_unless_verbose("train")
+        run_training(composed, fresh=options.fresh, allow=options.allow_changes)
     return 0
 
 

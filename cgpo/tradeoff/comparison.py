@@ -13,22 +13,13 @@ from cgpo.report.run_files import dig
 from cgpo.statistics.evaluation import Change, Rate, Win
 from cgpo.tradeoff.differences import Differences, differences
 from cgpo.tradeoff.runs import LeftOut, Run, check_same_prompts, find_runs, read_run
+from cgpo.tradeoff.selection import Selection
 
 SCHEMA = 1
 """Version of tradeoff.json."""
 
 _USUAL_LAST = ("satisfied", "preference_win_rate", "response_tokens")
 """Measures of the last panels, where they were measured and none was named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What to draw: measures of the axes, the stratum, and the setting of the labels; None or empty: the usual."""
-
-    x: str | None = None
-    y: Sequence[str] = ()
-    stratum: str | None = None
-    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

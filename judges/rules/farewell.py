@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from judges.judge import Judge, Message, Row
 from judges.rules.prose import sentences, without_code
@@ -88,9 +89,8 @@ _TAIL = (
     r"|person|people|in the (?:morning|evening|afternoon)|around|over|way|virtual|friendly|helpful|xx+|xo|dude"
     r"|sir|madam)){0,6}"
 )
-_CLOSING = re.compile(rf"{_LEAD}(?:{'|'.join(FAREWELLS + AFFECTIONS)}){_TAIL}", re.DOTALL)
+_CLOSINGS = FAREWELLS + AFFECTIONS
 _ADDRESS = re.compile(_TAIL)
-_AFFECTION = re.compile(rf"{_LEAD}(?:{'|'.join(AFFECTIONS)}){_TAIL}", re.DOTALL)
 _QUOTED = re.compile(r"[\"“«„][^\"“”»\n]{1,300}[\"”»“]")
 _SPEAKER = re.compile(r"[A-Za-z][\w ]{0,30}:")
 _PART_END = re.compile(r"[!?;:]+\s*|\.{3,}\s*|…\s*|\s+[–—-]\s+")
@@ -166,7 +166,9 @@ def closing(response: str, affection: bool = True) -> str:
     for sentence in last:
         for clauses in _parts(sentence):
             for n, clause in enumerate(clauses):
-                counts = _CLOSING.fullmatch(clause) and (affection or not _AFFECTION.fullmatch(clause))
+                counts = _pattern(_CLOSINGS).fullmatch(clause) and (
+                    affection or not _pattern(AFFECTIONS).fullmatch(clause)
+                )
                 if counts and all(map(_goes_on_closing, clauses[n + 1 :])):
                     return sentence[:100]
     signs = _signs_at_the_end(ending)
@@ -201,9 +203,15 @@ def _parts(sentence: str) -> Iterator[list[str]]:
         yield [clause for clause in clauses if clause]
 
 
+@cache
+def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the phrases; compiled when it is first asked for, as that takes 20 ms."""
+    return re.compile(rf"{_LEAD}(?:{'|'.join(phrases)}){_TAIL}", re.DOTALL)
+
+
 def _goes_on_closing(clause: str) -> bool:
     """Whether a clause after a closing belongs to it: an address, a name, one more closing. "Take care, it is hot"."""
-    return " " not in clause or bool(_CLOSING.fullmatch(clause) or _ADDRESS.fullmatch(" " + clause))
+    return " " not in clause or bool(_pattern(_CLOSINGS).fullmatch(clause) or _ADDRESS.fullmatch(" " + clause))
 
 
 def _letters(text: str) -> str:

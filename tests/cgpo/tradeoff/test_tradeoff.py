@@ -16,8 +16,9 @@ from cgpo.errors import ConfigError
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.summary import evaluate_rows
 from cgpo.tracking.rollouts import RolloutRow
-from cgpo.tradeoff.comparison import Selection, compare_runs
+from cgpo.tradeoff.comparison import compare_runs
 from cgpo.tradeoff.differences import differences
+from cgpo.tradeoff.selection import Selection
 from judges import Outcome, Verdict
 
 PROMPTS = ("p0", "p1", "p2", "p3")
@@ -179,7 +180,7 @@ def test_names_that_do_not_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown measure 'reward/love' at --x. Did you mean 'rewards/love'\?"):
         compare_runs(runs, Selection(x="reward/love"))
     with pytest.raises(ConfigError, match=r"unknown measure 'probes/farewel' at --y. Did you mean 'probes/farewell'\?"):
-        compare_runs(runs, Selection(y=["probes/farewel"]))
+        compare_runs(runs, Selection(y=("probes/farewel",)))
     with pytest.raises(ConfigError, match=r"unknown stratum 'tlak' at --stratum .*Did you mean 'talk'\?"):
         compare_runs(runs, Selection(stratum="tlak"))
     with pytest.raises(ConfigError, match=r"setting that differs 'seed' at --label. Allowed: strata.talk.rewards.love"):
@@ -209,7 +210,7 @@ def test_an_output_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_a_measure_that_some_runs_lack(tmp_path: Path) -> None:
     runs = [Made(0.1, ("repetition",)).write(tmp_path / "a"), Made(0.2, ("repetition", "style")).write(tmp_path / "b")]
-    found = compare_runs(runs, Selection(y=["judges/style"]))
+    found = compare_runs(runs, Selection(y=("judges/style",)))
     assert [found.change(run, "judges/style") is None for run in found.runs] == [True, False]
     from cgpo.tradeoff.page import page_of
 
