@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cgpo.errors import unknown_name
-from cgpo.feedback.logs.values import BadRowError, seconds_of
+from cgpo.feedback.values import BadRowError, seconds_of
 from judges.command_options import Form
 from judges.number_types import count, not_negative, open_share, positive, share, whole
 

@@ -18,8 +18,8 @@ from cgpo.data.rows import RawRow, read_rows
 from cgpo.errors import ConfigError, DataError, nearest, unknown_name
 from cgpo.feedback.logs.rows import Reactions, RowReader
 from cgpo.feedback.logs.table import Spill, Table, TableBuilder
-from cgpo.feedback.logs.values import BadRowError
 from cgpo.feedback.settings import COLUMNS, LogSettings
+from cgpo.feedback.values import BadRowError
 from cgpo.storage.text import storable
 
 SHOWN = 3

@@ -12,8 +12,8 @@ from typing import Any
 from cgpo.data.messages import content, message_list, messages_of
 from cgpo.data.rows import RawRow
 from cgpo.errors import DataError, nearest
-from cgpo.feedback.logs.values import BadRowError, id_of, seconds_of, value_text
 from cgpo.feedback.settings import COLUMNS, LogSettings
+from cgpo.feedback.values import BadRowError, id_of, seconds_of, value_text
 from judges import Message
 
 _WORDS = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}

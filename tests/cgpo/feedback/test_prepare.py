@@ -353,11 +353,26 @@ def build_help() -> str:
         (["--max-user-rows", "0"], "must be a whole number of at least 1, not '0'"),
         (["--heldout-from", "soon"], "--heldout-from: 'soon' is neither ISO 8601 nor a Unix time"),
         (["--column", "reaction"], "must be WHAT=COLUMN"),
-        (["--salt-file", "x"], "no use without --hash-users"),
+        (["--salt-file", "salt"], "--salt-file has no use without --hash-users"),
+        (["--hash-users", "--salt-file", "short"], "--salt-file: short: a salt has 16 to 64 bytes, this one 4"),
+        (
+            ["--heldout-from", "2025-05-14", "--heldout-share", "0.2"],
+            "--heldout-share: not allowed with argument --held",
+        ),
+        (["--time-unit", "min"], "--time-unit: invalid choice: 'min' (choose from"),
         (["--hash-users", "--salt-file", "nowhere"], "nowhere cannot be read"),
     ],
 )
-def test_bad_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+def test_bad_arguments(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    (tmp_path / "salt").write_text("0123456789abcdef")
+    (tmp_path / "short").write_text("0123")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as done:
         main(["feedback", "prepare", "--input", "log.jsonl", "--output", str(tmp_path / "out"), *arguments])
     assert done.value.code == 2

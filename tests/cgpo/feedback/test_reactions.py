@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cgpo.feedback.logs.rows import Reactions
-from cgpo.feedback.logs.values import BadRowError, id_of, seconds_of
+from cgpo.feedback.values import BadRowError, id_of, seconds_of
 
 NOON = 1_747_224_000.0
 """14 May 2025, 12:00 UTC; `date -u -d 2025-05-14T12:00:00 +%s`."""
