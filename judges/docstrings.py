@@ -5,14 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Mapping
-from functools import cache
 from itertools import pairwise
-from types import MappingProxyType
 
 
-@cache
-def field_docstrings(owner: type) -> Mapping[str, str]:
+def field_docstrings(owner: type) -> dict[str, str]:
     """Field → the text that stands below it in the source, in one line; of base classes too.
 
     Of a class without source, such as one typed into an interpreter, nothing is known.
@@ -21,7 +17,7 @@ def field_docstrings(owner: type) -> Mapping[str, str]:
     for base in reversed(owner.__mro__):
         if inspect.get_annotations(base):
             found |= _own_docstrings(base)
-    return MappingProxyType(found)
+    return found
 
 
 def _own_docstrings(owner: type) -> dict[str, str]:

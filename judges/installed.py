@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 
 def points_of(group: str) -> tuple[EntryPoint, ...]:
@@ -25,6 +26,6 @@ def forget() -> None:
 
 
 @cache
-def _all(path: tuple[str, ...]) -> EntryPoints:
-    """Of the packages on this path."""
+def _all(path: tuple[str, ...]) -> Any:
+    """Those of the packages on this path: EntryPoints, in Python 3.11 SelectableGroups, which select alike."""
     return entry_points()

@@ -56,10 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if options.lm_eval is not None:
         from cgpo.evaluation.harness import run_harness
 
-        _refuse_beside_harness(options)
-        run_harness(
-            options.model, options.lm_eval, options.output, chat=options.lm_eval_chat, limit=options.lm_eval_limit
-        )
+        model, chat, limit = _harness_model(options), options.lm_eval_chat, options.lm_eval_limit
+        run_harness(model, options.lm_eval, options.output, chat=chat, limit=limit)
         return 0
     if options.model is not None and options.checkpoint is not None:
         raise ConfigError("--model and --checkpoint exclude each other: one names another model, one a checkpoint")
@@ -73,13 +71,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_beside_harness(options: Options) -> None:
+def _harness_model(options: Options) -> str:
+    """The model for `--lm-eval`. Raises ConfigError where there is none, or options that the harness does not use."""
     if options.model is None:
         raise ConfigError("--lm-eval needs --model FOLDER, an exported checkpoint: cgpo export RUN --output FOLDER")
     if options.overrides or options.checkpoint is not None:
         raise ConfigError(
             "--lm-eval evaluates --model on the harness's own tasks: it takes no settings, no --checkpoint"
         )
+    return options.model
 
 
 def run_evaluation(composed: Composed, target: Target, output: Path | None = None) -> None:

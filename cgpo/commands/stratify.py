@@ -175,6 +175,7 @@ def _assigner(
     if options.method == "column":
         from cgpo.stratify.assignment import ByColumn
 
+        assert options.column  # `_check_arguments` has seen to it
         return ByColumn(options.column, names)
     margin = DEFAULT_MARGINS[options.method] if options.margin is None else options.margin
     if options.method == "embeddings":
