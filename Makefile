@@ -11,13 +11,16 @@ unexport PYTHONDONTWRITEBYTECODE
 # Wall time a test run may take before it is ended: minutes, far above what it needs.
 TEST_MINUTES := 80
 SLOW_TEST_MINUTES := 240
+MUTANT_MINUTES := 60
+# Names of mutants for `make mutants`, with *; all where it is empty.
+MUTANTS :=
 # Further arguments for pytest: make test ARGS="-k math"
 ARGS :=
 # Processes that run tests side by side, a file at a time each and in the order of names: cgpo, the longest, comes first.
 TEST_PROCESSES := 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup quickstart test test-slow lint format bench lock wheel clean
+.PHONY: help setup quickstart test test-slow mutants lint format bench lock wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +37,12 @@ test: setup lint ## check the code and run the tests, slow ones left out
 
 test-slow: setup ## run the slow tests only
 	timeout --foreground --signal=INT --kill-after=30 $(SLOW_TEST_MINUTES)m $(BIN)/python -m pytest -m slow $(ARGS)
+
+mutants: setup ## break the code of judging and learning in many small ways: does a test fail? (MUTANTS='cgpo.optimizers.crpg.*')
+	$(BIN)/python -m pip install --quiet --constraint launch/pins-cpu.txt mutmut==3.8.1
+	rm -rf mutants
+	OMP_NUM_THREADS=1 timeout --foreground --signal=INT --kill-after=30 $(MUTANT_MINUTES)m $(BIN)/mutmut run --max-children $(TEST_PROCESSES) $(MUTANTS)
+	$(BIN)/python launch/mutants.py $(MUTANTS)
 
 lint: setup ## ruff, mypy and the drawing of the rooms
 	$(BIN)/ruff check .
@@ -61,5 +70,5 @@ wheel: setup ## build dist/cgpo-*.whl
 	@ls dist/*.whl
 
 clean: ## remove what was built and cached here; runs/ and .venv stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist mutants *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -37,7 +37,7 @@ def group_mean(values: Tensor, prompt: Tensor, among: Tensor, *, leave_one_out: 
     if not leave_one_out:
         return first.where(equal, total / count.clamp(min=1))
     others = (total - used) / (count - 1).clamp(min=1)
-    return used.where(equal | (count <= 1), others)
+    return used.where(equal, others)
 
 
 def group_spread(values: Tensor, prompt: Tensor, among: Tensor) -> Tensor:

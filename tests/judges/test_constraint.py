@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future
 from itertools import product
 from typing import Any
@@ -75,25 +76,104 @@ def test_an_agreement_says_who_said_what_and_costs_what_all_cost() -> None:
     assert constraint.name == "any"
 
 
+TWO = {"name": "agreement", "judges": ["math", "refusal"]}
+OPTIONS = "Allowed: as, at_least, judges"
+LIST = "an agreement of judges needs `judges`, a list of at least two"
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"name": "refusal", "threshold": "high"}, "'threshold'"),
-        ({"name": "refusal", "threshold": True}, "'threshold'"),
-        ({"name": "refusal", "abstain_within": -1}, "at least 0"),
-        ({"name": "refusal", "as": ""}, "'as'"),
-        ({"name": "agreement", "judges": ["math"], "at_least": 1}, "at least two"),
-        ({"name": "agreement", "judges": ["math", "refusal"]}, "`at_least`"),
-        ({"name": "agreement", "judges": ["math", "refusal"], "at_least": 3}, "1 to the 2"),
-        ({"name": "agreement", "judges": ["math", "mth"], "at_least": 1}, "Did you mean 'math'"),
-        ({"name": "agreement", "judges": ["math", "refusal"], "at_leest": 1}, "Did you mean 'at_least'"),
-        ({"name": "agreement", "judges": ["math", {"name": "refusal", "threshold": 1}], "at_least": 1}, "its own"),
-        ({"name": "agreement", "judges": ["math", {**THREE, "at_least": 2}], "at_least": 1}, "its own"),
+        (
+            {"name": "refusal", "threshold": "high"},
+            "judge 'refusal', option 'threshold': must be a finite number, not 'high'",
+        ),
+        (
+            {"name": "refusal", "threshold": True},
+            "judge 'refusal', option 'threshold': must be a finite number, not True",
+        ),
+        (
+            {"name": "refusal", "abstain_within": [1]},
+            "judge 'refusal', option 'abstain_within': must be a finite number, not [1]",
+        ),
+        (
+            {"name": "refusal", "abstain_within": -1},
+            "judge 'refusal', option 'abstain_within': must be at least 0, not -1.0",
+        ),
+        ({"name": "refusal", "as": ""}, "judge 'refusal', option 'as': must be text, not ''"),
+        ({"name": "refusal", "as": "  "}, "judge 'refusal', option 'as': must be text, not '  '"),
+        ({"name": "refusal", "as": 5}, "judge 'refusal', option 'as': must be text, not 5"),
+        ({**TWO, "at_least": 1, "as": 5}, "judge 'agreement', option 'as': must be text, not 5"),
+        ({"name": "agreement", "judges": ["math"], "at_least": 1}, LIST),
+        ({"name": "agreement", "judges": "math", "at_least": 1}, LIST),
+        ({"name": "agreement", "at_least": 1}, LIST),
+        (TWO, "an agreement needs `at_least`, from 1 to the 2 judges, not None"),
+        ({**TWO, "at_least": 3}, "an agreement needs `at_least`, from 1 to the 2 judges, not 3"),
+        ({**TWO, "at_least": 0}, "an agreement needs `at_least`, from 1 to the 2 judges, not 0"),
+        ({**TWO, "at_least": True}, "an agreement needs `at_least`, from 1 to the 2 judges, not True"),
+        ({**TWO, "at_least": 1.5}, "an agreement needs `at_least`, from 1 to the 2 judges, not 1.5"),
+        (
+            {**TWO, "at_leest": 1},
+            f"unknown option 'at_leest' of an agreement of judges. Did you mean 'at_least'? {OPTIONS}",
+        ),
     ],
 )
 def test_bad_entries(entry: dict[str, Any], message: str) -> None:
-    with pytest.raises(JudgesError, match=message):
+    with pytest.raises(JudgesError, match=f"^{re.escape(message)}$"):
         Constraint.parse(entry)
+
+
+def test_a_judge_of_an_agreement_must_exist() -> None:
+    with pytest.raises(JudgesError, match="Did you mean 'math'"):
+        Constraint.parse({"name": "agreement", "judges": ["math", "mth"], "at_least": 1})
+
+
+@pytest.mark.parametrize(
+    "judge", [{"name": "refusal", "threshold": 1}, {"name": "refusal", "abstain_within": 0.5}, {**THREE, "at_least": 2}]
+)
+def test_within_an_agreement_judges_take_only_their_own_options(judge: dict[str, Any]) -> None:
+    message = f"a judge within an agreement takes only its own options, not {judge!r}"
+    with pytest.raises(JudgesError, match=f"^{re.escape(message)}$"):
+        Constraint.parse({"name": "agreement", "judges": ["math", judge], "at_least": 1})
+
+
+def test_what_an_entry_says() -> None:
+    assert Constraint.parse("refusal") == Constraint("refusal", (JudgeSpec("refusal"),))
+    boxed = {"name": "math", "format": "boxed"}
+    named = Constraint.parse({**boxed, "as": "m", "threshold": 0, "abstain_within": 0})
+    assert named == Constraint("m", (JudgeSpec("math", {"format": "boxed"}),), None, 0.0, 0.0)
+    assert Constraint.parse({**boxed, "abstain_within": 2}).abstain_within == 2.0
+    for at_least in (1, 2):
+        found = Constraint.parse({**TWO, "at_least": at_least})
+        assert found == Constraint("agreement", (JudgeSpec("math"), JudgeSpec("refusal")), at_least)
+    assert [type(judge).__name__ for judge in found.judges()] == ["MathJudge", "RefusalJudge"]
+
+
+@pytest.mark.parametrize(
+    ("score", "options", "expected"),
+    [
+        (0.25, {"threshold": 0.5}, Verdict(V, "score 0.25, threshold 0.5: because", 0.25)),
+        (-0.05, {"abstain_within": 0.1}, Verdict(U, "score -0.05 is within 0.1 of 0: because", -0.05)),
+        (0.75, {"abstain_within": 0.1}, Verdict(S, "because", 0.75)),
+        (None, {"threshold": 0.5}, Verdict(U, "refusal gave no score to compare with a threshold")),
+    ],
+)
+def test_a_verdict_by_score_says_so(score: float | None, options: dict[str, float], expected: Verdict) -> None:
+    assert Constraint.parse({"name": "refusal", **options}).decide([Verdict(S, "because", score)]) == expected
+
+
+def test_each_judge_of_an_agreement_must_have_answered() -> None:
+    constraint = Constraint.parse({**TWO, "at_least": 1})
+    for verdicts in ([Verdict(S)], [Verdict(S)] * 3):
+        with pytest.raises(ValueError, match="zip"):
+            constraint.decide(verdicts)
+
+
+def test_an_agreement_that_concerns_nobody_is_not_applicable_and_still_costs() -> None:
+    constraint = Constraint.parse({**TWO, "at_least": 2})
+    found = constraint.decide([Verdict(NA, cost=Cost(1.0)), Verdict(Outcome.NOT_JUDGED)])
+    assert found == Verdict(NA, "math not_applicable, refusal not_judged")
+    assert found.cost == Cost(1.0)
 
 
 def test_one_judge_twice_under_two_names() -> None:
@@ -128,6 +208,13 @@ def test_cheap_judges_are_asked_first_and_verdicts_stay_in_the_order_of_the_sett
     (judgement,) = Mixture([COSTLY, "refusal", "math"], runtime).judge([Row("p", "r")])
     assert runtime.asked == ["refusal", "math", "safety"]
     assert list(judgement.verdicts) == ["safety", "refusal", "math"]
+
+
+def test_an_agreement_is_as_dear_as_its_dearest_judge() -> None:
+    runtime = Scripted(math=S, refusal=V, safety=S)
+    dear = {"name": "agreement", "at_least": 1, "judges": ["math", COSTLY]}
+    Mixture([dear, "refusal"], runtime).judge([Row("p", "r")])
+    assert runtime.asked == ["refusal", "math", "safety"]
 
 
 @pytest.mark.parametrize(("cheap", "asked"), [(V, False), (S, True), (U, True), (NA, True)])

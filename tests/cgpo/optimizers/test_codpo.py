@@ -67,6 +67,49 @@ def test_golden_numbers() -> None:
     }
 
 
+def test_one_prompt_alone() -> None:
+    # m = 0.2 · (1 − 3) = −0.4: the rejected one is preferred. n = 1.
+    found = surrogate(make_batch([True, False], [1.0, 0.0], log_ratio=[1, 3], length=[4, 2]), beta=0.2)
+    push = 0.2 / (1 + exp(-0.4))
+    assert found.coefficient.tolist()[0] == pytest.approx([push + 1 / 4] * 4)
+    assert found.coefficient.tolist()[1] == pytest.approx([-push, -push, 0, 0])
+    assert found.metrics == {
+        "pair_rate": 1.0,
+        "feasible_prompt_rate": 1.0,
+        "preference_margin": pytest.approx(-0.4),
+        "preference_accuracy": 0.0,
+    }
+
+
+def test_margin_and_accuracy_are_means_over_pairs() -> None:
+    # Margins 0.5 · (3 + 1) = 2 and 0.5 · (1 − 2) = −0.5; the third prompt gives no pair.
+    batch = make_batch(
+        [True, False, True, False, False], [1.0, 0.0, 1.0, 0.0, 0.0], log_ratio=[3, -1, 1, 2, 0], prompt=[0, 0, 1, 1, 2]
+    )
+    metrics = surrogate(batch, beta=0.5).metrics
+    assert metrics["preference_margin"] == pytest.approx(0.75)
+    assert metrics["preference_accuracy"] == 0.5
+    assert metrics["pair_rate"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("log_ratio", "accuracy"), [([0, 0], 0.0), ([0.5, 0], 1.0)])
+def test_a_pair_is_right_where_its_margin_is_positive(log_ratio: list[float], accuracy: float) -> None:
+    found = surrogate(make_batch([True, False], [1.0, 0.0], log_ratio=log_ratio))
+    assert found.metrics["preference_accuracy"] == accuracy
+
+
+def test_where_nothing_is_known_nothing_is_learnt_or_said() -> None:
+    found = surrogate(make_batch([True, False], [1.0, 0.0], known=[False, False]))
+    assert not found.coefficient.any()
+    assert (found.loss, found.metrics) == (0.0, {})
+
+
+def test_prompts_without_a_pair_are_said() -> None:
+    found = surrogate(make_batch([True, False], [1.0, 0.0], prompt=[0, 1]))
+    assert not found.coefficient.any()
+    assert found.metrics == {"pair_rate": 0.0, "feasible_prompt_rate": 0.5}
+
+
 def test_the_coefficients_are_the_gradient_of_the_loss_as_written() -> None:
     torch.manual_seed(0)
     policy = torch.randn(6, dtype=torch.float64, requires_grad=True)

@@ -133,9 +133,42 @@ def test_kl_factor_and_reward_by_hand() -> None:
 def test_a_limit_that_rejects_everything_says_so_with_the_numbers() -> None:
     found = surrogate(make_batch([True, True, False], [0.6, 0.7, 0.5], [11, 15, 0]))
     (note,) = found.notes
-    for part in ("all 2 feasible", "kl_max = 10 nats", "from 11.0 to 15.0", "mean 13.0"):
-        assert part in note
+    assert note == (
+        "all 2 feasible responses lie beyond kl_max = 10 nats (log_ratio from 11.0 to 15.0, mean 13.0), so none is "
+        "reinforced: raise kl_max or lower the learning rate"
+    )
     assert not found.coefficient.any()
+
+
+def test_at_the_limit_a_response_earns_nothing_and_counts_as_beyond_it() -> None:
+    found = surrogate(make_batch([True, True, False], [0.6, 0.7, 0.5], [10, 0, 10], known=[True, True, True]))
+    assert found.metrics["beyond_kl_max"] == 0.5
+    unknown = surrogate(make_batch([True, True], [0.6, 0.7], [10, 0], known=[True, False]))
+    assert unknown.metrics["beyond_kl_max"] == 1.0
+    assert len(unknown.notes) == 1
+
+
+def test_a_rank_without_known_samples_says_what_the_others_say() -> None:
+    parts = [make_batch([True, False], [0.8, 0.2], [-2, 0]), make_batch([True], [NAN], known=[False]), make_batch([])]
+    found = on_ranks([Crpg(CrpgSettings(kl_max=10.0)) for _ in parts], parts)
+    expected = {
+        "regularised_reward": pytest.approx(0.48),
+        "kl_factor_largest": pytest.approx(1.2),
+        "beyond_kl_max": 0.0,
+    }
+    assert [dict(s.metrics) for s in found] == [expected] * 3
+    assert not found[1].coefficient.any()
+
+
+def test_one_sample_alone_has_nothing_to_be_measured_against() -> None:
+    found = surrogate(make_batch([True], [0.8], [2]))
+    assert not found.coefficient.any()
+    assert found.metrics["regularised_reward"] == pytest.approx(0.64)
+
+
+@pytest.mark.parametrize(("mean_over", "fewest"), [("stratum", 1), ("prompt", 2), ("other_responses", 2)])
+def test_how_many_responses_of_a_prompt_it_needs(mean_over: str, fewest: int) -> None:
+    assert CrpgSettings.model_validate({"mean_over": mean_over}).fewest_generations() == fewest
 
 
 def test_mean_over_prompt_and_over_the_other_responses() -> None:
@@ -170,6 +203,24 @@ def test_kl_per_token_takes_the_log_ratio_to_the_end() -> None:
     found = surrogate(batch, kl_max=8.0, kl_per_token=True).coefficient
     expected = torch.tensor([[0.2, 0.3, 0.4, 0.5], [-0.2] * 4], dtype=torch.float64) / 2
     torch.testing.assert_close(found, expected)
+
+
+def test_partial_credit_is_for_known_violations_alone() -> None:
+    # R_calib .6 (satisfied, whatever its credit), .5 · 2/4 · .8 = .2 (violated), none (unknown, though it has a score).
+    batch = make_batch(
+        [True, False, False, True], [0.6, 0.8, 0.7, 0.9], known=[True, True, False, False], credit=[0.5, 0.5, 0.5, 1]
+    )
+    assert earned(batch, 0.5).tolist() == pytest.approx([0.6, 0.2, 0, 0])
+    assert earned(batch).tolist() == pytest.approx([0.6, 0, 0, 0])
+    assert earned(batch, 1.0).tolist() == pytest.approx([0.6, 0.4, 0, 0])
+
+
+def test_the_cap_of_the_kl_factor_holds_for_each_token_too() -> None:
+    # Log-ratio −1 a token over 2 tokens, KL_max 4: factors 1.5 and 1.25, capped at 1.3; R_calib .8; mean of responses
+    # (min(1.5, 1.3) · .8 + 0) / 2 = .52.
+    batch = make_batch([True, False], [0.8, 0.5], [-2, 0], length=[2, 2])
+    found = surrogate(batch, kl_max=4.0, kl_factor_max=1.3, kl_per_token=True).coefficient
+    torch.testing.assert_close(found, torch.tensor([[0.52, 0.48], [-0.52, -0.52]], dtype=torch.float64) / 2)
 
 
 def test_averages_over_responses_and_over_tokens() -> None:

@@ -77,6 +77,7 @@ def test_where_nothing_is_kept_the_baseline_response_is_used() -> None:
     assert per_sample(found, batch).tolist() == pytest.approx([0, 0.8 / 3, 0, 0.5 / 3, 0, 0.5 / 3])
     assert found.metrics["chosen_own_rate"] == pytest.approx(1 / 3)
     assert found.metrics["chosen_baseline_rate"] == pytest.approx(2 / 3)
+    assert found.metrics["skipped_prompt_rate"] == pytest.approx(0.0)
     assert found.metrics["beyond_kl_max"] == pytest.approx(1 / 2)  # of the prompts' own feasible responses
 
 
@@ -123,8 +124,32 @@ def test_response_means_divide_by_the_tokens() -> None:
 
 def test_a_limit_that_rejects_everything_says_so_with_the_numbers() -> None:
     (note,) = surrogate(make_batch([True, True, False], [0.6, 0.7, 0.5], [10.5, 15, 0])).notes
-    for part in ("all 2 feasible", "kl_max = 10 nats", "from 10.5 to 15.0"):
-        assert part in note
+    assert note == (
+        "all 2 feasible responses lie beyond kl_max = 10 nats (log_ratio from 10.5 to 15.0, mean 12.8), so none is "
+        "reinforced: raise kl_max or lower the learning rate"
+    )
+
+
+def test_without_a_feasible_response_there_is_nothing_to_say_of_kl() -> None:
+    found = surrogate(make_batch([False, False], [0.6, 0.7], [15, 0]))
+    assert found.notes == ()
+    assert found.metrics == {"chosen_own_rate": 0.0, "chosen_baseline_rate": 0.0, "skipped_prompt_rate": 1.0}
+
+
+def test_what_is_said_of_kl_is_of_all_ranks() -> None:
+    parts = [make_batch([True], [0.6], [12]), make_batch([True, True], [0.6, 0.7], [-30, 20]), make_batch([])]
+    found = on_ranks([Crraft(CrraftSettings(kl_max=10.0)) for _ in parts], parts)
+    assert [s.metrics["beyond_kl_max"] for s in found] == pytest.approx([2 / 3] * 3)
+    assert [s.notes for s in found] == [()] * 3
+    beyond = [parts[0], make_batch([True, True], [0.6, 0.7], [11, 20]), parts[2]]
+    notes = [s.notes for s in on_ranks([Crraft(CrraftSettings(kl_max=10.0)) for _ in beyond], beyond)]
+    assert all("all 3 feasible" in note and "from 11.0 to 20.0, mean 14.3" in note for (note,) in notes)
+
+
+def test_the_limit_itself_is_within() -> None:
+    found = surrogate(make_batch([True, True], [0.6, 0.7], [10, 10], reward=[1, 2]))
+    assert found.metrics["beyond_kl_max"] == 0.0
+    assert found.metrics["chosen_own_rate"] == 1.0
 
 
 def test_it_asks_for_baseline_responses_and_can_be_chosen() -> None:

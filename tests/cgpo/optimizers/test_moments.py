@@ -29,6 +29,42 @@ def test_group_numbers_by_hand() -> None:
     assert z.tolist() == pytest.approx([-2 / (2 + SPREAD_FLOOR), 0, 2 / (2 + SPREAD_FLOOR), 0, 0, 0])
 
 
+def test_two_samples_of_a_prompt_by_hand() -> None:
+    values, prompt = torch.tensor([1.0, 4.0, 0.5], dtype=torch.float64), torch.tensor([2, 2, 0])
+    among = torch.tensor([True, True, True])
+    assert group_mean(values, prompt, among).tolist() == [2.5, 2.5, 0.5]
+    assert group_mean(values, prompt, among, leave_one_out=True).tolist() == [4, 1, 0.5]
+    assert group_spread(values, prompt, among).tolist() == pytest.approx([4.5**0.5, 4.5**0.5, 0])
+    assert stratum_moments(values[:2], among[:2], Ranks()) == (2.5, pytest.approx(4.5**0.5))
+    z = stratum_zscore(values, torch.tensor([True, True, False]), Ranks())
+    assert z.tolist() == pytest.approx([-1.5 / (4.5**0.5 + SPREAD_FLOOR), 1.5 / (4.5**0.5 + SPREAD_FLOOR), 0])
+
+
+def test_a_value_alone_is_its_own_mean_and_has_no_spread() -> None:
+    one, here = torch.tensor([-3.0], dtype=torch.float64), torch.tensor([True])
+    assert stratum_moments(one, here, Ranks()) == (-3.0, 0.0)
+    found = on_ranks_call([lambda ranks, v=v: stratum_moments(v, v < 0, ranks) for v in (one, -one)])
+    assert found == [(-3.0, 0.0)] * 2
+
+
+def test_differences_of_rounding_are_no_spread() -> None:
+    # 1e−17 apart: SPREAD_FLOOR keeps what is divided by it from growing to anything.
+    values = torch.tensor([0.0, 1e-17], dtype=torch.float64)
+    here, prompt = torch.tensor([True, True]), torch.tensor([0, 0])
+    assert group_zscore(values, prompt, here).abs().max() < 1e-12
+    assert stratum_zscore(values, here, Ranks()).abs().max() < 1e-12
+
+
+def test_samples_that_do_not_count_harm_nobody() -> None:
+    values, prompt = torch.tensor([NAN, 2.0, NAN, 6.0], dtype=torch.float64), torch.tensor([0, 1, 1, 1])
+    among = ~values.isnan()
+    for leave_one_out, expected in ((False, [4, 4]), (True, [6, 2])):
+        found = group_mean(values, prompt, among, leave_one_out=leave_one_out)
+        assert found[among].tolist() == expected
+        assert not found.isnan().any()
+    assert group_zscore(values, prompt, among)[~among].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("value", [0.1, 0.3, 1e6 + 0.1, -7.7])
 def test_equal_values_are_exactly_at_their_mean(value: float) -> None:
     values = torch.full((7,), value, dtype=torch.float64)
