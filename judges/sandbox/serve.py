@@ -20,12 +20,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Empty, Full, Queue
-from typing import Any
+from typing import Annotated, Any
 
+from judges.command_options import Form, Parser, add_options, read_options
 from judges.errors import JudgesError
+from judges.number_types import count, natural
 from judges.sandbox.box import SandboxError
 from judges.sandbox.local import Case, LocalSandbox
 from judges.sandbox.options import SandboxOptions
@@ -279,26 +281,45 @@ def _connections(programs: int, waiting: int) -> int:
     return max(8, min(programs + waiting + 64, most))
 
 
+def _json_object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f'must be a JSON object, such as {{"memory_mib": 512}}, not {text!r}')
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the server serves."""
+
+    host: Annotated[str, Form(str, "HOST")] = "127.0.0.1"
+    """address to listen on; as it stands, this machine only"""
+    port: Annotated[int, Form(natural, "N")] = 8765
+    """port; 0 takes a free one"""
+    programs: Annotated[int, Form(count, "N", default="one for each core")] = os.cpu_count() or 1
+    """run at the same time"""
+    waiting: Annotated[int, Form(natural, "N")] = 1000
+    """requests that may wait; more get a 503"""
+    limits: Annotated[dict[str, Any], Form(_json_object, "JSON")] = field(default_factory=dict)
+    """sandbox options that no request exceeds"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until it is interrupted. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m judges.sandbox.serve", description=__doc__.partition("\n")[0])
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one")
-    parser.add_argument("--programs", type=int, default=max(1, os.cpu_count() or 1), help="run at the same time")
-    parser.add_argument("--waiting", type=int, default=1000, help="requests that may wait; more get a 503")
-    parser.add_argument("--limits", type=json.loads, default={}, help="JSON: sandbox options that no request exceeds")
-    given = parser.parse_args(arguments)
+    parser = Parser(prog="python -m judges.sandbox.serve", description=__doc__.partition("\n")[0])
+    add_options(parser, Options)
+    options = read_options(parser.parse_args(arguments), Options)
     try:
-        ceiling = SandboxOptions.parse({"wall_seconds": 60.0, "cpu_seconds": 60, "memory_mib": 2048, **given.limits})
+        ceiling = SandboxOptions.parse({"wall_seconds": 60.0, "cpu_seconds": 60, "memory_mib": 2048, **options.limits})
         LocalSandbox(ceiling)  # refuses to serve where nothing isolates
     except (JudgesError, SandboxError) as error:
         print(error, file=sys.stderr)
         return 2
-    programs = max(1, given.programs)
-    workers = Workers(ceiling, programs, given.waiting)
+    workers = Workers(ceiling, options.programs, options.waiting)
     token = os.environ.get(TOKEN_VARIABLE) or None
-    with Server((given.host, given.port), workers, token, _connections(programs, given.waiting)) as server:
-        print(f"serving on http://{given.host}:{server.server_address[1]}", flush=True)
+    connections = _connections(options.programs, options.waiting)
+    with Server((options.host, options.port), workers, token, connections) as server:
+        print(f"serving on http://{options.host}:{server.server_address[1]}", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
