@@ -1,4 +1,4 @@
-"""What installed packages offer by name (entry points), read once for a process.
+"""Entry points of installed packages, the things that they offer by name, read once for a process.
 
 Reading the metadata of a hundred packages takes 15 to 30 ms, and a configuration names a dozen judges and optimisers.
 """

@@ -1,4 +1,4 @@
-"""What of the runs is drawn, as the options of `cgpo tradeoff` say it. Nothing heavy is imported here."""
+"""The choice of what is drawn of the runs, as the options of `cgpo tradeoff` say it. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
