@@ -47,6 +47,7 @@ def overrides(optimizer: str, seed: int, args: argparse.Namespace) -> list[str]:
         f"strata.{STRATUM}.heldout.size={args.heldout}",
         f"rewards.helpfulness.model={args.reward_model}",
         f"train.steps={args.steps}",
+        "train.learning_rate=1.0e-5",
         "tracking=files",
         f"seed={seed}",
         f"run_dir={run_dir(optimizer, seed, args)}",
