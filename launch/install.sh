@@ -188,15 +188,19 @@ install_cuda() {
     install_step "vLLM, DeepSpeed and what they need" --no-build-isolation -r launch/pins-cuda.txt
 }
 
-# Also compiles what every command imports, so that the first one answers as quickly as the later ones.
+# Also compiles what commands import, on two cores, so that the first one answers as quickly as the later ones.
 check_imports() {
     say "checking that everything can be imported"
-    {
-        "$VENV/bin/python" -c 'import torch, transformers, cgpo, judges' &&
-            "$VENV/bin/cgpo" --help
-    } >>"$LOG" 2>&1 ||
-        fail "installed, but importing fails: $(tail -1 "$LOG"). See $LOG"
+    local engine
+    can_import vllm vllm.v1.engine.llm_engine vllm.v1.engine.core cgpo.rollout.vllm_engine &
+    engine=$!
+    can_import torch transformers deepspeed cgpo.training.trainer judges &&
+        "$VENV/bin/cgpo" --help >/dev/null 2>>"$LOG" &&
+        wait "$engine" ||
+        fail "installed, but importing fails: $(grep -E '^[A-Za-z.]*(Error|Exception)' "$LOG" | tail -1). See $LOG"
 }
+
+can_import() { "$VENV/bin/python" -c "import $(IFS=,; echo "$*")" >>"$LOG" 2>&1; }
 
 main() {
     # One installation at a time in this checkout; the lock is this file itself and ends with the process.
