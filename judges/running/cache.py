@@ -59,7 +59,7 @@ class VerdictCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=_OPEN_SECONDS, check_same_thread=False, isolation_level=None)
-            self._open()
+            self._open_in_turn()
             self._database.execute(f"PRAGMA busy_timeout = {int(_WAIT_SECONDS * 1000)}")
         except (sqlite3.Error, OSError) as error:
             raise JudgesError(f"verdict cache {path}: {error}; delete it, or name another file") from error
@@ -89,10 +89,24 @@ class VerdictCache:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _open_in_turn(self) -> None:
+        """Opens it, however many begin with a new file at once: SQLite waits for nobody to change the journal."""
+        until = time.monotonic() + _OPEN_SECONDS
+        while True:
+            try:
+                return self._open()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            self._database.rollback()
+            time.sleep(0.02)
+
     def _open(self) -> None:
+        self._database.execute("BEGIN")  # all three at one time: another process may be making it
+        empty = not self._database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         (application,) = self._database.execute("PRAGMA application_id").fetchone()
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        empty = not self._database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        self._database.execute("COMMIT")
         if not empty and application != _APPLICATION_ID:
             raise JudgesError(f"{self.path} is a database, but no verdict cache; name another file")
         if not empty and version != SCHEMA:

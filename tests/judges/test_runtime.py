@@ -292,6 +292,26 @@ def test_a_damaged_row_is_as_if_it_were_not_there(counting, tmp_path: Path, dama
     assert calls(tmp_path / "log") == 2
 
 
+def test_many_that_begin_with_a_new_cache_at_once_all_open_it(tmp_path: Path) -> None:
+    failed: list[str] = []
+
+    def open_one(path: Path, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            VerdictCache(path).close()
+        except JudgesError as error:
+            failed.append(str(error))
+
+    for i in range(20):
+        start = threading.Barrier(6)
+        threads = [threading.Thread(target=open_one, args=(tmp_path / f"{i}.sqlite", start)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failed
+
+
 def test_a_cache_that_another_process_holds_for_long_is_done_without(counting, tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     with JudgeRuntime(1, cache=path) as runtime:
