@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol, TextIO
 
-from cgpo.tracking.lines import Clock, StepTimes, StratumLine, duration, phase_left, plain_step, stratum_lines
+from cgpo.tracking.lines import Clock, PhaseTimes, StepTimes, StratumLine, plain_step, stratum_lines
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.run_log import show_notices_by, user_stderr
 
@@ -94,7 +94,8 @@ class PlainDisplay:
         self._total = self._step = 0
         self._times = StepTimes(0, clock)
         self._phase: tuple[str, int | None, int | None] | None = None
-        self._phase_since = self._spoke_at = clock()
+        self._phase_times = PhaseTimes(clock)
+        self._spoke_at = clock()
         self._talker: threading.Thread | None = None
         self._stopped = threading.Event()
         self._lock = threading.RLock()
@@ -107,9 +108,7 @@ class PlainDisplay:
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
         with self._lock:
-            new = self._phase is None or self._phase[0] != name
-            if new:
-                self._phase_since = self._clock()
+            new = self._phase_times.tell(name, done, total)
             self._phase = (name, done, total)
             if new and not self._total:
                 self.message(name)
@@ -124,6 +123,7 @@ class PlainDisplay:
         with self._lock:
             seconds, left = self._times.record(step, metrics)
             self._step, self._phase = step, None
+            self._phase_times.end()
             self.message(plain_step(step, self._total, seconds, left, lines))
 
     def message(self, text: str) -> None:
@@ -148,5 +148,4 @@ class PlainDisplay:
         name, done, total = self._phase
         count = "" if done is None else f" {done}" if total is None else f" {done}/{total}"
         steps = f" ({self._step}/{self._total} steps done)" if self._total else ""
-        lasted = self._clock() - self._phase_since
-        self.message(f"  {name}{count}, for {duration(lasted)}{phase_left(done, total, lasted)}{steps}")
+        self.message(f"  {name}{count}, for {self._phase_times.text}{steps}")

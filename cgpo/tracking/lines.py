@@ -102,16 +102,69 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def phase_left(done: int | None, total: int | None, seconds: float) -> str:
-    """`, about 3 min 20 s left` of a phase at its pace so far; empty where that cannot be told."""
-    if not done or not total or done >= total:
-        return ""
-    return f", about {duration(seconds / done * (total - done))} left"
-
-
 def sparkline(values: Sequence[float | None], width: int = 16) -> str:
     """The last `width` values, each between 0 and 1, as a row of small bars; `·` where one is not known."""
     return "".join("·" if v is None else _BARS[round(min(max(v, 0), 1) * (len(_BARS) - 1))] for v in values[-width:])
+
+
+class PhaseTimes:
+    """How long a phase has lasted and, from that, how long the rest of it will take.
+
+    Its parts may be worked on side by side, as responses are: then the first of many comes late and the others soon
+    after it, and what the first one took says nothing of what a part takes. So a phase that was there before is
+    expected to take as long, part for part, as the last time. Another one goes on at the pace of the parts after the
+    first, which is told when they have taken as long as that one.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._name: str | None = None
+        self._since = clock()
+        self._first: tuple[float, int] | None = None
+        self._latest: tuple[float, int] | None = None
+        self._total = 0
+        self._seconds_a_part: dict[str, float] = {}
+
+    def tell(self, name: str, done: int | None, total: int | None) -> bool:
+        """The phase `name` has come this far; True where another phase was before it."""
+        now, new = self._clock(), name != self._name
+        if new:
+            self._name, self._since, self._first, self._latest = name, now, None, None
+        self._total = total or 0
+        if done:
+            self._latest = (now, done)
+            self._first = self._first or self._latest
+            if done == total:
+                self._seconds_a_part[name] = (now - self._since) / done
+        return new
+
+    def end(self) -> None:
+        """The phase is over, and may come again."""
+        self._name = None
+
+    @property
+    def lasted(self) -> float:
+        """Seconds since the phase began."""
+        return self._clock() - self._since
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until it ends, about; None where that cannot be told, it takes longer than was told, or is done."""
+        if self._name is None or self._latest is None or self._first is None or self._latest[1] >= self._total:
+            return None
+        if (before := self._seconds_a_part.get(self._name)) and (left := before * self._total - self.lasted) > 0:
+            return left
+        (began, first), (now, done) = self._first, self._latest
+        if done == first or now - began < began - self._since:
+            return None
+        left = (now - began) / (done - first) * (self._total - done) - (self._clock() - now)
+        return left if left > 0 else None
+
+    @property
+    def text(self) -> str:
+        """`3 min 05 s, about 20 s left`."""
+        left = self.left
+        return duration(self.lasted) + ("" if left is None else f", about {duration(left)} left")
 
 
 class StepTimes:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from cgpo.tracking.lines import (
     Clock,
+    PhaseTimes,
     StepTimes,
     StratumLine,
     duration,
     number,
-    phase_left,
     sparkline,
     stratum_lines,
 )
@@ -55,7 +55,7 @@ class LiveDisplay:
         self._left: float | None = None
         self._times = StepTimes(0, clock)
         self._phase: tuple[str, int | None, int | None] = ("starting", None, None)
-        self._phase_since = clock()
+        self._phase_times = PhaseTimes(clock)
         self._opened = False
         # Last, because it draws once when it is made.
         self._live = Live(
@@ -73,9 +73,7 @@ class LiveDisplay:
         self._open()
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
-        new = name != self._phase[0]
-        if new:
-            self._phase_since = self._clock()
+        new = self._phase_times.tell(name, done, total)
         self._phase = (name, done, total)
         self._open()
         if new:
@@ -153,8 +151,7 @@ class LiveDisplay:
                 f"{duration(self._times.elapsed)}{left}",
             )
         bar = ProgressBar(total=total or None, completed=done or 0, width=24, pulse=not total)
-        lasted = self._clock() - self._phase_since
-        grid.add_row(Text(name), bar, f"{count} {duration(lasted)}{phase_left(done, total, lasted)}".strip())
+        grid.add_row(Text(name), bar, f"{count} {self._phase_times.text}".strip())
         return grid
 
     def _table(self) -> Table:

@@ -85,7 +85,7 @@ def test_phases_are_told_at_once_while_loading_and_later_only_when_it_is_quiet()
     assert out.getvalue().splitlines() == [
         "loading the policy",
         "2 steps; strata: math",
-        "  rollout 5/8, for 21 s, about 13 s left (0/2 steps done)",
+        "  rollout 5/8, for 21 s, about 16 s left (0/2 steps done)",
     ]
 
 
