@@ -109,7 +109,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         rest = [word for word in rest if word.startswith("-")]
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    sys.exit(_run(args))
+    status = _run(args)
+    from cgpo.commands.failure import end
+
+    end(status)
 
 
 def _write_in_any_locale() -> None:

@@ -3,14 +3,22 @@
 `torchrun`, `deepspeed` and `srun` set RANK and WORLD_SIZE; without them this process is rank 0 of 1 and meets
 itself on a free port of the loopback address. Reductions run in float64 so that sums over ranks do not depend on
 how the samples were split beyond float32 rounding.
+
+A rank that broke off alone would leave the others waiting in the next collective. So work that a rank does by itself
+stands in `together`: what fails there on one rank is raised on every rank, the next time they meet in any function of
+this module. Outside of it, in DeepSpeed's own collectives (forward and backward pass, optimiser step, weights gathered
+under ZeRO-3) and while vLLM starts, a rank that fails ends its process, and the launcher ends the others.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,12 +26,15 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from cgpo.errors import CgpoError, ConfigError
+from cgpo.errors import CgpoError, ConfigError, RunError
 
 ResultT = TypeVar("ResultT")
+ErrorT = TypeVar("ErrorT", bound=Exception)
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others: judging and generation may take unequally long on each."""
+
+_KNOWN = "_cgpo_known_to_all_ranks"
 
 
 def read_ranks() -> None:
@@ -107,9 +118,16 @@ def _find_programs_of_environment() -> None:
 
 
 def close_distributed() -> None:
-    """Leaves the process group, if `init_distributed` joined one."""
+    """Leaves the process group, if `init_distributed` joined one.
+
+    Not after an error that the other ranks may not have met: under NCCL all have to leave together. The group then ends
+    with the process.
+    """
     if "deepspeed" not in sys.modules:
         return  # a command that was refused does not load it to say so
+    error = sys.exception()
+    if world_size() > 1 and error is not None and not _is_known_to_all(error):
+        return
     import deepspeed
 
     if deepspeed.comm.is_initialized():
@@ -139,58 +157,114 @@ def device() -> torch.device:
 
 def all_sum(values: list[float]) -> list[float]:
     """Sums each value over all ranks, in float64."""
-    if world_size() == 1:
-        return list(values)
-    tensor = torch.tensor(values, dtype=torch.float64, device=device())
-    dist.all_reduce(tensor)
-    return [float(v) for v in tensor.tolist()]
+    return [sum(column) for column in zip(*gather_objects([float(v) for v in values]), strict=True)]
 
 
 def all_max(value: float) -> float:
-    """The largest value over all ranks; −inf for a rank that has none."""
-    if world_size() == 1:
-        return value
-    tensor = torch.tensor([value], dtype=torch.float64, device=device())
-    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
-    return float(tensor.item())
+    """The largest value over all ranks; −inf for a rank that has none. NaN where one is NaN."""
+    values = gather_objects(float(value))
+    return math.nan if any(math.isnan(v) for v in values) else max(values)
+
+
+def any_rank(flag: bool) -> bool:
+    """True on every rank when it is true on one."""
+    return any(gather_objects(flag))
+
+
+def barrier() -> None:
+    """Waits for every rank."""
+    gather_objects(None)
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """The picklable `value` of every rank, in rank order, on every rank."""
+    """The picklable `value` of every rank, in rank order, on every rank. Whatever else ranks tell each other is this.
+
+    Raises:
+        CgpoError: a rank broke off in `together` and has nothing to give; it is named, with its message.
+    """
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
+    for number, theirs in enumerate(values):
+        if isinstance(theirs, _BrokenOff):
+            raise _known_to_all(theirs.kind(f"rank {number}: {theirs.message}"))
     return values
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What stands inside ends on all ranks or on none. Every rank enters it.
+
+    Inside, ranks work by themselves and may meet through this module, but not through DeepSpeed: a rank that breaks off
+    goes to the next meeting to say so, and the others must come there.
+
+    Raises:
+        Exception: what was raised inside, on the rank where it was.
+        CgpoError: of the same class, or a RunError where it was no CgpoError, on the others: the rank and its message.
+            Where several ranks failed in different ways, the first of them decides.
+    """
+    try:
+        yield
+    except Exception as error:
+        if world_size() > 1 and not _is_known_to_all(error):
+            _say_broken_off(error)
+        raise
+    barrier()
 
 
 def on_first_rank(do: Callable[[], ResultT]) -> ResultT:
     """What `do` gives on rank 0, on every rank; every rank calls this, and the others do not call `do`.
 
     Raises:
-        CgpoError: what `do` raised on rank 0, on every rank, so that none is left waiting.
+        Exception: what `do` raised, on every rank as in `together`.
     """
-    outcome: ResultT | CgpoError | None = None
-    if rank() == 0:
-        try:
-            outcome = do()
-        except CgpoError as error:
-            outcome = error
-    everywhere: ResultT | CgpoError = gather_objects(outcome)[0]
-    if isinstance(everywhere, CgpoError):
-        raise everywhere
+    with together():
+        outcome = do() if rank() == 0 else None
+        everywhere: ResultT = gather_objects(outcome)[0]
     return everywhere
 
 
-def any_rank(flag: bool) -> bool:
-    """True on every rank when it is true on one."""
-    return all_max(1.0 if flag else 0.0) > 0
+@dataclass(frozen=True)
+class _BrokenOff:
+    """What a rank that broke off gives in place of a value."""
+
+    kind: type[CgpoError]
+    message: str
+
+    @classmethod
+    def of(cls, error: Exception) -> _BrokenOff:
+        if isinstance(error, CgpoError):
+            return cls(type(error), str(error))
+        return cls(RunError, f"{type(error).__name__}: {error}")
 
 
-def barrier() -> None:
-    """Waits for every rank."""
-    if world_size() > 1:
-        dist.barrier()
+def _say_broken_off(error: Exception) -> None:
+    """Lets every rank know of this rank's error; raises another rank's where that decides."""
+    mine = _BrokenOff.of(error)
+    try:
+        gather_objects(mine)
+    except CgpoError as decided:
+        if type(decided) is not mine.kind:
+            raise decided from error
+        _known_to_all(error)
+    except RuntimeError:  # the others have ended, and their connections with them: this rank's own error is told
+        return
+
+
+def _known_to_all(error: ErrorT) -> ErrorT:
+    """Marks an error that every rank raises, so that no rank tells the others of it once more."""
+    setattr(error, _KNOWN, True)
+    return error
+
+
+def _is_known_to_all(error: BaseException | None) -> bool:
+    """Whether every rank raises it, or what it was made of (`raise … from error`)."""
+    while error is not None:
+        if hasattr(error, _KNOWN):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _free_port() -> int:

@@ -14,7 +14,9 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
+from cgpo.interrupt import INTERRUPTED
 from cgpo.tracking.run_log import early_words, log_path, user_stderr
 
 GRACE_SECONDS = 5.0
@@ -36,6 +38,16 @@ def tell(text: str) -> None:
         text = f"rank {_rank()}: {text}"
     _leave_for_torchrun(text)
     print(text, file=user_stderr(), flush=True)
+
+
+def end(status: int) -> NoReturn:
+    """Ends the process. One of several ranks that failed waits for no other at its end, as NCCL would."""
+    if status not in (0, INTERRUPTED) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        for stream in (sys.stdout, sys.stderr, user_stderr()):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def tell_interruption(text: str) -> None:

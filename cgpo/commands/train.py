@@ -94,8 +94,7 @@ def run_training(composed: Composed, *, fresh: bool = False, allow: Sequence[str
         display.stop()
         raise
     try:
-        if first:
-            write_environment(run_dir, distributed.world_size())
+        distributed.on_first_rank(lambda: write_environment(run_dir, distributed.world_size()))
         with StopSignal(display.message) as stop, open_session(settings, display) as session:
             Trainer(session, stop).run()
     except BaseException:

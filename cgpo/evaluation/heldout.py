@@ -25,7 +25,6 @@ from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.quantities import Yardstick, sides_of
 from cgpo.evaluation.responses import heldout_requests, respond
 from cgpo.evaluation.summary import by_stratum, evaluate_rows
-from cgpo.responses.collection import Progress
 from cgpo.responses.parts import ResponseParts
 from cgpo.responses.probes import SAME_TEXT, Probes
 from cgpo.responses.stratum import Stratum
@@ -33,7 +32,7 @@ from cgpo.statistics.evaluation import Evaluation
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.file_names import REFERENCE_NAME
 from cgpo.tracking.rollouts import RolloutRow, RolloutsWriter, read_rollouts
-from cgpo.types import ResponseKey
+from cgpo.types import Progress, ResponseKey
 
 METADATA_NAME = "metadata.json"
 
@@ -66,12 +65,12 @@ class Evaluator:
             with parts.engine_as_reference():
                 responses = respond(parts, self._probes, missing, {}, progress, check_stop)
             known |= {row.key: row for row in responses}
-            if parts.writes:
-                RolloutsWriter(self._folder).write(0, list(known.values()))
-                # After the responses: a kill in between makes them anew.
-                text = json.dumps(self._read_metadata() | self._metadata())
-                write_atomically(self._folder / METADATA_NAME, text.encode(), "what the reference was judged with")
-            distributed.barrier()
+            with distributed.together():
+                if parts.writes:
+                    RolloutsWriter(self._folder).write(0, list(known.values()))
+                    # After the responses: a kill in between makes them anew.
+                    text = json.dumps(self._read_metadata() | self._metadata())
+                    write_atomically(self._folder / METADATA_NAME, text.encode(), "what the reference was judged with")
         self._reference = {r.key: known[r.key] for r in self._requests}
 
     def prepare_from_disk(self) -> int:
@@ -91,13 +90,15 @@ class Evaluator:
 
     def _known(self) -> dict[ResponseKey, RolloutRow]:
         """What is on disk of the reference's responses, as rank 0 finds it, but for metadata that changed since."""
-        stored: list[RolloutRow] = []
-        if self._parts.writes and self._folder.exists():
-            then, now = self._read_metadata(), self._metadata()
-            rows = read_rollouts(self._folder).get(0, [])
-            keys = [f"{row.stratum}/{row.prompt_id}" for row in rows]
-            stored = [row for row, key in zip(rows, keys, strict=True) if then.get(key) == now.get(key, then.get(key))]
-        return {row.key: row for row in distributed.gather_objects(stored)[0]}
+        return {row.key: row for row in distributed.on_first_rank(self._stored)}
+
+    def _stored(self) -> list[RolloutRow]:
+        if not self._folder.exists():
+            return []
+        then, now = self._read_metadata(), self._metadata()
+        rows = read_rollouts(self._folder).get(0, [])
+        keys = [f"{row.stratum}/{row.prompt_id}" for row in rows]
+        return [row for row, key in zip(rows, keys, strict=True) if then.get(key) == now.get(key, then.get(key))]
 
     def _metadata(self) -> dict[str, str]:
         """`stratum/prompt id` → hash of the metadata the prompt's row has now."""
@@ -141,12 +142,13 @@ class Evaluator:
             RunError: the disk is full, or a file cannot be written.
         """
         evaluations = self._evaluations
-        if self._parts.writes:
-            evaluations.add(self.evaluation(step, rows, evaluations.first_responses(before=step)), rows)
-        distributed.barrier()
-        evaluations.reload()
-        recorded = evaluations.at(step)
-        assert recorded is not None
+        with distributed.together():
+            if self._parts.writes:
+                evaluations.add(self.evaluation(step, rows, evaluations.first_responses(before=step)), rows)
+            distributed.barrier()
+            evaluations.reload()
+            recorded = evaluations.at(step)
+            assert recorded is not None
         return recorded
 
     def _yardsticks(self) -> dict[str, Yardstick]:

@@ -11,7 +11,6 @@ from cgpo.errors import LimitError
 from cgpo.policy.layout import TokenSequence
 from cgpo.responses.collection import (
     Judging,
-    Progress,
     ask_judges,
     generate_and_judge,
     judged_rollouts,
@@ -22,7 +21,7 @@ from cgpo.responses.parts import ResponseParts
 from cgpo.responses.probes import PREFERENCE, Probes
 from cgpo.responses.stratum import EVALUATION_STEP, Stratum, share_of_rank
 from cgpo.tracking.rollouts import RolloutRow
-from cgpo.types import GenerationRequest, JudgedRollout, ResponseKey, Rollout
+from cgpo.types import GenerationRequest, JudgedRollout, Progress, ResponseKey, Rollout
 from judges import Outcome, Verdict
 
 
@@ -63,15 +62,16 @@ def respond(
         LimitError: the preference judge left too many comparisons unknown.
     """
     share = share_of_rank(requests, distributed.rank(), distributed.world_size())
-    strata = parts.strata
-    with open_scoring(share, strata, parts.rewards, parts.settings) as scoring:
-        submit = scoring.beside(ask_judges(strata))
-        judging = generate_and_judge(parts.engine, submit, share, progress, check_stop)
-        probing, comparing = _submit_probes(probes, strata, [rollout for rollout, _ in judging], reference)
-        scores = scoring.finish(check_stop, _phase(parts, "scoring held-out responses"))
-    verdicts = [*judging, *probing.values(), *comparing.values()]
-    wait_for_verdicts(verdicts, _phase(parts, "judging held-out responses"), check_stop)
-    judged = judged_rollouts(judging, strata, scores, parts.baselines)
+    strata, engine = parts.strata, parts.engine  # started here: vLLM's ranks meet while it starts
+    with distributed.together():
+        with open_scoring(share, strata, parts.rewards, parts.settings) as scoring:
+            submit = scoring.beside(ask_judges(strata))
+            judging = generate_and_judge(engine, submit, share, progress, check_stop)
+            probing, comparing = _submit_probes(probes, strata, [rollout for rollout, _ in judging], reference)
+            scores = scoring.finish(check_stop, _phase(parts, "scoring held-out responses"))
+        verdicts = [*judging, *probing.values(), *comparing.values()]
+        wait_for_verdicts(verdicts, _phase(parts, "judging held-out responses"), check_stop)
+        judged = judged_rollouts(judging, strata, scores, parts.baselines)
     with_ratios: list[tuple[JudgedRollout, float | None]] = []
     for name, stratum in strata.items():
         before = len(with_ratios)
@@ -81,15 +81,16 @@ def respond(
 
         ratios = _log_ratios(parts, stratum, judged[name], reference, kl, so_far)
         with_ratios += zip(judged[name], ratios, strict=True)
-    rows = [
-        replace(
-            RolloutRow.of(j, log_ratio=ratio),
-            probes=_verdicts(probing, j),
-            preference=_verdicts(comparing, j).get(PREFERENCE),
-        )
-        for j, ratio in with_ratios
-    ]
-    gathered = {row.key: row for part in distributed.gather_objects(rows) for row in part}
+    with distributed.together():
+        rows = [
+            replace(
+                RolloutRow.of(j, log_ratio=ratio),
+                probes=_verdicts(probing, j),
+                preference=_verdicts(comparing, j).get(PREFERENCE),
+            )
+            for j, ratio in with_ratios
+        ]
+        gathered = {row.key: row for part in distributed.gather_objects(rows) for row in part}
     check_comparisons(list(gathered.values()), parts.settings.eval.max_unknown_rate)
     return [gathered[request.key] for request in requests]
 

@@ -88,15 +88,16 @@ def evaluate_target(
     """
     if target.model is not None:
         return _evaluate_model(settings, target.model, display, check_stop)
-    checkpoint = _checkpoint(settings, target.checkpoint, display)
+    with distributed.together():
+        checkpoint = _checkpoint(settings, target.checkpoint, display)
     with open_parts(settings, display) as parts:
         evaluator = _prepared(parts, check_stop)
         step = 0
         if checkpoint is not None:
             step = checkpoint.step
-            _push(parts, checkpoint_model(checkpoint, stored))
+            _push(parts, lambda: checkpoint_model(checkpoint, stored))
         elif settings.model.reference is not None:  # the engine may hold the reference by now
-            _push(parts, load_causal_lm(settings.model.name, settings.model))
+            _push(parts, lambda: load_causal_lm(settings.model.name, settings.model))
         rows = evaluator.rows(step, _progress(display, "evaluation"), check_stop)
         if (settings.eval, settings.judging) == (stored.eval, stored.judging):
             evaluator.record(step, rows)
@@ -107,7 +108,8 @@ def evaluate_target(
 def _evaluate_model(settings: RunSettings, name: str, display: Display, check_stop: Callable[[], None]) -> Measured:
     """Another model against the run's reference, which speaks first, on an engine of its own."""
     model = settings.model
-    same = _same_tokens(settings, name)
+    with distributed.together():
+        same = _same_tokens(settings, name)
     reference = model if model.reference is None else _model(model.reference, model.reference_revision, model)
     with open_parts(settings.model_copy(update={"model": reference}), display) as parts:
         _prepared(parts, check_stop)
@@ -146,14 +148,16 @@ def _prepared(parts: ResponseParts, check_stop: Callable[[], None]) -> Evaluator
     return evaluator
 
 
-def _push(parts: ResponseParts, causal_lm: Any) -> None:
-    """Brings the engine to a model's weights, and measures that they arrived.
+def _push(parts: ResponseParts, load: Callable[[], Any]) -> None:
+    """Brings the engine to a model's weights, which `load` reads, and measures that they arrived.
 
     Raises:
         RunError: the gap in log-probs is above `rollout.max_logprob_gap`.
     """
     settings = parts.settings
     parts.display.phase("pushing the checkpoint to the engine")
+    with distributed.together():
+        causal_lm = load()
     parts.engine.sync(ModuleWeights(causal_lm))
     model = causal_lm.to(distributed.device()).requires_grad_(False).eval()
     scoring = ScoringModel(LogProbModel(model, settings.train.logit_chunk_tokens), settings)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -45,10 +46,13 @@ class Ranks:
     Attributes:
         sum: sums each number over all ranks (`cgpo.distributed.all_sum`).
         max: the largest number over all ranks (`cgpo.distributed.all_max`).
+        together: what fails inside on one rank is raised on all (`cgpo.distributed.together`); the loop encloses an
+            optimiser's methods in it.
     """
 
     sum: Callable[[list[float]], list[float]] = list
     max: Callable[[float], float] = float
+    together: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +243,14 @@ def differentiate(optimizer: StratumOptimizer[Any], batch: StratumBatch, ranks: 
     """The surrogate of an optimiser's loss. Called on every rank, also where N is 0.
 
     Raises:
-        RunError: the loss or its derivative is not finite, on whichever rank; raised on all of them.
+        RunError: the loss or its derivative is not finite, on whichever rank; raised on all of them. So is whatever
+            the optimiser raises.
     """
+    with ranks.together():
+        return _differentiate(optimizer, batch, ranks)
+
+
+def _differentiate(optimizer: StratumOptimizer[Any], batch: StratumBatch, ranks: Ranks) -> Surrogate:
     import torch
 
     logprobs = batch.logprobs.detach().clone().requires_grad_()
@@ -253,7 +263,6 @@ def differentiate(optimizer: StratumOptimizer[Any], batch: StratumBatch, ranks: 
     inside = batch.mask
     gradients = [torch.zeros_like(batch.logprobs) if g is None else g * inside for g in derivatives]
     broken = not all(bool(g.isfinite().all()) for g in gradients)
-    # A rank that raised alone would leave the others waiting for it in the next reduction.
     total, broken_ranks = ranks.sum([float(loss.value.detach()), float(broken)])
     if broken_ranks or not math.isfinite(total):
         raise RunError(

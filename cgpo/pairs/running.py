@@ -55,30 +55,29 @@ def run_preferences(settings: RunSettings, *, fresh: bool = False) -> int:
             progress.message(f"{run_dir}: the pairs are made already")
         else:
             _make(settings, run_dir, progress)
-        distributed.barrier()
-        if distributed.rank() == 0:
-            lines = [*report_lines(_read_report(run_dir)), f"pairs: {run_dir / PAIRS_NAME}"]
-            print("\n".join(lines), file=user_stdout())
+        with distributed.together():
+            if distributed.rank() == 0:
+                lines = [*report_lines(_read_report(run_dir)), f"pairs: {run_dir / PAIRS_NAME}"]
+                print("\n".join(lines), file=user_stdout())
     finally:
         distributed.close_distributed()
     return 0
 
 
 def _make(settings: RunSettings, run_dir: Path, progress: StageProgress) -> None:
-    first = distributed.rank() == 0
-    if first:
-        write_environment(run_dir, distributed.world_size())
+    distributed.on_first_rank(lambda: write_environment(run_dir, distributed.world_size()))
     collected = collect_responses(settings, run_dir / RESPONSES_NAME, progress)
     if collected.contaminated:
         progress.message(f"left out: {contaminated_in_words(collected.contaminated)}")
-    ranked = ranked_pairs(collected.responses, settings)
-    if not ranked.pairs:
-        raise DataError(no_pairs(settings.preferences, ranked.counts))
-    if first:
-        write_pairs(run_dir / PAIRS_NAME, ranked.pairs)
-        report = preferences_report(settings, ranked, collected.contaminated)
-        text = json.dumps(report, indent=1, allow_nan=False)
-        write_atomically(run_dir / REPORT_NAME, text.encode(), "the report")
+    with distributed.together():
+        ranked = ranked_pairs(collected.responses, settings)
+        if not ranked.pairs:
+            raise DataError(no_pairs(settings.preferences, ranked.counts))
+        if distributed.rank() == 0:
+            write_pairs(run_dir / PAIRS_NAME, ranked.pairs)
+            report = preferences_report(settings, ranked, collected.contaminated)
+            text = json.dumps(report, indent=1, allow_nan=False)
+            write_atomically(run_dir / REPORT_NAME, text.encode(), "the report")
 
 
 def _read_report(run_dir: Path) -> dict[str, Any]:

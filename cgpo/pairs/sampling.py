@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,8 @@ def sample_responses(
         with _open_engine(settings, progress) as engine:
             sampler = Sampler(strata, {}, engine)
             with progress.task("sampling responses", len(requests)) as update:
-                responses = sampler.sample(requests, lambda done: update(done, ""))
+                with distributed.together():
+                    responses = sampler.sample(requests, lambda done: update(done, ""))
                 update(len(requests), "")
     return responses
 
@@ -82,14 +83,16 @@ def collect_responses(settings: RunSettings, file: Path, progress: StageProgress
     """
     progress.phase("loading judges and prompts")
     with _open_strata(settings) as strata:
-        prompts, contaminated = _uncontaminated_prompts(settings, strata)
-        requests = _requests(strata, prompts, settings.preferences, PREFERENCES_STEP, settings.seed)
-        stored = {response.key: response for response in distributed.on_first_rank(lambda: read_responses(file))}
+        with distributed.together():
+            prompts, contaminated = _uncontaminated_prompts(settings, strata)
+            requests = _requests(strata, prompts, settings.preferences, PREFERENCES_STEP, settings.seed)
+            stored = {response.key: response for response in distributed.on_first_rank(lambda: read_responses(file))}
         missing = [request for request in requests if request.key not in stored]
         if missing:
             if REWARD in settings.preferences.rank_by:
                 progress.phase("loading reward models")
-            rewards = _rewards(settings)
+            with distributed.together():
+                rewards = _rewards(settings)
             with _open_engine(settings, progress) as engine:
                 before = [stored[request.key] for request in requests if request.key in stored]
                 collection = _Collection(settings, Sampler(strata, rewards, engine), file, progress)
@@ -173,12 +176,13 @@ class _Collection:
                 update(done + len(responses) + count, "")
 
             for start in range(0, len(missing), size):
-                chunk = self.sampler.sample(missing[start : start + size], report)
-                reached = done + len(responses) + len(chunk)
-                last = reached == total
-                check_samples([*before, *responses, *chunk], self.settings, f"after {reached} responses", last=last)
-                if distributed.rank() == 0:
-                    append_responses(self.file, chunk)
+                with distributed.together():
+                    chunk = self.sampler.sample(missing[start : start + size], report)
+                    reached = done + len(responses) + len(chunk)
+                    last = reached == total
+                    check_samples([*before, *responses, *chunk], self.settings, f"after {reached} responses", last=last)
+                    if distributed.rank() == 0:
+                        append_responses(self.file, chunk)
                 responses += chunk
                 update(reached, "")
                 if distributed.any_rank(stop.requested):
@@ -191,9 +195,12 @@ class _Collection:
 @contextmanager
 def _open_strata(settings: RunSettings) -> Iterator[dict[str, Stratum]]:
     """The strata with their judges running."""
-    with open_judges(settings, Path(settings.run_dir)) as runtime:
-        tokenizer = load_tokenizer(settings.model.name, settings.model)
-        yield build_strata(settings, tokenizer, context_length(settings.model), runtime)
+    with ExitStack() as stack:
+        with distributed.together():
+            runtime = stack.enter_context(open_judges(settings, Path(settings.run_dir)))
+            tokenizer = load_tokenizer(settings.model.name, settings.model)
+            strata = build_strata(settings, tokenizer, context_length(settings.model), runtime)
+        yield strata
 
 
 @contextmanager

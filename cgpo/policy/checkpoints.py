@@ -166,21 +166,21 @@ class Checkpoints:
         temporary = self.folder / f".{step_name(step)}.tmp"
         first = distributed.rank() == 0
         try:
-            if first:
-                self._remove_unfinished()
-                temporary.mkdir(parents=True)
-            distributed.barrier()
+            with distributed.together():
+                if first:
+                    self._remove_unfinished()
+                    temporary.mkdir(parents=True)
             write(str(temporary))
-            save_random_states(temporary / RANDOM_FOLDER)
-            if first:
-                text = json.dumps({"schema": SCHEMA, "step": step, **state}, indent=1)
-                (temporary / STATE_NAME).write_text(text, encoding="utf-8")
-            distributed.barrier()
-            manifest.write_manifest(temporary)
-            if first:
-                _put_in_place(temporary, target)
-                self._remove_old()
-            distributed.barrier()
+            with distributed.together():
+                save_random_states(temporary / RANDOM_FOLDER)
+                if first:
+                    text = json.dumps({"schema": SCHEMA, "step": step, **state}, indent=1)
+                    (temporary / STATE_NAME).write_text(text, encoding="utf-8")
+                distributed.barrier()
+                manifest.write_manifest(temporary)
+                if first:
+                    _put_in_place(temporary, target)
+                    self._remove_old()
         except (OSError, RuntimeError) as error:
             if not is_write_failure(error):
                 raise
@@ -248,12 +248,12 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
 
     def _set_aside(self, damaged: list[Checkpoint]) -> None:
-        if distributed.rank() == 0:
-            for checkpoint in damaged:
-                target = self.folder / f"damaged-{checkpoint.folder.name}"
-                shutil.rmtree(target, ignore_errors=True)
-                checkpoint.folder.rename(target)
-        distributed.barrier()
+        with distributed.together():
+            if distributed.rank() == 0:
+                for checkpoint in damaged:
+                    target = self.folder / f"damaged-{checkpoint.folder.name}"
+                    shutil.rmtree(target, ignore_errors=True)
+                    checkpoint.folder.rename(target)
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

@@ -48,18 +48,12 @@ def verify(folder: Path) -> None:
     Raises:
         DamagedError: a file is missing, has another size or another content; each is named.
     """
-    outcome: dict[str, str] | DamagedError
-    try:
+    with distributed.together():
         files = _read(folder)
         outcome = {
             name: problem for name in _for_this_rank(sorted(files)) if (problem := _problem(folder / name, files[name]))
         }
-    except DamagedError as error:
-        outcome = error
-    parts = distributed.gather_objects(outcome)
-    for part in parts:
-        if isinstance(part, DamagedError):
-            raise part
+        parts = distributed.gather_objects(outcome)
     problems = {name: problem for part in parts for name, problem in part.items()}
     if problems:
         listed = "; ".join(f"{name} {problem}" for name, problem in sorted(problems.items()))

@@ -8,7 +8,7 @@ multiplied by the number of ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,12 @@ from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch, micr
 from cgpo.policy.loading import check_precision, load_causal_lm
 from cgpo.policy.logprobs import LogProbModel, check_head
 from cgpo.policy.lora import add_adapter, leave_frozen_out
+from cgpo.policy.saving import save_engine
 from cgpo.policy.universal import load_from_elsewhere
 from cgpo.policy.weights import ModuleWeights
+from cgpo.types import Progress
 
 _PREFIX = "causal_lm."
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -73,9 +72,11 @@ class ScoringModel:
 
         On the CPU. Every rank must call it.
         """
-        batches = self.lay_out(sequences, range(len(sequences)))
+        with distributed.together():
+            batches = self.lay_out(sequences, range(len(sequences)))
+            batches = pad_to_all_ranks(batches, self.settings.train.share_prompts)
         outputs: dict[int, tuple[Tensor, Tensor]] = {}
-        for batch in pad_to_all_ranks(batches, self.settings.train.share_prompts):
+        for batch in batches:
             batch = batch.to(distributed.device())
             logprobs, values = (output.cpu() for output in self.module(batch, temperature))
             if not sequences:
@@ -206,7 +207,7 @@ class Policy(ScoringModel):
     def save(self, folder: str) -> None:
         """Writes what is trained (all weights, or the adapter) and optimiser state; every rank must call it."""
         frozen = self.adapter is not None  # the base model is where it came from
-        self.engine.save_checkpoint(folder, tag="state", save_latest=False, exclude_frozen_parameters=frozen)
+        save_engine(self.engine, folder, exclude_frozen_parameters=frozen)
 
     def load_from_elsewhere(self, folder: str, zero_stage: int) -> None:
         """Restores what `save` wrote with another ZeRO stage or on another number of ranks.

@@ -17,8 +17,9 @@ from cgpo.policy.layout import TokenSequence
 from cgpo.policy.loading import load_reference
 from cgpo.policy.logprobs import LogProbModel, check_head
 from cgpo.policy.lora import adapter_off
-from cgpo.policy.policy import Policy, Progress, ScoringModel, no_progress
+from cgpo.policy.policy import Policy, ScoringModel, no_progress
 from cgpo.policy.weights import ModuleWeights
+from cgpo.types import Progress
 
 
 class Reference(ScoringModel):

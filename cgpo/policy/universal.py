@@ -89,18 +89,15 @@ def load_from_elsewhere(engine: Any, checkpoint: Path, zero_stage: int) -> None:
     scratch = checkpoint.with_name(f".{checkpoint.name}.universal")
     layout = scratch / "layout"  # DeepSpeed's converter writes a file beside its output
     trained = [name for name, p in engine.module.named_parameters() if p.requires_grad]
-    problem: RunError | None = None
-    if distributed.rank() == 0:
-        try:
-            shutil.rmtree(scratch, ignore_errors=True)
-            with writing("the checkpoint in another form", scratch):
-                scratch.mkdir()
-                write_layout(checkpoint / "state", layout, zero_stage, trained)
-        except RunError as error:
-            problem = error
+
+    def write() -> None:
+        shutil.rmtree(scratch, ignore_errors=True)
+        with writing("the checkpoint in another form", scratch):
+            scratch.mkdir()
+            write_layout(checkpoint / "state", layout, zero_stage, trained)
+
     try:
-        if first := distributed.gather_objects(problem)[0]:
-            raise first
+        distributed.on_first_rank(write)
         read_layout(engine, layout)
         distributed.barrier()
     finally:

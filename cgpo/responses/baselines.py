@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cgpo import distributed
 from cgpo.data.tokenize import encode_response
-from cgpo.responses.collection import Progress, open_scoring
+from cgpo.responses.collection import open_scoring
 from cgpo.responses.parts import ResponseParts
 from cgpo.responses.stratum import BASELINE_STEP, Stratum, share_of_rank
 from cgpo.rewards.baseline import Baseline, BaselineStore
 from cgpo.rewards.calibration import finite
 from cgpo.rewards.notes import ScoringNotes
-from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
+from cgpo.types import GenerationRequest, JudgedRollout, Progress, Prompt, Rollout
 
 BASELINES_AT_ONCE = 256
 """Baseline responses generated and written at once, over all ranks: a kill loses no more."""
@@ -51,6 +51,7 @@ def make_baselines(
     """
     if not requests:
         return
+    _ = parts.engine  # started here: vLLM's ranks meet while it starts
     with parts.engine_as_reference():
         for start in range(0, len(requests), BASELINES_AT_ONCE):
             chunk = requests[start : start + BASELINES_AT_ONCE]
@@ -59,8 +60,9 @@ def make_baselines(
             def so_far(done: int, _: int, start: int = start) -> None:
                 progress(start + done, len(requests))
 
-            notes = _make_share(parts, share, so_far, check_stop)
-            parts.scoring_notes(notes, "baseline responses")
+            with distributed.together():
+                notes = _make_share(parts, share, so_far, check_stop)
+                parts.scoring_notes(notes, "baseline responses")
 
 
 def _make_share(

@@ -16,11 +16,8 @@ from cgpo.rewards.baseline import BaselineStore
 from cgpo.rewards.model import Reward
 from cgpo.rewards.scoring import Scoring, StoredScores
 from cgpo.rollout.engine import RolloutEngine
-from cgpo.types import GenerationRequest, JudgedRollout, ResponseKey, Rollout
+from cgpo.types import GenerationRequest, JudgedRollout, Progress, ResponseKey, Rollout
 from judges import Judgement
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 Judging = tuple[Rollout, Future[Judgement]]
 """A finished response, and its verdicts when they are there."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cgpo import distributed
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.policy import ScoringModel
 from cgpo.responses.stratum import Stratum
@@ -41,7 +42,8 @@ class EngineProbe:
             RunError: the mean gap is above the limit: the engine samples from another model.
         """
         ours = [logprobs.tolist() for logprobs in model.token_logprobs(self.sequences, 1.0)]
-        theirs = engine.score([(s.prompt_ids, s.response_ids) for s in self.sequences])
-        gap = gap_over_ranks(measure_gap(theirs, ours))
+        with distributed.together():
+            theirs = engine.score([(s.prompt_ids, s.response_ids) for s in self.sequences])
+            gap = gap_over_ranks(measure_gap(theirs, ours))
         check_gap(gap, self._max_gap, when)
         return gap

@@ -128,7 +128,6 @@ class Journal:
             with self._lock:  # judges that were broken off in mid-step may still be answering
                 records = [record for record in _read(file) if record["step"] >= step]
                 write_atomically(file, "".join(json.dumps(record) + "\n" for record in records).encode(), _WHAT)
-        distributed.barrier()
 
     def _my_files(self) -> list[Path]:
         """This rank's share of the files: the ranks of an earlier start may have been more."""

@@ -122,24 +122,26 @@ def open_parts(settings: RunSettings, display: Display) -> Iterator[ResponsePart
     """
     run_dir = Path(settings.run_dir)
     with ExitStack() as stack:
-        check_engine(settings.rollout.engine)
-        display.phase("loading judges and prompts")
-        runtime = stack.enter_context(open_judges(settings, run_dir))
-        tokenizer = load_tokenizer(settings.model.name, settings.model)
-        length = context_length(settings.model)
-        strata = build_strata(settings, tokenizer, length, runtime)
-        display.phase("loading reward models")
-        used = sorted({name for stratum in strata.values() for name in stratum.scored})
-        yield ResponseParts(
-            settings=settings,
-            run_dir=run_dir,
-            display=display,
-            runtime=runtime,
-            tokenizer=tokenizer,
-            context_length=length,
-            strata=strata,
-            rewards={name: create_reward(name, settings.rewards[name], runtime) for name in used},
-            baselines=BaselineStore(run_dir / BASELINES_NAME, writable=distributed.rank() == 0),
-            policy=None,
-            closing=stack,
-        )
+        with distributed.together():
+            check_engine(settings.rollout.engine)
+            display.phase("loading judges and prompts")
+            runtime = stack.enter_context(open_judges(settings, run_dir))
+            tokenizer = load_tokenizer(settings.model.name, settings.model)
+            length = context_length(settings.model)
+            strata = build_strata(settings, tokenizer, length, runtime)
+            display.phase("loading reward models")
+            used = sorted({name for stratum in strata.values() for name in stratum.scored})
+            parts = ResponseParts(
+                settings=settings,
+                run_dir=run_dir,
+                display=display,
+                runtime=runtime,
+                tokenizer=tokenizer,
+                context_length=length,
+                strata=strata,
+                rewards={name: create_reward(name, settings.rewards[name], runtime) for name in used},
+                baselines=BaselineStore(run_dir / BASELINES_NAME, writable=distributed.rank() == 0),
+                policy=None,
+                closing=stack,
+            )
+        yield parts

@@ -80,15 +80,16 @@ class DpoStage:
     def run(self) -> dict[str, Any]:
         """Reads, trains, measures; returns the report, on every rank."""
         started = time.monotonic()
-        model = input_model(self.settings, "dpo_stage.model")
-        self.progress.phase("reading pairs")
-        tokenizer = load_tokenizer(model.name, model)
-        length = context_length(model, self.stage.max_length, "dpo_stage.max_length")
-        heldout = strata_heldout(self.settings) if self.stage.data.contamination.action != "off" else []
-        data = load_pairs(self.stage, tokenizer, length, self.settings.seed, heldout)
-        batches = EpochBatches(data.train, self.stage.batch_size, self.settings.seed, "dpo")
-        self._announce(data, batches)
-        check_warmup(self.stage, self.stage.steps, "dpo_stage")
+        with distributed.together():
+            model = input_model(self.settings, "dpo_stage.model")
+            self.progress.phase("reading pairs")
+            tokenizer = load_tokenizer(model.name, model)
+            length = context_length(model, self.stage.max_length, "dpo_stage.max_length")
+            heldout = strata_heldout(self.settings) if self.stage.data.contamination.action != "off" else []
+            data = load_pairs(self.stage, tokenizer, length, self.settings.seed, heldout)
+            batches = EpochBatches(data.train, self.stage.batch_size, self.settings.seed, "dpo")
+            self._announce(data, batches)
+            check_warmup(self.stage, self.stage.steps, "dpo_stage")
         self.progress.phase("loading the policy")
         policy = Policy(self.settings)
         reference = ReferenceFile(self.folder.run_dir, model, data.fingerprint)

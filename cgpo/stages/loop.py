@@ -10,7 +10,7 @@ from typing import Any
 from cgpo import distributed
 from cgpo.errors import RunError
 from cgpo.interrupt import Interrupted, StopSignal
-from cgpo.policy.checkpoints import Checkpoints
+from cgpo.policy.checkpoints import Checkpoint, Checkpoints
 from cgpo.policy.universal import Movable, load_anywhere
 from cgpo.stages.early_stopping import METRIC, EarlyStopping
 from cgpo.storage.file_names import CHECKPOINTS_NAME, METRICS_NAME
@@ -55,27 +55,34 @@ class StageLoop:
         latest = self._checkpoints.newest_whole(self.progress.message)
         done = 0
         if latest is not None:
-            state, say = latest.read_state(), self.progress.message
-            if state["data"] != self.data:
-                raise RunError(
-                    f"{latest.folder} was made with other data under the same name: rows were added, removed or "
-                    "changed since. Restore the data set to go on, or start anew with --fresh"
-                )
+            state, say = self._read(latest), self.progress.message
             load_anywhere(learner, latest.folder, state["ranks"], state["zero_stage"], self.zero_stage, say)
             done = latest.step
             if self.early is not None:
                 self.early.load(state["early_stopping"])
                 self._mark_best()
             self.progress.message(f"goes on after step {done} of {self.steps}")
-        if self._metrics is not None:
-            # Without a step done, what was measured before the first one will be measured again.
-            self._metrics.truncate_after(done or -1)
+        with distributed.together():
+            if self._metrics is not None:
+                # Without a step done, what was measured before the first one will be measured again.
+                self._metrics.truncate_after(done or -1)
         return done
 
+    def _read(self, latest: Checkpoint) -> dict[str, Any]:
+        with distributed.together():
+            state = latest.read_state()
+            if state["data"] != self.data:
+                raise RunError(
+                    f"{latest.folder} was made with other data under the same name: rows were added, removed or "
+                    "changed since. Restore the data set to go on, or start anew with --fresh"
+                )
+        return state
+
     def record(self, step: int, metrics: Metrics) -> None:
-        """Writes a line of `metrics.jsonl`, on one rank."""
-        if self._metrics is not None:
-            self._metrics.append(step, metrics)
+        """Writes a line of `metrics.jsonl`, on one rank; every rank calls it."""
+        with distributed.together():
+            if self._metrics is not None:
+                self._metrics.append(step, metrics)
 
     def run(self, learner: Movable, done: int, do: Callable[[int], Metrics], note: Callable[[Metrics], str]) -> int:
         """Does the steps after the first `done`; returns how many are done in the end.
@@ -112,9 +119,10 @@ class StageLoop:
         Raises:
             RunError: its checkpoint is damaged, or gone.
         """
-        best = self._checkpoints.find("best")
-        best.verify()
-        state = best.read_state()
+        with distributed.together():
+            best = self._checkpoints.find("best")
+            best.verify()
+            state = best.read_state()
         say = self.progress.message
         load_anywhere(learner, best.folder, state["ranks"], state["zero_stage"], self.zero_stage, say)
 
@@ -126,6 +134,6 @@ class StageLoop:
         """Names the best measurement's checkpoint, so that it stays. The state of a checkpoint is what counts: a kill
         may have fallen between writing the checkpoint and naming it."""
         assert self.early is not None
-        if distributed.rank() == 0 and self.early.best is not None and self._checkpoints.has(self.early.best_step):
-            self._checkpoints.mark_best(self.early.best_step, METRIC, "min", self.early.best)
-        distributed.barrier()
+        with distributed.together():
+            if distributed.rank() == 0 and self.early.best is not None and self._checkpoints.has(self.early.best_step):
+                self._checkpoints.mark_best(self.early.best_step, METRIC, "min", self.early.best)

@@ -78,7 +78,8 @@ class ReferenceFile:
             for start in range(0, len(missing), AT_ONCE):
                 part = missing[start : start + AT_ONCE]
                 computed = _sums(reference, sequences, part)
-                self._append(computed)
+                with distributed.together():
+                    self._append(computed)
                 stored |= computed
                 update(len(stored), "")
         return torch.tensor([stored[i] for i in range(pairs)], dtype=torch.float32)

@@ -56,11 +56,11 @@ class StageFolder:
 
     def finish(self, report: dict[str, Any]) -> None:
         """Writes the report, on one rank. What a killed stage would have gone on from is then of no more use."""
-        if distributed.rank() == 0:
-            text = json.dumps({"schema": SCHEMA, **report}, indent=1, allow_nan=False)
-            write_atomically(self._report_file, text.encode(), "the stage's report")
-            shutil.rmtree(self.run_dir / CHECKPOINTS_NAME, ignore_errors=True)
-        distributed.barrier()
+        with distributed.together():
+            if distributed.rank() == 0:
+                text = json.dumps({"schema": SCHEMA, **report}, indent=1, allow_nan=False)
+                write_atomically(self._report_file, text.encode(), "the stage's report")
+                shutil.rmtree(self.run_dir / CHECKPOINTS_NAME, ignore_errors=True)
 
     def write_model(self, save: Callable[[Path], None] | None) -> None:
         """Makes `model/` by `save(folder)`; the ranks that do not write give None, and all wait.
@@ -68,17 +68,20 @@ class StageFolder:
         Raises:
             RunError: it could not be written.
         """
-        if save is not None:
-            temporary = self.run_dir / ".model.tmp"
-            try:
-                shutil.rmtree(temporary, ignore_errors=True)
-                save(temporary)
-                shutil.rmtree(self.model_dir, ignore_errors=True)
-                temporary.rename(self.model_dir)
-            except Exception as error:  # safetensors and transformers have errors of their own for a full disk
-                shutil.rmtree(temporary, ignore_errors=True)
-                raise RunError(f"the model could not be written to {self.model_dir}: {error}") from error
-        distributed.barrier()
+        with distributed.together():
+            if save is not None:
+                self._write_model(save)
+
+    def _write_model(self, save: Callable[[Path], None]) -> None:
+        temporary = self.run_dir / ".model.tmp"
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            save(temporary)
+            shutil.rmtree(self.model_dir, ignore_errors=True)
+            temporary.rename(self.model_dir)
+        except Exception as error:  # safetensors and transformers have errors of their own for a full disk
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise RunError(f"the model could not be written to {self.model_dir}: {error}") from error
 
 
 class Stage(Protocol):
@@ -115,10 +118,9 @@ def run_stage(
     try:
         start_run(settings.run_dir, stage_configuration(command, settings), progress, fresh=fresh)
         folder = StageFolder(Path(settings.run_dir))
-        report = folder.report()
+        report = distributed.on_first_rank(folder.report)
         if report is None:
-            if distributed.rank() == 0:
-                write_environment(folder.run_dir, distributed.world_size())
+            distributed.on_first_rank(lambda: write_environment(folder.run_dir, distributed.world_size()))
             report = make(settings, folder, progress).run()
         else:
             progress.message(f"{folder.run_dir}: this stage is done already")

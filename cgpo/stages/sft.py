@@ -75,15 +75,16 @@ class SftStage:
     def run(self) -> dict[str, Any]:
         """Reads, trains, measures; returns the report, on every rank."""
         started = time.monotonic()
-        model = input_model(self.settings, "sft_stage.model")
-        self.progress.phase("reading conversations")
-        tokenizer = load_tokenizer(model.name, model)
-        length = context_length(model, self.stage.max_length, "sft_stage.max_length")
-        data = load_conversations(self.stage, tokenizer, length, self.settings.seed)
-        batches = EpochBatches(len(data.train), self.stage.batch_size, self.settings.seed, "sft")
-        steps = batches.per_epoch * self.stage.epochs
-        self._announce(data, batches, steps)
-        check_warmup(self.stage, steps, "sft_stage")
+        with distributed.together():
+            model = input_model(self.settings, "sft_stage.model")
+            self.progress.phase("reading conversations")
+            tokenizer = load_tokenizer(model.name, model)
+            length = context_length(model, self.stage.max_length, "sft_stage.max_length")
+            data = load_conversations(self.stage, tokenizer, length, self.settings.seed)
+            batches = EpochBatches(len(data.train), self.stage.batch_size, self.settings.seed, "sft")
+            steps = batches.per_epoch * self.stage.epochs
+            self._announce(data, batches, steps)
+            check_warmup(self.stage, steps, "sft_stage")
         self.progress.phase("loading the policy")
         training = SftTraining(Policy(self.settings), self.settings, data, batches, steps)
         before = self._train(training, steps, data.fingerprint)

@@ -54,7 +54,9 @@ def start_run(
         shown.phase(f"starting DeepSpeed on {ranks} ranks")
         distributed.init_distributed()
     goes_on = claim(run_dir, config, fresh=fresh, allow=allow, adopt=adopt)
-    if (log := open_log(Path(run_dir), distributed.rank(), ranks)) is not None:
+    with distributed.together():
+        log = open_log(Path(run_dir), distributed.rank(), ranks)
+    if log is not None:
         shown.message(f"{'going on' if goes_on else 'beginning'} in {run_dir}; what libraries say is in {log}")
     if ranks == 1:
         shown.phase("starting DeepSpeed")

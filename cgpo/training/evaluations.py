@@ -52,8 +52,9 @@ class RunEvaluations:
         with self._phases.phase("evaluation"):
             rows = self._evaluator.rows(done, self._phases.progress("evaluation"), self._check_stop)
             evaluation = self._evaluator.record(done, rows)
-        session.records.show_evaluation(evaluation)
-        session.overoptimisation.evaluated(done, session.records.evaluations.read(), self._settings.confidence)
+        with distributed.together():
+            session.records.show_evaluation(evaluation)
+            session.overoptimisation.evaluated(done, session.records.evaluations.read(), self._settings.confidence)
 
     def _keep_best(self, done: int) -> None:
         """Marks the checkpoint after `done` steps as the best, if its evaluation says so; every rank must call it."""
@@ -69,11 +70,8 @@ class RunEvaluations:
             )
             return
         # One rank compares: another might already see what it has written.
-        writes = session.parts.writes
-        if not distributed.any_rank(writes and checkpoints.is_better(value, best.metric, best.mode)):
+        if not distributed.on_first_rank(lambda: checkpoints.is_better(value, best.metric, best.mode)):
             return
         session.save(done, session.positions())
-        if writes:
-            checkpoints.mark_best(done, best.metric, best.mode, value)
+        distributed.on_first_rank(lambda: checkpoints.mark_best(done, best.metric, best.mode, value))
         session.display.message(f"step {done} is the best so far: {best.metric} {value:g}")
-        distributed.barrier()

@@ -105,14 +105,15 @@ def learn(
     for epoch in range(policy.settings.train.epochs_per_step):
         if epoch:
             surrogates.append({name: prepared_again(policy, strata[name], p) for name, p in prepared.items()})
-        samples = [
-            sample
-            for name, surrogate in surrogates[-1].items()
-            for sample in _samples(policy, strata[name], prepared[name], surrogate)
-        ]
-        if policy.settings.train.balance_ranks and distributed.world_size() > 1:
-            samples = balance_over_ranks(samples)
-        work = _micro_batches(policy, samples)
+        with distributed.together():
+            samples = [
+                sample
+                for name, surrogate in surrogates[-1].items()
+                for sample in _samples(policy, strata[name], prepared[name], surrogate)
+            ]
+            if policy.settings.train.balance_ranks and distributed.world_size() > 1:
+                samples = balance_over_ranks(samples)
+            work = _micro_batches(policy, samples)
         norms.append(_optimiser_step(policy, work, rate, progress))
         tokens += sum(item.batch.tokens for item in work)
     return LearnedStep(surrogates, norms, tokens, rate, policy.overflows - overflows_before)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from cgpo import distributed
 from cgpo.cpu import LoadMeter
-from cgpo.responses.collection import Progress
 from cgpo.tracking.display import Display
+from cgpo.types import Progress
 
 
 class Phases:

@@ -27,7 +27,7 @@ from cgpo.rollout.parity import Gap, measure_gap
 from cgpo.types import JudgedRollout
 from judges import Outcome
 
-RANKS = Ranks(distributed.all_sum, distributed.all_max)
+RANKS = Ranks(distributed.all_sum, distributed.all_max, distributed.together)
 
 _NAN = float("nan")
 
@@ -85,12 +85,14 @@ def prepare(
     policy_tokens = [logprobs for logprobs, _ in outputs]
     values = None if value_output is None else [all_values[:, value_output] for _, all_values in outputs]
     references = reference.token_logprobs(sequences, temperature)
-    batch = stratum_batch(stratum, judged, policy_tokens, references, baselines=baselines, values=values)
-    surrogate = differentiate(stratum.optimizer, batch, RANKS)
-    by_engine = [list(j.rollout.logprobs) for j in judged]
-    by_policy = [logprobs.tolist() for logprobs in policy_tokens[: len(judged)]]
-    gaps = [measure_gap([a], [b]).mean for a, b in zip(by_engine, by_policy, strict=True)]
-    return PreparedStratum(judged, sequences, batch, value_output, surrogate, measure_gap(by_engine, by_policy), gaps)
+    with distributed.together():
+        batch = stratum_batch(stratum, judged, policy_tokens, references, baselines=baselines, values=values)
+        surrogate = differentiate(stratum.optimizer, batch, RANKS)
+        by_engine = [list(j.rollout.logprobs) for j in judged]
+        by_policy = [logprobs.tolist() for logprobs in policy_tokens[: len(judged)]]
+        gaps = [measure_gap([a], [b]).mean for a, b in zip(by_engine, by_policy, strict=True)]
+        gap = measure_gap(by_engine, by_policy)
+    return PreparedStratum(judged, sequences, batch, value_output, surrogate, gap, gaps)
 
 
 def token_sequence(judged: JudgedRollout) -> TokenSequence:

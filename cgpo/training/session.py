@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -89,13 +89,15 @@ class Session:
 
     def save(self, step: int, positions: dict[str, Any]) -> None:
         """Writes a checkpoint after `step` steps, unless there is one; every rank must call it."""
-        if self.checkpoints.has(step):
+        if distributed.on_first_rank(lambda: self.checkpoints.has(step)):
             return
         parts, surroundings = self.parts, {}
-        if parts.writes:
-            surroundings = describe_surroundings(parts.run_dir, parts.baselines.file, self.settings.judging.cache)
+        with distributed.together():
+            if parts.writes:
+                surroundings = describe_surroundings(parts.run_dir, parts.baselines.file, self.settings.judging.cache)
         self.checkpoints.save(step, self.policy.save, {**positions, "model": self.identity, **surroundings})
-        self.journal.forget_before(self.checkpoints.oldest_resumable())
+        with distributed.together():
+            self.journal.forget_before(self.checkpoints.oldest_resumable())
 
     def restore(self) -> int:
         """Loads the newest whole checkpoint; returns how many steps are done (0 without one).
@@ -104,21 +106,23 @@ class Session:
             RunError: no checkpoint is whole, it is one of another model, or its baselines have gone.
         """
         say = self.display.message
-        latest = self.checkpoints.newest_whole(say)
-        if latest is None:
-            return 0
-        state = latest.read_state()
-        check_model(state["model"], self.identity, latest.folder)
-        check_pin(self.parts.baselines.file, state["baselines"], latest.folder)
-        if changed := changed_versions(state["versions"], describe_environment()["versions"]):
-            say(f"other versions than when {latest.folder.name} was written: {', '.join(changed)}")
+        with distributed.together():
+            latest = self.checkpoints.newest_whole(say)
+            if latest is None:
+                return 0
+            state = latest.read_state()
+            check_model(state["model"], self.identity, latest.folder)
+            check_pin(self.parts.baselines.file, state["baselines"], latest.folder)
+            if changed := changed_versions(state["versions"], describe_environment()["versions"]):
+                say(f"other versions than when {latest.folder.name} was written: {', '.join(changed)}")
         stage = self.settings.deepspeed.zero_stage
         load_anywhere(self.policy, latest.folder, state["ranks"], state["zero_stage"], stage, say)
-        restore_strata(self.strata, state["strata"], say)
-        self.records.totals.update(state["totals"])
-        self.strata_watch.load_state_dict(state["watch"])
-        self.overoptimisation.load_state_dict(state["overoptimisation"])
-        latest.restore_random_states()
+        with distributed.together():
+            restore_strata(self.strata, state["strata"], say)
+            self.records.totals.update(state["totals"])
+            self.strata_watch.load_state_dict(state["watch"])
+            self.overoptimisation.load_state_dict(state["overoptimisation"])
+            latest.restore_random_states()
         return latest.step
 
     def rewind_records(self, done: int) -> None:
@@ -126,15 +130,16 @@ class Session:
 
         The state has been restored by now: settings that were allowed to change do fit it, and become the run's own.
         """
-        if self.parts.writes:
-            run_dir = self.parts.run_dir
-            adopt_configuration(run_dir, to_plain(self.settings))
-            self.records.rewind(done)
-            self.overoptimisation.rewind(done)
-            # The stored configuration is the one without secrets.
-            self.records.open_loggers(self.settings.tracking, done, read_config(run_dir))
-        distributed.barrier()
-        self.records.evaluations.reload()
+        with distributed.together():
+            if self.parts.writes:
+                run_dir = self.parts.run_dir
+                adopt_configuration(run_dir, to_plain(self.settings))
+                self.records.rewind(done)
+                self.overoptimisation.rewind(done)
+                # The stored configuration is the one without secrets.
+                self.records.open_loggers(self.settings.tracking, done, read_config(run_dir))
+        with distributed.together():
+            self.records.evaluations.reload()
 
 
 @contextmanager
@@ -156,22 +161,27 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         policy = Policy(settings, len(with_values))
         parts.load(policy)
         identity = describe_model(policy.engine.module, parts.reference.weights(), parts.tokenizer, settings.model)
-        records = RunRecords(parts.run_dir, display)
-        stack.callback(records.close)
-        rollout = settings.rollout
-        yield Session(
-            parts=parts,
-            policy=policy,
-            value_outputs={name: i for i, name in enumerate(with_values)},
-            records=records,
-            checkpoints=Checkpoints(parts.run_dir / CHECKPOINTS_NAME, settings.train.keep_checkpoints),
-            journal=Journal(parts.run_dir / JOURNAL_NAME),
-            identity=identity,
-            strata_watch=StrataWatch(parts.strata, settings.weighting, display.message),
-            overoptimisation=open_overoptimisation(parts),
-            independent_judges=IndependentJudges(settings.watch, parts.runtime),
-            engine_probe=EngineProbe(parts.strata, rollout.probe_responses, rollout.max_logprob_gap),
-        )
+        with distributed.together():
+            session = _session(parts, policy, with_values, identity)
+        stack.callback(session.records.close)
+        yield session
+
+
+def _session(parts: ResponseParts, policy: Policy, with_values: Sequence[str], identity: dict[str, Any]) -> Session:
+    settings, rollout, display = parts.settings, parts.settings.rollout, parts.display
+    return Session(
+        parts=parts,
+        policy=policy,
+        value_outputs={name: i for i, name in enumerate(with_values)},
+        records=RunRecords(parts.run_dir, display),
+        checkpoints=Checkpoints(parts.run_dir / CHECKPOINTS_NAME, settings.train.keep_checkpoints),
+        journal=Journal(parts.run_dir / JOURNAL_NAME),
+        identity=identity,
+        strata_watch=StrataWatch(parts.strata, settings.weighting, display.message),
+        overoptimisation=open_overoptimisation(parts),
+        independent_judges=IndependentJudges(settings.watch, parts.runtime),
+        engine_probe=EngineProbe(parts.strata, rollout.probe_responses, rollout.max_logprob_gap),
+    )
 
 
 def open_overoptimisation(parts: ResponseParts) -> OverOptimisationWatch:

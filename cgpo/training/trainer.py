@@ -10,7 +10,7 @@ One program, the same on every rank. `cgpo.training.session` builds the parts; t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cgpo import distributed
@@ -28,6 +28,7 @@ from cgpo.training.preparation import RANKS, PreparedStratum, prepare
 from cgpo.training.run_plan import batch_text
 from cgpo.training.session import Session
 from cgpo.training.step_record import gather_rows, learning_metrics
+from cgpo.types import GenerationRequest
 
 
 class Trainer:
@@ -57,7 +58,9 @@ class Trainer:
         s.rewind_records(first)
         s.display.start(last, list(s.strata), first)
         s.display.message(batch_text(self.settings, distributed.world_size()))
-        self._make_baselines(first)
+        with distributed.together():
+            requests = self._baselines_wanted(first)
+        self._make_baselines(requests)
         self.evaluations.prepare()
         if first:
             s.parts.engine.sync(s.policy.weights())
@@ -66,7 +69,8 @@ class Trainer:
         for step in range(first, last):
             with self._saved_if_broken_off(step):
                 metrics = self._step(step)
-            s.records.write_metrics(step + 1, metrics)
+            with distributed.together():
+                s.records.write_metrics(step + 1, metrics)
             with self._saved_if_broken_off(step + 1):
                 self._after_step(step + 1)
 
@@ -81,14 +85,16 @@ class Trainer:
         return self._record(step, collected, prepared, learned, gap)
 
     def _collect(self, step: int, strata: Mapping[str, Stratum]) -> CollectedStep:
-        return collect_step(self.session, step, strata, self.phases, self._check_stop_alone)
+        with distributed.together():
+            return collect_step(self.session, step, strata, self.phases, self._check_stop_alone)
 
     def _prepare(self, strata: Mapping[str, Stratum], collected: CollectedStep) -> dict[str, PreparedStratum]:
         s, prepared = self.session, {}
         with self.phases.phase("log-probs"):
             for name, stratum in strata.items():
                 judged = collected.judged[name]
-                baselines = baseline_samples(stratum, judged, s.parts.baselines, s.parts.context_length)
+                with distributed.together():
+                    baselines = baseline_samples(stratum, judged, s.parts.baselines, s.parts.context_length)
                 value_output = s.value_outputs.get(name)
                 prepared[name] = prepare(stratum, judged, s.policy, s.parts.reference, baselines, value_output)
         self._check_stop_alone()
@@ -99,10 +105,11 @@ class Trainer:
         with self.phases.phase("learning"):
             rate = learning_rate_at(self.settings.train, step)
             learned = learn(s.policy, s.strata, prepared, rate, self.phases.progress("learning"))
-        for name, p in prepared.items():
-            s.strata[name].optimizer.update(p.batch, RANKS)
-            for note in p.surrogate.notes:
-                s.strata_watch.note(step, name, note)
+        with distributed.together():
+            for name, p in prepared.items():
+                s.strata[name].optimizer.update(p.batch, RANKS)
+                for note in p.surrogate.notes:
+                    s.strata_watch.note(step, name, note)
         return learned
 
     def _push_weights(self) -> Gap:
@@ -122,28 +129,36 @@ class Trainer:
         gap: Gap,
     ) -> dict[str, float | None]:
         s = self.session
-        rows = gather_rows(prepared, collected.independent)
-        s.records.write_rollouts(step + 1, rows)
-        metrics = s.records.step_metrics(rows) | notes_metrics(collected.notes) | learning_metrics(prepared, learned)
-        metrics |= s.strata_watch.end(step, rows, metrics)
-        with self.phases.phase("watching"):
-            metrics |= s.overoptimisation.end(step + 1, rows)
+        with distributed.together():
+            rows = gather_rows(prepared, collected.independent)
+            s.records.write_rollouts(step + 1, rows)
+            metrics = s.records.step_metrics(rows) | notes_metrics(collected.notes)
+            metrics |= learning_metrics(prepared, learned)
+            metrics |= s.strata_watch.end(step, rows, metrics)
+            with self.phases.phase("watching"):
+                metrics |= s.overoptimisation.end(step + 1, rows)
         if self.settings.model.dtype == "float16":
             metrics["train/overflow"] = float(learned.overflows)
         metrics["sync/logprob_gap"], metrics["sync/logprob_gap_largest"] = gap.mean, gap.max
         return metrics | self.phases.take_times()
 
-    def _make_baselines(self, first: int) -> None:
-        """Baseline responses for every prompt the rest of the run will use, while the engine holds π_ref."""
+    def _baselines_wanted(self, first: int) -> list[GenerationRequest]:
+        """Requests for the baseline responses that the rest of the run will use and that are not there yet."""
         parts = self.session.parts
         prompts = {}
         for name, stratum in parts.strata.items():
             prompts[name] = stratum.upcoming(first, self.settings.train.steps)
             if self.evaluations.wanted:
                 prompts[name] += [prompt for prompt, _ in stratum.heldout.values()]
-        if requests := baseline_requests(parts, prompts):
-            with self.phases.phase("baseline responses"):
-                make_baselines(parts, requests, self.phases.progress("baseline responses"), self._check_stop_alone)
+        return baseline_requests(parts, prompts)
+
+    def _make_baselines(self, requests: Sequence[GenerationRequest]) -> None:
+        """Baseline responses, while the engine can hold π_ref."""
+        if not requests:
+            return
+        progress = self.phases.progress("baseline responses")
+        with self.phases.phase("baseline responses"):
+            make_baselines(self.session.parts, requests, progress, self._check_stop_alone)
 
     def _check_engine(self) -> Gap:
         s = self.session
@@ -152,7 +167,8 @@ class Trainer:
 
     def _after_step(self, done: int) -> None:
         """What happens between steps: checkpoint, evaluation, stopping."""
-        self.session.strata_watch.check()
+        with distributed.together():
+            self.session.strata_watch.check()
         save_every = self.settings.train.save_every
         last = done == self.settings.train.steps
         if last or (save_every and done % save_every == 0):

@@ -59,7 +59,8 @@ class HeadSources:
             kinds = ", ".join(f"{count} {kind}" for kind, count in counts_by_kind(pairs).items())
             self._progress.message(f"head {name}: {len(pairs)} pairs ({kinds})")
             return HeadRows([row_of_pair(pair) for pair in pairs], left_out=left_out)
-        rows = read_text_rows(head, f"reward_stage.heads.{name}")
+        with distributed.together():
+            rows = read_text_rows(head, f"reward_stage.heads.{name}")
         announce_rows(self._progress, f"reward_stage.heads.{name}", rows.bad, too_long=0)
         return replace(rows, left_out={"bad": len(rows.bad)})
 
@@ -69,19 +70,21 @@ class HeadSources:
         if not any(distributed.gather_objects(file.is_file())):
             left_out: dict[str, int] | None = None
             settings = self._stage.pairs_of(head)
-            if settings.path is not None:
-                where = "reward_stage.pairs" if head.pairs is None else f"reward_stage.heads.{name}.pairs"
-                data = self._given(settings, head.margin_column, where)
-                pairs, left_out = data.pairs, {"bad": len(data.bad), **data.left_out}
-            else:
-                pairs = synthetic_pairs(self._sampled(settings), settings, self._settings.seed)
-            if distributed.rank() == 0:
-                # Before the pairs: where these are, a stage that was killed finds the counts too.
-                text = json.dumps({"schema": 1, "left_out": left_out})
-                write_atomically(_counts_file(file), text.encode(), "what was left out of the preference pairs")
-                write_pairs(file, pairs)
-        distributed.barrier()
-        return read_pairs(file), _left_out(_counts_file(file))
+            sampled = self._sampled(settings) if settings.path is None else []
+            with distributed.together():
+                if settings.path is not None:
+                    where = "reward_stage.pairs" if head.pairs is None else f"reward_stage.heads.{name}.pairs"
+                    data = self._given(settings, head.margin_column, where)
+                    pairs, left_out = data.pairs, {"bad": len(data.bad), **data.left_out}
+                else:
+                    pairs = synthetic_pairs(sampled, settings, self._settings.seed)
+                if distributed.rank() == 0:
+                    # Before the pairs: where these are, a stage that was killed finds the counts too.
+                    text = json.dumps({"schema": 1, "left_out": left_out})
+                    write_atomically(_counts_file(file), text.encode(), "what was left out of the preference pairs")
+                    write_pairs(file, pairs)
+        with distributed.together():
+            return read_pairs(file), _left_out(_counts_file(file))
 
     def _sampled(self, pairs: RewardPairSettings) -> list[SampledResponse]:
         """Judged responses; heads that ask for the same ones share them."""

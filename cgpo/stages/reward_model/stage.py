@@ -86,19 +86,20 @@ class RewardStage:
         started = time.monotonic()
         sources = HeadSources(self.settings, self.folder.run_dir, self.progress)
         rows = {name: sources.rows(name, head) for name, head in self.heads.items()}
-        splits = split_rows(rows, sources.shares(), self.settings.seed, self._validation_share())
-        heads = [describe_head(n, head, splits[n].train, rows[n].true_rate) for n, head in self.heads.items()]
-        self._announce(splits, heads)
+        with distributed.together():
+            splits = split_rows(rows, sources.shares(), self.settings.seed, self._validation_share())
+            heads = [describe_head(n, head, splits[n].train, rows[n].true_rate) for n, head in self.heads.items()]
+            self._announce(splits, heads)
         read = time.monotonic()
         trained = self._train(splits, heads)
         ended = time.monotonic()
-        measured = self._measure(heads, rows, splits) if distributed.rank() == 0 else None
+        measured = distributed.on_first_rank(lambda: self._measure(heads, rows, splits))
         report = {
             "stage": "reward",
             "base": self.stage.base,
             "max_length": self.stage.max_length,
             **trained,
-            "heads": distributed.gather_objects(measured)[0],
+            "heads": measured,
             "seconds": {
                 "rows": round(read - started, 1),
                 "training": round(ended - read, 1),
@@ -118,10 +119,12 @@ class RewardStage:
     def _train(self, splits: dict[str, Split], heads: list[Head]) -> dict[str, Any]:
         """Trains and writes the model; returns what the report says of it."""
         self.progress.phase("loading the base of the reward model")
-        model, tokenizer = load_base(self.stage.base, "reward_stage.base", self.settings.seed, [h.name for h in heads])
-        check_max_length(model, self.stage.max_length, "reward_stage.max_length")
-        encoder = ResponseEncoder(tokenizer, self.stage.max_length, "reward_stage.base")
-        encoded = encode_rows(splits, heads, encoder)
+        with distributed.together():
+            names = [head.name for head in heads]
+            model, tokenizer = load_base(self.stage.base, "reward_stage.base", self.settings.seed, names)
+            check_max_length(model, self.stage.max_length, "reward_stage.max_length")
+            encoder = ResponseEncoder(tokenizer, self.stage.max_length, "reward_stage.base")
+            encoded = encode_rows(splits, heads, encoder)
         if encoded.truncated:
             self.progress.message(
                 f"{encoded.truncated} of {len(encoded.texts)} texts to train on have more tokens than "

@@ -21,6 +21,7 @@ from cgpo import distributed
 from cgpo.config import RewardStageSettings, RunSettings
 from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
+from cgpo.policy.saving import save_engine
 from cgpo.policy.schedule import learning_rate
 from cgpo.policy.universal import load_from_elsewhere
 from cgpo.rewards.encoding import Encoded, collate
@@ -131,7 +132,7 @@ class RewardTrainer:
 
     def save(self, folder: str) -> None:
         """Writes weights and optimiser state under `folder`; every rank must call it."""
-        self.engine.save_checkpoint(folder, tag="state", save_latest=False)
+        save_engine(self.engine, folder)
 
     def load_from_elsewhere(self, folder: str, zero_stage: int) -> None:
         """Restores what `save` wrote on another number of ranks, or with another ZeRO stage."""

@@ -1,4 +1,4 @@
-"""A loss that cannot be learnt from stops every rank, whichever rank it is on.
+"""A loss that cannot be learnt from, or cannot be computed, stops every rank, whichever rank it is on.
 
 As a program it is one of two ranks: `test_differentiate.py RANK MEETING_FILE`.
 """
@@ -29,6 +29,18 @@ class RootOfLogProbs(StratumOptimizer[CrpgSettings]):
         return Loss(batch.logprobs.neg().sqrt().sum())
 
 
+class Plugin(StratumOptimizer[CrpgSettings]):
+    """Meets the other ranks twice; where a batch has one sample it does not come to the second meeting."""
+
+    Settings = CrpgSettings
+
+    def loss(self, batch: StratumBatch, ranks: Ranks) -> Loss:
+        ranks.sum([1.0, 2.0])
+        if len(batch.prompt) == 1:
+            raise KeyError("no reward of that name")
+        return Loss(batch.logprobs.sum() / ranks.max(float(len(batch.prompt))))
+
+
 SOUND = make_batch([True, True])
 BROKEN = make_batch([True], log_ratio=[20.0])
 """log π = −20 + 20."""
@@ -46,7 +58,7 @@ def test_a_derivative_that_is_not_finite_on_one_rank_stops_all() -> None:
     assert first == second
 
 
-def test_two_processes_end_with_the_same_error(tmp_path: Path) -> None:
+def test_two_processes_end_with_the_same_error_and_with_a_plugins(tmp_path: Path) -> None:
     program = [sys.executable, __file__]
     ours = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
     env = {key: value for key, value in os.environ.items() if key not in ours}
@@ -65,13 +77,20 @@ def test_two_processes_end_with_the_same_error(tmp_path: Path) -> None:
     finally:
         for process in started:
             process.kill()
-    assert "derivative is not finite" in first, problem
-    assert second == first, other_problem
+    said, plugin = first.splitlines()
+    assert "derivative is not finite" in said, problem
+    assert plugin == "RunError: rank 1: KeyError: 'no reward of that name'"
+    assert second.splitlines() == [said, "KeyError: 'no reward of that name'"], other_problem
 
 
 def main(rank: int, meeting: str) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    print(refusal(Ranks(distributed.all_sum, distributed.all_max), BROKEN if rank else SOUND))
+    ranks, batch = Ranks(distributed.all_sum, distributed.all_max, distributed.together), BROKEN if rank else SOUND
+    print(refusal(ranks, batch))
+    try:
+        differentiate(Plugin(CrpgSettings()), batch, ranks)
+    except (KeyError, RunError) as error:
+        print(f"{type(error).__name__}: {error}")
     torch.distributed.destroy_process_group()
 
 
