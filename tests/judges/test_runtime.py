@@ -190,14 +190,14 @@ def test_anothers_database_and_another_version_are_refused(tmp_path: Path) -> No
         VerdictCache(mine)
 
 
-def test_a_cache_that_breaks_costs_itself_only(counting, tmp_path: Path, capfd) -> None:
+def test_a_cache_that_breaks_costs_itself_only(counting, tmp_path: Path, caplog) -> None:
     with JudgeRuntime(1, cache=tmp_path / "cache.sqlite") as runtime:
         assert runtime.submit(counting, Row("p", "r")).result().outcome is Outcome.SATISFIED
         with sqlite3.connect(tmp_path / "cache.sqlite") as database:
             database.execute("DROP TABLE verdicts")
         for _ in range(2):
             assert runtime.submit(counting, Row("p", "r")).result().outcome is Outcome.SATISFIED
-    assert capfd.readouterr().err.count("going on without it") == 1
+    assert caplog.text.count("going on without it") == 1
 
 
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
