@@ -7,12 +7,12 @@ there one rank breaks off alone, and how long the others live after it is up to 
 
 from __future__ import annotations
 
-import errno
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from failing_ranks import FULL, failing_on
 
 from cgpo import distributed
 from cgpo.compose import compose
@@ -24,7 +24,6 @@ from cgpo.training.session import Session, open_session
 from cgpo.training.trainer import Trainer
 
 EVALUATION = ("eval.before=false", "eval.after=false", "eval.every=1")
-FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
 def places(session: Session) -> dict[str, tuple[int, Any, str, Any]]:
@@ -49,24 +48,6 @@ def places(session: Session) -> dict[str, tuple[int, Any, str, Any]]:
         "evaluation": (0, type(session.records.evaluations), "add", FULL),
         "logger": (0, session.records, "show_evaluation", RuntimeError("wandb: run has finished")),
     }
-
-
-@contextmanager
-def failing(rank: int, owner: Any, name: str, outcome: Any) -> Iterator[None]:
-    """`owner.name` raises `outcome`, or gives it if it is no exception, when it is called on that rank."""
-    before = getattr(owner, name)
-
-    def fail(*_: Any, **__: Any) -> Any:
-        if isinstance(outcome, Exception):
-            raise type(outcome)(*outcome.args)  # another one: one that was raised carries that all ranks know it
-        return outcome
-
-    if distributed.rank() == rank:
-        setattr(owner, name, fail)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def ready(session: Session) -> None:
@@ -95,11 +76,11 @@ def main(config_dir: str) -> None:
     with StopSignal(display.message) as stop, open_session(composed.settings, display) as session:
         for place, (rank, owner, name, outcome) in places(session).items():
             ready(session)
-            with failing(rank, owner, name, outcome):
+            with failing_on(rank, owner, name, outcome):
                 tell(place, Trainer(session, stop).run)
         ready(session)
         Path(f"alone-{distributed.rank()}").touch()
-        with failing(1, session.policy, "accumulate", RuntimeError("out of memory")):
+        with failing_on(1, session.policy, "accumulate", RuntimeError("out of memory")):
             Trainer(session, stop).run()
 
 

@@ -6,18 +6,17 @@ that broke off together are in step again afterwards, and prints how each ended.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from failing_ranks import FULL, another, failing_on
 
 from cgpo import distributed
 from cgpo.config import ModelSettings
@@ -32,29 +31,7 @@ from cgpo.stages.running import StageFolder
 from cgpo.tracking.metrics import MetricsFile
 from cgpo.tracking.progress import StageProgress
 
-FULL = OSError(errno.ENOSPC, "No space left on device")
 SILENT = StageProgress("off")
-
-
-def another(error: Exception) -> Exception:
-    """An equal error: one that was raised carries that all ranks know it."""
-    return type(error)(*error.args)
-
-
-@contextmanager
-def failing_on(rank: int, owner: Any, name: str, error: Exception = FULL) -> Iterator[None]:
-    """`owner.name` raises on one rank when it is called."""
-    before = getattr(owner, name)
-
-    def fail(*_: Any, **__: Any) -> Any:
-        raise another(error)
-
-    if distributed.rank() == rank:
-        setattr(owner, name, fail)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def alone_while_others_meet(_: Path) -> None:
@@ -96,12 +73,12 @@ def while_another_error_is_handled(_: Path) -> None:
         with distributed.together():
             raise LimitError("too much is unknown")
     except LimitError:
-        with failing_on(1, os, "getpid"), distributed.together():
+        with failing_on(1, os, "getpid", FULL), distributed.together():
             os.getpid()
 
 
 def on_the_first_rank(_: Path) -> None:
-    with failing_on(0, Path, "read_text"):
+    with failing_on(0, Path, "read_text", FULL):
         distributed.on_first_rank(lambda: Path(__file__).read_text())
 
 
@@ -126,12 +103,12 @@ def save_checkpoint(folder: Path, step: int) -> None:
 
 
 def in_deepspeeds_part_of_a_checkpoint(folder: Path) -> None:
-    with failing_on(1, Engine, "save"):
+    with failing_on(1, Engine, "save", FULL):
         save_checkpoint(folder, 1)
 
 
 def in_the_rest_of_a_checkpoint(folder: Path) -> None:
-    with failing_on(0, Path, "write_text"):
+    with failing_on(0, Path, "write_text", FULL):
         save_checkpoint(folder, 2)
 
 
@@ -145,7 +122,7 @@ def in_what_follows_the_failures(folder: Path) -> None:
 def in_a_stages_metrics(folder: Path) -> None:
     (folder / "stage").mkdir(exist_ok=True)
     loop = StageLoop(folder / "stage", 3, 0, 0, SILENT, "data")
-    with failing_on(0, MetricsFile, "append"):
+    with failing_on(0, MetricsFile, "append", FULL):
         loop.record(1, {"train/loss": 1.0})
 
 
@@ -165,7 +142,7 @@ class Zeros:
 
 def in_the_reference_log_probs(folder: Path) -> None:
     file = ReferenceFile(folder, ModelSettings(name="any"), "data")
-    with failing_on(0, ReferenceFile, "_append"):
+    with failing_on(0, ReferenceFile, "_append", FULL):
         file.complete(Zeros(), [TokenSequence((1,), (2,))] * 4, SILENT)  # type: ignore[arg-type]
 
 
