@@ -9,8 +9,15 @@ tokens are prompt.
 long as the step's longest conversation, so that attention, which is quadratic in a row's length, costs no more than it
 must; a micro-batch has as many rows as the token budget allows. The log-probs are those of separate rows.
 
-Without either every sequence has its own row and a plain padding mask, for models that do not take a four-dimensional
-attention mask. A sequence's last token is never an input: nothing is predicted from it.
+Without either every sequence has its own row and plain causal attention; padding stands behind it and is seen by
+nobody. A sequence's last token is never an input: nothing is predicted from it.
+
+What a row saves in tokens it may lose in attention, whose cells grow with the square of its length. A token's pass
+costs 2 N operations, N being the parameters of a model's body; a cell, one query against one key in all layers, costs
+`Layout.cell_cost` of that. For each prompt as many responses stand in a row as make its cost least:
+
+    rows of several:   tokens + cell_cost · length²         the masked kernel computes the whole square
+    rows of one:       tokens + cell_cost · length² / 2     the causal kernel half of it
 """
 
 from __future__ import annotations
@@ -32,6 +39,25 @@ class TokenSequence:
     response_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which rows the sequences of a model stand in.
+
+    Attributes:
+        shares: several sequences may stand in one row.
+        cell_cost: what one query against one key costs, in passes of a token; 0: sharing always pays.
+    """
+
+    shares: bool = True
+    cell_cost: float = 0.0
+
+
+SHARED = Layout()
+"""As many sequences in a row as the budget allows."""
+SEPARATE = Layout(shares=False)
+"""A row for each sequence."""
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """The tensors of one forward pass of B rows of at most L tokens, predicting M response tokens.
@@ -39,22 +65,25 @@ class MicroBatch:
     Attributes:
         input_ids: int [B, L], right-padded with 0.
         position_ids: int [B, L].
-        attention_mask: bool [B, 1, L, L] (True = may attend) for shared prompts, else int [B, L] (1 = a token).
+        segment: int [B, L], whose tokens stand there: 0 = the row's shared prompt, 1, 2, … = its sequences, -1 = padding.
         source: int [M], where in the flattened [B·L] rows the token before each response token is.
         target: int [M], the response tokens.
         sample: int [M], index (in the caller's list) of the sequence a response token belongs to.
+        alone: every row holds one sequence, from its first place on: plain causal attention is right.
     """
 
     input_ids: Tensor
     position_ids: Tensor
-    attention_mask: Tensor
+    segment: Tensor
     source: Tensor
     target: Tensor
     sample: Tensor
+    alone: bool
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device."""
-        return MicroBatch(*(getattr(self, f).to(device) for f in self.__dataclass_fields__))
+        tensors = (self.input_ids, self.position_ids, self.segment, self.source, self.target, self.sample)
+        return MicroBatch(*(tensor.to(device) for tensor in tensors), self.alone)
 
     @property
     def place(self) -> Tensor:
@@ -83,7 +112,7 @@ class _Row:
 
 
 def micro_batches(
-    sequences: Sequence[TokenSequence], indices: Sequence[int], max_tokens: int, share_prompts: bool = True
+    sequences: Sequence[TokenSequence], indices: Sequence[int], max_tokens: int, layout: Layout = SHARED
 ) -> list[MicroBatch]:
     """Lays the chosen sequences out in passes of at most `max_tokens` padded tokens.
 
@@ -91,9 +120,9 @@ def micro_batches(
         sequences: all sequences; `MicroBatch.sample` indexes this list.
         indices: which of them to lay out.
         max_tokens: budget of a pass. A single sequence that is longer gets a pass of its own.
-        share_prompts: lay the responses of one prompt in one row.
+        layout: whether the responses of one prompt may stand in one row, and when that pays.
     """
-    rows = _rows(sequences, indices, max_tokens, share_prompts)
+    rows = [row for members in _by_prompt(sequences, indices) for row in _rows(members, max_tokens, layout)]
     rows.sort(key=lambda row: row.length)
     batches: list[list[_Row]] = []
     for row in rows:  # ascending, so the newest row decides the padding
@@ -101,38 +130,49 @@ def micro_batches(
             batches[-1].append(row)
         else:
             batches.append([row])
-    return [_response_tensors(batch, share_prompts) for batch in batches]
+    return [_response_tensors(batch) for batch in batches]
 
 
-def idle_micro_batch(share_prompts: bool = True) -> MicroBatch:
+def idle_micro_batch() -> MicroBatch:
     """The smallest pass there is: for a rank that has nothing to do while the others compute."""
-    sequence = TokenSequence((0,), (0,))
-    return micro_batches([sequence], [0], 1, share_prompts)[0]
+    return micro_batches([TokenSequence((0,), (0,))], [0], 1)[0]
 
 
-def _rows(
-    sequences: Sequence[TokenSequence], indices: Sequence[int], max_tokens: int, share_prompts: bool
-) -> list[_Row]:
-    by_prompt: dict[object, list[int]] = {}
+def _by_prompt(sequences: Sequence[TokenSequence], indices: Sequence[int]) -> list[_Row]:
+    """One row, however long, for each prompt."""
+    members: dict[tuple[int, ...], list[int]] = {}
     for i in indices:
-        by_prompt.setdefault(sequences[i].prompt_ids if share_prompts else i, []).append(i)
+        members.setdefault(sequences[i].prompt_ids, []).append(i)
+    return [_Row(prompt, tuple((i, sequences[i].response_ids) for i in of)) for prompt, of in members.items()]
+
+
+def _rows(whole: _Row, max_tokens: int, layout: Layout) -> list[_Row]:
+    """A prompt's responses in the rows that cost least, none longer than the budget unless it holds one alone."""
+    if not layout.shares:
+        return _split(whole, 1, max_tokens)
+    splits = (_split(whole, per_row, max_tokens) for per_row in range(len(whole.members), 0, -1))
+    return min(splits, key=lambda rows: sum(_cost(row, layout.cell_cost) for row in rows))
+
+
+def _split(whole: _Row, per_row: int, max_tokens: int) -> list[_Row]:
     rows: list[_Row] = []
-    for members in by_prompt.values():
-        prompt_ids = sequences[members[0]].prompt_ids
-        row: list[tuple[int, tuple[int, ...]]] = []
-        length = len(prompt_ids)
-        for i in members:
-            response_ids = sequences[i].response_ids
-            if row and length + len(response_ids) - 1 > max_tokens:
-                rows.append(_Row(prompt_ids, tuple(row)))
-                row, length = [], len(prompt_ids)
-            row.append((i, response_ids))
-            length += len(response_ids) - 1
-        rows.append(_Row(prompt_ids, tuple(row)))
-    return rows
+    row: list[tuple[int, tuple[int, ...]]] = []
+    length = len(whole.prompt_ids)
+    for index, response_ids in whole.members:
+        if row and (len(row) == per_row or length + len(response_ids) - 1 > max_tokens):
+            rows.append(_Row(whole.prompt_ids, tuple(row)))
+            row, length = [], len(whole.prompt_ids)
+        row.append((index, response_ids))
+        length += len(response_ids) - 1
+    return [*rows, _Row(whole.prompt_ids, tuple(row))]
 
 
-def _response_tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
+def _cost(row: _Row, cell_cost: float) -> float:
+    cells = row.length**2 if len(row.members) > 1 else row.length**2 / 2
+    return row.length + cell_cost * cells
+
+
+def _response_tensors(rows: Sequence[_Row]) -> MicroBatch:
     size = max(row.length for row in rows)
     input_ids = torch.zeros(len(rows), size, dtype=torch.long)
     position_ids = torch.zeros(len(rows), size, dtype=torch.long)
@@ -155,8 +195,9 @@ def _response_tensors(rows: Sequence[_Row], share_prompts: bool) -> MicroBatch:
             target += response_ids
             sample += [index] * len(response_ids)
             start += inputs
-    mask = _mask(segment) if share_prompts else (segment >= 0).long()
-    return MicroBatch(input_ids, position_ids, mask, torch.tensor(source), torch.tensor(target), torch.tensor(sample))
+    alone = all(len(row.members) == 1 for row in rows)
+    places = torch.tensor(source), torch.tensor(target), torch.tensor(sample)
+    return MicroBatch(input_ids, position_ids, segment, *places, alone)
 
 
 def pack(
@@ -181,7 +222,7 @@ def pack(
             batches[-1].append(row)
         else:
             batches.append([row])
-    return [_conversation_tensors(batch, conversations, packed=packed) for batch in batches]
+    return [_conversation_tensors(batch, conversations) for batch in batches]
 
 
 def _filled_rows(longest_first: Sequence[int], inputs: dict[int, int]) -> list[list[int]]:
@@ -205,7 +246,7 @@ def _length(row: Sequence[int], inputs: dict[int, int]) -> int:
 
 
 def _conversation_tensors(
-    rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens], *, packed: bool
+    rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens]
 ) -> MicroBatch:
     size = max(sum(len(conversations[i]) - 1 for i in row) for row in rows)
     input_ids = torch.zeros(len(rows), size, dtype=torch.long)
@@ -227,21 +268,5 @@ def _conversation_tensors(
             target.append(ids[learned])
             sample.append(torch.full_like(learned, i))
             start = place.stop
-    mask = _mask(segment) if packed else (segment >= 0).long()
-    return MicroBatch(input_ids, position_ids, mask, torch.cat(source), torch.cat(target), torch.cat(sample))
-
-
-def _mask(segment: Tensor) -> Tensor:
-    """The four-dimensional attention mask, causal and within segments.
-
-    Args:
-        segment: int [B, L]: 0 = the row's shared prompt, which all its segments see; 1, 2, … = what sees nothing of its
-            neighbours; -1 = padding, which sees itself alone.
-
-    Returns:
-        bool [B, 1, L, L].
-    """
-    size = segment.shape[1]
-    causal = torch.ones(size, size, dtype=torch.bool).tril()
-    query, key = segment[:, :, None], segment[:, None, :]
-    return ((causal & ((key == 0) | (key == query)) & (query >= 0)) | torch.eye(size, dtype=torch.bool))[:, None]
+    alone = all(len(row) == 1 for row in rows)
+    return MicroBatch(input_ids, position_ids, segment, torch.cat(source), torch.cat(target), torch.cat(sample), alone)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cgpo.errors import ConfigError
+from cgpo.policy.attention import segments
 from cgpo.policy.layout import MicroBatch, TokenSequence, micro_batches
 
 
@@ -43,21 +44,27 @@ class LogProbModel(nn.Module):
         Returns:
             float32 [M], in nats, and float32 [M, value_outputs]; float64 where the model is.
         """
-        model: Any = self.causal_lm
-        mask = batch.attention_mask
-        if mask.dim() == 4:
-            low = torch.finfo(model.dtype).min
-            mask = torch.zeros(mask.shape, dtype=model.dtype, device=mask.device).masked_fill_(~mask, low)
-        hidden = model.base_model(
-            input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False
-        ).last_hidden_state
-        hidden = hidden.flatten(0, 1)[batch.source]
+        hidden = self._hidden(batch).flatten(0, 1)[batch.source]
         parts = zip(torch.split(hidden, self.chunk), torch.split(batch.target, self.chunk), strict=True)
         if torch.is_grad_enabled():
             logprobs = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
         else:
             logprobs = [self._head(h, y, temperature) for h, y in parts]
         return torch.cat(logprobs), self._values(hidden)
+
+    def _hidden(self, batch: MicroBatch) -> Tensor:
+        """[B, L, hidden size]."""
+        body: Any = self.causal_lm.base_model
+        if batch.alone:
+            outputs = body(input_ids=batch.input_ids, use_cache=False)
+        else:
+            ones = torch.ones_like(batch.input_ids)
+            with segments(batch.segment, batch.position_ids):
+                outputs = body(
+                    input_ids=batch.input_ids, attention_mask=ones, position_ids=batch.position_ids, use_cache=False
+                )
+        hidden: Tensor = outputs.last_hidden_state
+        return hidden
 
     def _values(self, hidden: Tensor) -> Tensor:
         if self.value_head is None:
