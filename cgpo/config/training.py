@@ -59,9 +59,14 @@ class TrainSettings(ScheduleSettings):
     the later ones are off-policy: policy-gradient optimisers then want `clip_range`."""
     micro_batch_tokens: int = Field(default=4096, ge=16)
     """Most tokens (prompt + response) in one forward and backward pass on one rank."""
-    share_prompts: bool = True
-    """Lay the responses of one prompt in one row behind it, computing the prompt once. Switch off for models that
-    do not take a four-dimensional attention mask."""
+    share_prompts: bool | Literal["auto"] = "auto"
+    """Lay the responses of one prompt in one row behind it, computing the prompt once; in the stages, several
+    conversations in one row. `auto`: where the model's numbers stay the same and it costs less. true: always; an error
+    with a model whose numbers would change. false: a row for each sequence."""
+    attention: Literal["auto", "flash", "flex", "sdpa", "eager"] = "auto"
+    """How attention is computed. `flash` (package flash-attn, GPUs): a row for each sequence, without masks. `flex`
+    (GPUs): block masks. `sdpa`: torch's own. `eager`: the model's own plain code, slow. `auto`: sdpa where the model's
+    attention is all that sdpa computes; else flex on a GPU, eager on a CPU."""
     balance_ranks: bool = True
     """Share the responses that carry gradient over the ranks so that each has about as many tokens to learn from."""
     logit_chunk_tokens: int = Field(default=256, ge=1)

@@ -20,6 +20,7 @@ from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.heldout import Evaluator, has_heldout
 from cgpo.policy.checkpoints import Checkpoint, Checkpoints
 from cgpo.policy.export import checkpoint_model
+from cgpo.policy.layout import SEPARATE
 from cgpo.policy.loading import load_causal_lm, load_tokenizer
 from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.policy import ScoringModel
@@ -160,7 +161,7 @@ def _push(parts: ResponseParts, load: Callable[[], Any]) -> None:
         causal_lm = load()
     parts.engine.sync(ModuleWeights(causal_lm))
     model = causal_lm.to(distributed.device()).requires_grad_(False).eval()
-    scoring = ScoringModel(LogProbModel(model, settings.train.logit_chunk_tokens), settings)
+    scoring = ScoringModel(LogProbModel(model, settings.train.logit_chunk_tokens), settings, SEPARATE)
     probe = EngineProbe(parts.strata, settings.rollout.probe_responses, settings.rollout.max_logprob_gap)
     probe.check(parts.engine, scoring, "after the checkpoint was pushed to the rollout engine")
 

@@ -125,7 +125,7 @@ def memory_parts(settings: RunSettings, shape: ModelShape, ranks: int) -> list[M
         MemoryPart("reference", reference, model.reference_mode == "offload"),
         MemoryPart("rollout engine", whole * wide),
         MemoryPart("activations", activations(shape, train.micro_batch_tokens, wide, model.gradient_checkpointing)),
-        MemoryPart("attention mask", train.micro_batch_tokens**2 * wide if train.share_prompts else 0),
+        MemoryPart("attention mask", train.micro_batch_tokens**2 * 2 if train.share_prompts else 0),
         MemoryPart("logits", train.logit_chunk_tokens * shape.vocabulary * 12),
     ]
     return [part for part in parts if part.size]

@@ -25,7 +25,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, flex_attention_mask, sdpa_mask
+from transformers.utils import is_flash_attn_2_available
+
+from cgpo.errors import ConfigError
 
 MaskFunction = Callable[[Any, Any, Any, Any], Tensor]
 """transformers' mask functions: (row, head, query's place, key's place) → may attend."""
@@ -94,3 +98,51 @@ def _adapted(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 for _name, _maker in {"sdpa": _sdpa, "eager": _eager, "flex_attention": _flex}.items():
     AttentionMaskInterface.register(_name, _maker)
+
+
+def attention_implementation(config: Any, wanted: str, name: str) -> str:
+    """transformers' name of the attention a model is to be loaded with.
+
+    torch's scaled_dot_product_attention knows neither a cap on attention's logits nor sinks, and transformers drops the
+    cap there without a word (Gemma-2).
+
+    Args:
+        config: the model's configuration.
+        wanted: as `train.attention`.
+        name: of the model, for messages.
+
+    Raises:
+        ConfigError: this model, or this machine, cannot.
+    """
+    model = AutoModelForCausalLM._model_mapping.get(type(config), None)  # None: code from a hub, which is tried
+    gpu, capped = torch.cuda.is_available(), bool(getattr(config.get_text_config(), "attn_logit_softcapping", None))
+    why_not = {
+        "sdpa": _first(
+            (capped, "it caps the logits of its attention, which torch's attention does not"),
+            (model is not None and not model._supports_sdpa, f"transformers has no such code for {_class_of(model)}"),
+        ),
+        "flex": _first(
+            (not gpu, "there is no GPU here, and on a CPU FlexAttention has no backward pass"),
+            (model is not None and not model._supports_flex_attn, f"transformers has none for {_class_of(model)}"),
+        ),
+        "flash": _first(
+            (not gpu, "there is no GPU here"),
+            (not is_flash_attn_2_available(), "the package flash-attn is not installed"),
+            (model is not None and not model._supports_flash_attn, f"transformers has none for {_class_of(model)}"),
+        ),
+        "eager": None,
+    }
+    if wanted == "auto":
+        wanted = next(kind for kind in ("sdpa", "flex", "eager") if why_not[kind] is None)
+    if (reason := why_not[wanted]) is not None:
+        possible = ", ".join(kind for kind, reason in why_not.items() if reason is None)
+        raise ConfigError(f"train.attention = {wanted}: {name}: {reason}. Possible here: auto, {possible}")
+    return {"flex": "flex_attention", "flash": "flash_attention_2"}.get(wanted, wanted)
+
+
+def _first(*reasons: tuple[bool, str]) -> str | None:
+    return next((reason for holds, reason in reasons if holds), None)
+
+
+def _class_of(model: Any) -> str:
+    return "it" if model is None else str(model.__name__)

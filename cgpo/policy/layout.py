@@ -65,7 +65,7 @@ class MicroBatch:
     Attributes:
         input_ids: int [B, L], right-padded with 0.
         position_ids: int [B, L].
-        segment: int [B, L], whose tokens stand there: 0 = the row's shared prompt, 1, 2, … = its sequences, -1 = padding.
+        segment: int [B, L], whose token it is: 0 = the row's shared prompt, 1, 2, … = its sequences, -1 = padding.
         source: int [M], where in the flattened [B·L] rows the token before each response token is.
         target: int [M], the response tokens.
         sample: int [M], index (in the caller's list) of the sequence a response token belongs to.
@@ -245,9 +245,7 @@ def _length(row: Sequence[int], inputs: dict[int, int]) -> int:
     return sum(inputs[i] for i in row)
 
 
-def _conversation_tensors(
-    rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens]
-) -> MicroBatch:
+def _conversation_tensors(rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens]) -> MicroBatch:
     size = max(sum(len(conversations[i]) - 1 for i in row) for row in rows)
     input_ids = torch.zeros(len(rows), size, dtype=torch.long)
     position_ids = torch.zeros(len(rows), size, dtype=torch.long)

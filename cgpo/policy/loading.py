@@ -11,18 +11,24 @@ from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
 from cgpo.models.assets import resolve_model
 from cgpo.models.quiet import hidden_progress_bars
+from cgpo.policy.attention import attention_implementation
 
 DEFAULT_CONTEXT_LENGTH = 4096
 """Upper bound of the context when the user sets none: caches and masks grow with it."""
 
 
-def load_causal_lm(name: str, settings: ModelSettings) -> Any:
+def load_causal_lm(name: str, settings: ModelSettings, attention: str = "auto") -> Any:
     """The model of hub name or folder `name` in `settings.dtype`, dropout off.
 
+    Args:
+        name: of the model.
+        settings: how to load it.
+        attention: as `train.attention`.
+
     Raises:
-        ConfigError: there is no such model, or it is no causal language model.
+        ConfigError: there is no such model, it is no causal language model, or its attention cannot be computed so.
     """
-    return _load(name, settings, settings.revision, "model.name")
+    return _load(name, settings, settings.revision, "model.name", attention)
 
 
 def check_precision(dtype: str) -> None:
@@ -43,27 +49,28 @@ def check_precision(dtype: str) -> None:
         )
 
 
-def load_reference(settings: ModelSettings) -> Any:
+def load_reference(settings: ModelSettings, attention: str = "auto") -> Any:
     """π_ref: the model of `model.reference`, or the one the policy starts from.
 
     Raises:
         ConfigError: as `load_causal_lm`.
     """
     if settings.reference is None:
-        return load_causal_lm(settings.name, settings)
-    return _load(settings.reference, settings, settings.reference_revision, "model.reference")
+        return load_causal_lm(settings.name, settings, attention)
+    return _load(settings.reference, settings, settings.reference_revision, "model.reference", attention)
 
 
-def _load(name: str, settings: ModelSettings, revision: str | None, where: str) -> Any:
+def _load(name: str, settings: ModelSettings, revision: str | None, where: str, attention: str) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     path = resolve_model(name)
     common = {"revision": revision, "trust_remote_code": settings.trust_remote_code}
     try:
         config = switch_off_dropout(AutoConfig.from_pretrained(path, **common))
+        implementation = attention_implementation(config, attention, name)
         with hidden_progress_bars():
             return AutoModelForCausalLM.from_pretrained(
-                path, config=config, dtype=getattr(torch, settings.dtype), attn_implementation="sdpa", **common
+                path, config=config, dtype=getattr(torch, settings.dtype), attn_implementation=implementation, **common
             )
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(_no_model(where, name, path, error)) from error

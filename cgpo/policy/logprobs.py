@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cgpo.errors import ConfigError
 from cgpo.policy.attention import segments
-from cgpo.policy.layout import MicroBatch, TokenSequence, micro_batches
+from cgpo.policy.layout import MicroBatch
 
 
 class LogProbModel(nn.Module):
@@ -34,9 +33,8 @@ class LogProbModel(nn.Module):
     def __init__(self, causal_lm: nn.Module, chunk: int, value_outputs: int = 0) -> None:
         super().__init__()
         self.causal_lm = causal_lm
-        self.chunk = chunk
+        self.head = ResponseHead(causal_lm, chunk)
         self.value_head = _value_head(causal_lm, value_outputs) if value_outputs else None
-        self._adjust = _logit_adjustment(causal_lm.config)
 
     def forward(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
         """The log-prob of each response token at `temperature`, and the values of the state before it.
@@ -45,16 +43,11 @@ class LogProbModel(nn.Module):
             float32 [M], in nats, and float32 [M, value_outputs]; float64 where the model is.
         """
         hidden = self._hidden(batch).flatten(0, 1)[batch.source]
-        parts = zip(torch.split(hidden, self.chunk), torch.split(batch.target, self.chunk), strict=True)
-        if torch.is_grad_enabled():
-            logprobs = [checkpoint(self._head, h, y, temperature, use_reentrant=False) for h, y in parts]
-        else:
-            logprobs = [self._head(h, y, temperature) for h, y in parts]
-        return torch.cat(logprobs), self._values(hidden)
+        return self.head(hidden, batch.target, temperature), self._values(hidden)
 
     def _hidden(self, batch: MicroBatch) -> Tensor:
         """[B, L, hidden size]."""
-        body: Any = self.causal_lm.base_model
+        body = _body(self.causal_lm)
         if batch.alone:
             outputs = body(input_ids=batch.input_ids, use_cache=False)
         else:
@@ -72,15 +65,69 @@ class LogProbModel(nn.Module):
         values: Tensor = self.value_head(hidden)
         return _float32_at_least(values)
 
-    def _head(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
-        model: Any = self.causal_lm
-        logits = self._adjust(model.get_output_embeddings()(hidden))
+
+class ResponseHead(nn.Module):
+    """The output head with its log-softmax, `chunk` tokens at a time, as one module.
+
+    ZeRO-3 gathers the weights of a module each time it is called, on all ranks at once: ranks with unequally many
+    tokens must call it equally often. This one is called once a pass, and calls the model's head past DeepSpeed's
+    hooks; `shared_parameters` have to be gathered for it.
+
+    Args:
+        causal_lm: the model whose head it is.
+        chunk: response tokens whose logits exist at once.
+    """
+
+    def __init__(self, causal_lm: Any, chunk: int) -> None:
+        super().__init__()
+        self._of = (causal_lm,)  # in a tuple: its parameters stay those of the model
+        self.chunk = chunk
+        self._adjust = _logit_adjustment(causal_lm.config)
+
+    @property
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the model that it computes with."""
+        return list(self._linear.parameters())
+
+    @property
+    def _linear(self) -> nn.Module:
+        linear: nn.Module = self._of[0].get_output_embeddings()
+        return linear
+
+    def forward(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
+        """The log-prob of each response token.
+
+        Args:
+            hidden: [M, hidden size], the state before each token.
+            target: int [M].
+            temperature: of the distribution.
+
+        Returns:
+            float32 [M], in nats; float64 where the model is.
+        """
+        linear = self._linear
+        # A head that is more than a linear map (one with an adapter) has modules of its own that are called.
+        size = self.chunk if type(linear) is nn.Linear else max(len(target), 1)
+        parts = zip(torch.split(hidden, size), torch.split(target, size), strict=True)
+        if torch.is_grad_enabled():
+            logprobs = [checkpoint(self._logprobs, h, y, temperature, use_reentrant=False) for h, y in parts]
+        else:
+            logprobs = [self._logprobs(h, y, temperature) for h, y in parts]
+        return torch.cat(logprobs)
+
+    def _logprobs(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
+        logits = self._adjust(self._linear.forward(hidden))
         logits = _float32_at_least(logits) / temperature
         return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
 
 
 def _float32_at_least(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _body(causal_lm: Any) -> Any:
+    body = causal_lm.base_model
+    return causal_lm.model if body is causal_lm else body  # Llama-4 names its body otherwise than it is called
 
 
 def _value_head(causal_lm: Any, outputs: int) -> nn.Linear:
@@ -94,41 +141,6 @@ def _value_head(causal_lm: Any, outputs: int) -> nn.Linear:
 def sequence_sums(token_logprobs: Tensor, sample: Tensor, n: int) -> Tensor:
     """float32 [n]: the sum of the token log-probs [M] of each sample; 0 for samples without tokens here."""
     return torch.zeros(n, dtype=torch.float32, device=token_logprobs.device).index_add(0, sample, token_logprobs)
-
-
-def check_head(model: LogProbModel, vocabulary: int, share_prompts: bool) -> None:
-    """Compares the log-probs with the model's own logits on a few tokens.
-
-    Some architectures change logits after the output head; a change this project does not know would silently
-    train on wrong numbers.
-
-    Raises:
-        ConfigError: they differ, or the model does not take this layout's inputs.
-    """
-    causal_lm: Any = model.causal_lm
-    ids = [3 + i * 7 % max(vocabulary - 3, 1) for i in range(8)]
-    sequences = [TokenSequence(tuple(ids[:4]), tuple(ids[4:])), TokenSequence(tuple(ids[:4]), tuple(ids[5:]))]
-    device = next(causal_lm.parameters()).device
-    with torch.no_grad():
-        (batch,) = micro_batches(sequences, [0, 1], 64, share_prompts)
-        batch = batch.to(device)
-        ours = sequence_sums(model(batch, 1.0)[0], batch.sample, 2)
-        theirs = [_plain_logprob(causal_lm, s, device) for s in sequences]
-    gap = max(abs(float(a) - b) for a, b in zip(ours, theirs, strict=True))
-    limit = 1e-3 if causal_lm.dtype == torch.float32 else 0.5
-    if not gap <= limit:
-        raise ConfigError(
-            f"{type(causal_lm).__name__}: log-probs from its hidden states differ from its own logits by {gap:.3g} "
-            "nats. Either it changes its logits in a way cgpo does not know, or it does not take a "
-            "four-dimensional attention mask; for the latter set train.share_prompts=false."
-        )
-
-
-def _plain_logprob(causal_lm: Any, sequence: TokenSequence, device: torch.device) -> float:
-    ids = torch.tensor([[*sequence.prompt_ids, *sequence.response_ids]], device=device)
-    logprobs = causal_lm(input_ids=ids).logits.float().log_softmax(-1)
-    start = len(sequence.prompt_ids)
-    return float(logprobs[0, start - 1 : -1].gather(1, ids[0, start:, None]).sum())
 
 
 def _logit_adjustment(config: Any) -> Callable[[Tensor], Tensor]:

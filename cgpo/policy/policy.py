@@ -19,9 +19,10 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
-from cgpo.policy.layout import MicroBatch, TokenSequence, idle_micro_batch, micro_batches
+from cgpo.policy.layout import Layout, MicroBatch, TokenSequence, idle_micro_batch, micro_batches
+from cgpo.policy.layout_choice import choose_layout
 from cgpo.policy.loading import check_precision, load_causal_lm
-from cgpo.policy.logprobs import LogProbModel, check_head
+from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.lora import add_adapter, leave_frozen_out
 from cgpo.policy.saving import save_engine
 from cgpo.policy.universal import load_from_elsewhere
@@ -41,16 +42,17 @@ class ScoringModel:
     Args:
         module: called as `module(micro_batch, temperature)`; a `LogProbModel` or DeepSpeed's engine around one.
         settings: the run's settings.
+        layout: which rows its sequences stand in.
     """
 
-    def __init__(self, module: Any, settings: RunSettings) -> None:
+    def __init__(self, module: Any, settings: RunSettings, layout: Layout) -> None:
         self.module = module
         self.settings = settings
+        self.layout = layout
 
     def lay_out(self, sequences: Sequence[TokenSequence], indices: Sequence[int]) -> list[MicroBatch]:
         """Micro-batches of the chosen sequences, under the run's token budget."""
-        train = self.settings.train
-        return micro_batches(sequences, indices, train.micro_batch_tokens, train.share_prompts)
+        return micro_batches(sequences, indices, self.settings.train.micro_batch_tokens, self.layout)
 
     def token_logprobs(
         self, sequences: Sequence[TokenSequence], temperature: float, progress: Progress = no_progress
@@ -74,7 +76,7 @@ class ScoringModel:
         """
         with distributed.together():
             batches = self.lay_out(sequences, range(len(sequences)))
-            batches = pad_to_all_ranks(batches, self.settings.train.share_prompts)
+            batches = pad_to_all_ranks(batches)
         outputs: dict[int, tuple[Tensor, Tensor]] = {}
         for batch in batches:
             batch = batch.to(distributed.device())
@@ -103,7 +105,8 @@ class Policy(ScoringModel):
         import deepspeed
 
         check_precision(settings.model.dtype)
-        causal_lm = load_causal_lm(settings.model.name, settings.model).to(distributed.device())
+        causal_lm = load_causal_lm(settings.model.name, settings.model, settings.train.attention)
+        causal_lm.to(distributed.device())
         lora = settings.model.lora
         self.adapter = None if lora is None else add_adapter(causal_lm, lora, settings.seed)
         if settings.model.gradient_checkpointing:
@@ -113,7 +116,7 @@ class Policy(ScoringModel):
         model = LogProbModel(causal_lm, train.logit_chunk_tokens, value_outputs)
         if lora is not None:
             model.register_state_dict_post_hook(leave_frozen_out)  # type: ignore[no-untyped-call]
-        check_head(model, causal_lm.config.get_text_config().vocab_size, train.share_prompts)
+        layout = choose_layout(model, settings, settings.model.name)
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
             lr=train.learning_rate,
@@ -121,8 +124,10 @@ class Policy(ScoringModel):
             weight_decay=train.weight_decay,
             fused=True if settings.deepspeed.offload_optimizer == "cpu" else None,
         )
+        for parameter in model.head.shared_parameters:
+            deepspeed.zero.register_external_parameter(model.head, parameter)
         self.engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(settings))
-        super().__init__(self.engine, settings)
+        super().__init__(self.engine, settings, layout)
         self.causal_lm = causal_lm
         self.value_outputs = value_outputs
         self.overflows = 0
@@ -230,10 +235,10 @@ class Policy(ScoringModel):
             )
 
 
-def pad_to_all_ranks(batches: list[MicroBatch], share_prompts: bool) -> list[MicroBatch]:
+def pad_to_all_ranks(batches: list[MicroBatch]) -> list[MicroBatch]:
     """Appends idle micro-batches until every rank has as many: unequal counts hang ZeRO-2 and ZeRO-3."""
     count = int(distributed.all_max(float(len(batches))))
-    return batches + [idle_micro_batch(share_prompts)] * (count - len(batches))
+    return batches + [idle_micro_batch()] * (count - len(batches))
 
 
 def language_model_part(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,8 +14,9 @@ from torch import Tensor
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.policy.layout import TokenSequence
+from cgpo.policy.layout_choice import choose_layout
 from cgpo.policy.loading import load_reference
-from cgpo.policy.logprobs import LogProbModel, check_head
+from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.lora import adapter_off
 from cgpo.policy.policy import Policy, ScoringModel, no_progress
 from cgpo.policy.weights import ModuleWeights
@@ -30,11 +31,11 @@ class Reference(ScoringModel):
     """
 
     def __init__(self, settings: RunSettings) -> None:
-        causal_lm = load_reference(settings.model).to(distributed.device()).requires_grad_(False)
-        causal_lm.eval()
+        causal_lm = load_reference(settings.model, settings.train.attention)
+        causal_lm.to(distributed.device()).requires_grad_(False).eval()
         model = LogProbModel(causal_lm, settings.train.logit_chunk_tokens)
-        check_head(model, causal_lm.config.get_text_config().vocab_size, settings.train.share_prompts)
-        super().__init__(model, settings)
+        name = settings.model.reference or settings.model.name
+        super().__init__(model, settings, choose_layout(model, settings, name))
 
     def weights(self) -> ModuleWeights:
         """Its weights, for generating baseline responses."""
@@ -67,7 +68,7 @@ class AdapterOffReference(ScoringModel):
     """
 
     def __init__(self, policy: Policy) -> None:
-        super().__init__(policy.module, policy.settings)
+        super().__init__(policy.module, policy.settings, policy.layout)
         self._causal_lm = policy.causal_lm
 
     def token_outputs(

@@ -5,7 +5,7 @@ doing it anew. No torch here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cgpo.compose import Composed, compose, to_plain
 from cgpo.config import (
@@ -109,7 +109,9 @@ def started_from(settings: RunSettings, name: str | None) -> RunSettings:
     return settings.model_copy(update={"model": model})
 
 
-def policy_settings(settings: RunSettings, stage: PolicyStageSettings, *, share_prompts: bool) -> RunSettings:
+def policy_settings(
+    settings: RunSettings, stage: PolicyStageSettings, *, share_prompts: bool | Literal["auto"]
+) -> RunSettings:
     """The settings as the policy of a stage sees them: the stage's model, learning rate and token budget."""
     of_stage = {
         "learning_rate": stage.learning_rate,

@@ -16,7 +16,7 @@ from cgpo.data.turns import TurnEncoder
 from cgpo.errors import DataError
 from cgpo.pairs.pair import PreferencePair
 from cgpo.pairs.rows import read_preference_rows
-from cgpo.policy.layout import MicroBatch, TokenSequence, micro_batches
+from cgpo.policy.layout import Layout, MicroBatch, TokenSequence, micro_batches
 
 WHERE = "dpo_stage.data"
 
@@ -119,7 +119,7 @@ class _Group:
 
 
 def pair_micro_batches(
-    sequences: Sequence[TokenSequence], pairs: Sequence[int], max_tokens: int, share_prompts: bool
+    sequences: Sequence[TokenSequence], pairs: Sequence[int], max_tokens: int, shares: bool
 ) -> list[MicroBatch]:
     """Lays pairs out in passes of at most `max_tokens` padded tokens, the two sides of a pair always in one pass.
 
@@ -127,14 +127,14 @@ def pair_micro_batches(
         sequences: pair i has 2i and 2i + 1; `MicroBatch.sample` indexes them.
         pairs: which pairs.
         max_tokens: budget of a pass. A pair that alone is longer gets its way.
-        share_prompts: lay the two sides in one row behind their prompt.
+        shares: lay the two sides in one row behind their prompt.
     """
 
     def cost(i: int) -> int:
         chosen, rejected = sequences[2 * i], sequences[2 * i + 1]
         prompt = len(chosen.prompt_ids)
         lengths = (len(chosen.response_ids) - 1, len(rejected.response_ids) - 1)
-        return prompt + sum(lengths) if share_prompts else 2 * (prompt + max(lengths))
+        return prompt + sum(lengths) if shares else 2 * (prompt + max(lengths))
 
     groups: list[_Group] = []
     for i in sorted(pairs, key=lambda i: (-cost(i), i)):  # so that the first of a group is its longest
@@ -147,4 +147,4 @@ def pair_micro_batches(
         group.prompts.add(prompt)
         group.pairs.append(i)
     sides = ([side for i in group.pairs for side in (2 * i, 2 * i + 1)] for group in groups)
-    return [batch for indices in sides for batch in micro_batches(sequences, indices, sys.maxsize, share_prompts)]
+    return [batch for indices in sides for batch in micro_batches(sequences, indices, sys.maxsize, Layout(shares))]

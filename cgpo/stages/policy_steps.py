@@ -38,7 +38,7 @@ class PolicySteps:
 
     def take(self, step: int, batches: Sequence[MicroBatch], loss_of: LossOf) -> dict[str, float | None]:
         """Does step 0, 1, … on this rank's micro-batches; every rank calls it. Returns the metrics of all ranks."""
-        padded = pad_to_all_ranks(list(batches), self._policy.settings.train.share_prompts)
+        padded = pad_to_all_ranks(list(batches))
         loss = 0.0
         for i, batch in enumerate(padded):
             batch = batch.to(distributed.device())

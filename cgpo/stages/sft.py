@@ -68,7 +68,7 @@ class SftStage:
 
     def __init__(self, settings: RunSettings, folder: StageFolder, progress: StageProgress) -> None:
         self.stage = settings.sft_stage
-        self.settings = policy_settings(settings, self.stage, share_prompts=self.stage.packing)
+        self.settings = policy_settings(settings, self.stage, share_prompts="auto" if self.stage.packing else False)
         self.folder = folder
         self.progress = progress
 
@@ -144,7 +144,7 @@ class SftTraining:
         rows = self._batches.at(step)
         train = self._settings.train
         here = rows_of_rank(rows, lambda i: len(self._data.train[i]))
-        packed = pack(self._data.train, here, train.micro_batch_tokens, packed=train.share_prompts)
+        packed = pack(self._data.train, here, train.micro_batch_tokens, packed=self._policy.layout.shares)
         tokens = sum(int(self._data.train[i].learned.sum()) for i in rows)
 
         def loss_of(batch: MicroBatch, logprobs: Tensor) -> Tensor:

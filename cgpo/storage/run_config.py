@@ -31,11 +31,12 @@ MAY_RISE = ("train.steps",)
 
 MAY_CHANGE = (
     *("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints", "train.keep_best"),
+    *("train.share_prompts", "train.attention"),
     *("sft_stage.save_every", "reward_stage.save_every", "dpo_stage.save_every"),
     *("deepspeed.zero_stage", "watch.divergence", "watch.warn_z", "watch.warn_z_heldout", "watch.phrases"),
 )
-"""Settings (or groups of them) that do not alter what is computed but for rounding: where, how it is spread over ranks,
-and what is recorded and kept."""
+"""Settings (or groups of them) that do not alter what is computed but for rounding: where, how it is laid out and
+spread over ranks, and what is recorded and kept."""
 
 _SECRET = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 _REDACTED = "<redacted>"

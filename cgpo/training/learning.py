@@ -136,7 +136,7 @@ def _optimiser_step(
     count = int(distributed.all_max(float(len(work))))
     if count == 0:
         return None
-    batch = idle_micro_batch(policy.settings.train.share_prompts)
+    batch = idle_micro_batch()
     idle = _Work(batch, torch.zeros(1), torch.zeros(1, policy.value_outputs), 1.0)
     for i, item in enumerate([*work, *[idle] * (count - len(work))]):
         policy.accumulate(item.batch, item.coefficient, item.value_coefficient, item.temperature, last=i == count - 1)
