@@ -69,13 +69,15 @@ def within_segments(mask_function: MaskFunction, segment: Tensor, position: Tens
         of_query, of_key = segment[row, query], segment[row, key]
         same = ((of_key == 0) | (of_key == of_query)) & (of_query >= 0)
         seen = mask_function(row, head, position[row, query], position[row, key])
-        return (seen & same) | (query == key)
+        both: Tensor = (seen & same) | (query == key)
+        return both
 
     return allowed
 
 
 def _sdpa(*args: Any, **kwargs: Any) -> Tensor | None:
-    return sdpa_mask(*args, **_adapted(kwargs))
+    mask: Tensor | None = sdpa_mask(*args, **_adapted(kwargs))
+    return mask
 
 
 def _eager(*args: Any, **kwargs: Any) -> Tensor | None:

@@ -23,7 +23,7 @@ costs 2 N operations, N being the parameters of a model's body; a cell, one quer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -82,8 +82,8 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device."""
-        tensors = (self.input_ids, self.position_ids, self.segment, self.source, self.target, self.sample)
-        return MicroBatch(*(tensor.to(device) for tensor in tensors), self.alone)
+        tensors = ("input_ids", "position_ids", "segment", "source", "target", "sample")
+        return replace(self, **{name: getattr(self, name).to(device) for name in tensors})
 
     @property
     def place(self) -> Tensor:

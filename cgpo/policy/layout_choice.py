@@ -214,7 +214,7 @@ def _own_logprobs(causal_lm: Any, sequence: TokenSequence, temperature: float, d
 
 
 def _dtype(model: LogProbModel) -> torch.dtype:
-    return next(model.causal_lm.parameters()).dtype
+    return next(model.parameters()).dtype
 
 
 def _small_copy(model: LogProbModel) -> LogProbModel:
@@ -227,7 +227,7 @@ def _small_copy(model: LogProbModel) -> LogProbModel:
     text = config.get_text_config()
     kinds: Sequence[Any] = getattr(text, "layer_types", None) or ()
     text.num_hidden_layers = layers = max((kinds.index(kind) + 1 for kind in set(kinds)), default=2)
-    if kinds:
+    if "layer_types" in vars(text):  # else it follows from the number of layers
         text.layer_types = list(kinds[:layers])
     text.vocab_size = min(text.vocab_size, 1024)
     with torch.random.fork_rng(devices=[]):

@@ -32,7 +32,7 @@ class LogProbModel(nn.Module):
 
     def __init__(self, causal_lm: nn.Module, chunk: int, value_outputs: int = 0) -> None:
         super().__init__()
-        self.causal_lm = causal_lm
+        self.causal_lm: Any = causal_lm
         self.head = ResponseHead(causal_lm, chunk)
         self.value_head = _value_head(causal_lm, value_outputs) if value_outputs else None
 

@@ -47,6 +47,7 @@ class Case:
         micro_batch_tokens: the budget of a micro-batch.
         share_prompts: lay the responses of a prompt in one row. Without it and with a small budget every micro-batch
             holds one response.
+        logit_chunk_tokens: tokens of a chunk of the head; few, so that ranks have unequally many chunks.
         learning_rate: of AdamW.
         load: a checkpoint to begin from, of any number of ranks and stage, and its stage.
         save: where to leave a checkpoint at the end.
@@ -59,6 +60,7 @@ class Case:
     stage: int = 0
     micro_batch_tokens: int = 64
     share_prompts: bool = True
+    logit_chunk_tokens: int = 3
     learning_rate: float = 1e-2
     load: tuple[str, int] | None = None
     save: str | None = None
@@ -134,6 +136,7 @@ def settings_of(case: Case) -> RunSettings:
             "train": {
                 "micro_batch_tokens": case.micro_batch_tokens,
                 "share_prompts": case.share_prompts,
+                "logit_chunk_tokens": case.logit_chunk_tokens,
                 "max_grad_norm": 0.5,
             },
         }

@@ -20,11 +20,12 @@ SEQUENCES = [
 
 
 def settings_for(path: str, stage: int = 0, **groups: dict[str, Any]) -> RunSettings:
-    """Settings of a run that never samples; `groups` add to `model`, `deepspeed` and `train`."""
+    """Settings of a run that never samples; `groups` add to `model`, `deepspeed`, `train` and `sampling`."""
     stratum = {
         "prompts": {"generator": "math", "size": 4},
         "rewards": {"any": 1.0},
         "optimizer": {"name": "crpg", "kl_max": 10.0},
+        "sampling": groups.get("sampling", {}),
     }
     return validate(
         {

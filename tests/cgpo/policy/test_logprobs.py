@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from policies import settings_for
 from transformers import (
     AutoModelForCausalLM,
     CohereConfig,
@@ -19,9 +20,10 @@ from transformers import (
 
 from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
-from cgpo.policy.layout import TokenSequence, idle_micro_batch, micro_batches
+from cgpo.policy.layout import SHARED, Layout, TokenSequence, idle_micro_batch, micro_batches
+from cgpo.policy.layout_choice import choose_layout, layout_gap
 from cgpo.policy.loading import load_causal_lm
-from cgpo.policy.logprobs import LogProbModel, check_head, sequence_sums
+from cgpo.policy.logprobs import LogProbModel, sequence_sums
 
 VOCABULARY = 97
 SMALL = {
@@ -52,7 +54,7 @@ def sums(
 ) -> torch.Tensor:
     wrapped = LogProbModel(model, chunk)
     total = torch.zeros(len(SEQUENCES))
-    for batch in micro_batches(SEQUENCES, range(len(SEQUENCES)), max_tokens, share):
+    for batch in micro_batches(SEQUENCES, range(len(SEQUENCES)), max_tokens, Layout(share)):
         total = total + sequence_sums(wrapped(batch, temperature)[0], batch.sample, len(SEQUENCES))
     return total
 
@@ -118,10 +120,11 @@ def test_gradient_is_that_of_the_plain_model() -> None:
         torch.testing.assert_close(ours[name], p.grad, atol=2e-5, rtol=1e-4)
 
 
-def test_logits_exist_for_a_chunk_at_a_time() -> None:
+def test_logits_exist_for_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny(LlamaConfig(**SMALL))
     seen: list[int] = []
-    model.get_output_embeddings().register_forward_hook(lambda m, i, o: seen.append(o.shape[0]))
+    plain = model.lm_head.forward
+    monkeypatch.setattr(model.lm_head, "forward", lambda hidden: seen.append(len(hidden)) or plain(hidden))
     sums(model, chunk=4)
     assert max(seen) <= 4
     assert sum(seen) == sum(len(s.response_ids) for s in SEQUENCES)
@@ -138,7 +141,7 @@ def test_logits_exist_for_a_chunk_at_a_time() -> None:
     ids=["granite", "cohere", "gemma2", "gemma"],
 )
 def test_architectures_that_change_their_logits(config: Any) -> None:
-    check_head(LogProbModel(tiny(config), 4), VOCABULARY, share_prompts=True)
+    assert layout_gap(LogProbModel(tiny(config), 4), SHARED, 24, 0.7).largest < 1e-5
 
 
 def test_an_unknown_change_of_logits_is_refused() -> None:
@@ -151,13 +154,8 @@ def test_an_unknown_change_of_logits_is_refused() -> None:
         return out
 
     model.forward = scaled
-    with pytest.raises(ConfigError, match="differ from its own logits"):
-        check_head(LogProbModel(model, 4), VOCABULARY, share_prompts=True)
-
-
-def test_a_model_without_tree_masks_can_train_without_shared_prompts() -> None:
-    model = tiny(GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128))
-    check_head(LogProbModel(model, 4), VOCABULARY, share_prompts=False)
+    with pytest.raises(ConfigError, match="are not those of its own logits"):
+        choose_layout(LogProbModel(model, 4), settings_for("scaled"), "scaled")
 
 
 def test_dropout_is_off_in_training_mode(tmp_path: Path) -> None:
@@ -180,11 +178,6 @@ def test_gradient_checkpointing_recomputes_and_changes_nothing() -> None:
     assert found[1][0] == 2 * found[0][0]
     for a, b in zip(found[0][1], found[1][1], strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("share", [True, False])
-def test_idle_micro_batch_has_the_layout_of_the_others(share: bool) -> None:
-    assert idle_micro_batch(share).attention_mask.dim() == (4 if share else 2)
 
 
 def test_idle_micro_batch_gives_a_finite_number() -> None:
