@@ -48,8 +48,13 @@ class RolloutSettings(Settings):
     engine: str = "vllm"
     """`vllm`, `hf` (transformers, for platforms without vLLM), or one of an installed plugin."""
     max_logprob_gap: float = Field(default=0.05, gt=0)
-    """Largest mean |log-prob of the engine − log-prob of the policy| per token after a sync, in nats; above it
-    the run stops, because the engine then samples from another model than the one that learns."""
+    """Largest mean |log-prob of the engine − log-prob of the policy| per token, in nats: of fixed tokens after each
+    sync, and of each stratum's responses before a step is learnt from. Above it the run stops, because the engine then
+    samples from another model than the one that learns. In 16-bit types twice the gap measured before the first step
+    is allowed where that is more."""
+    max_logprob_gap_quantile: float | None = Field(default=None, gt=0)
+    """99 % of a stratum's response tokens in a step must be within this gap, in nats. Unset: ten times what the mean
+    may be."""
     probe_responses: int = Field(default=4, ge=1)
     """Responses per rank on which the gap is measured after each sync."""
     vllm: VllmSettings = VllmSettings()

@@ -26,7 +26,7 @@ from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.policy import ScoringModel
 from cgpo.policy.weights import ModuleWeights
 from cgpo.responses.baselines import baseline_requests, make_baselines
-from cgpo.responses.engine_probe import EngineProbe
+from cgpo.responses.engine_probe import EngineProbe, gap_limits
 from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.statistics.evaluation import Evaluation
 from cgpo.storage.file_names import CHECKPOINTS_NAME
@@ -162,7 +162,7 @@ def _push(parts: ResponseParts, load: Callable[[], Any]) -> None:
     parts.engine.sync(ModuleWeights(causal_lm))
     model = causal_lm.to(distributed.device()).requires_grad_(False).eval()
     scoring = ScoringModel(LogProbModel(model, settings.train.logit_chunk_tokens), settings, SEPARATE)
-    probe = EngineProbe(parts.strata, settings.rollout.probe_responses, settings.rollout.max_logprob_gap)
+    probe = EngineProbe(parts.strata, settings.rollout.probe_responses, gap_limits(settings))
     probe.check(parts.engine, scoring, "after the checkpoint was pushed to the rollout engine")
 
 

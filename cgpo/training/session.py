@@ -18,7 +18,7 @@ from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.identity import check_model, describe_model
 from cgpo.policy.policy import Policy
 from cgpo.policy.universal import load_anywhere
-from cgpo.responses.engine_probe import EngineProbe
+from cgpo.responses.engine_probe import EngineProbe, gap_limits
 from cgpo.responses.journal import Journal
 from cgpo.responses.parts import ResponseParts, open_parts
 from cgpo.responses.stratum import Stratum, shared_prompts
@@ -168,7 +168,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
 
 
 def _session(parts: ResponseParts, policy: Policy, with_values: Sequence[str], identity: dict[str, Any]) -> Session:
-    settings, rollout, display = parts.settings, parts.settings.rollout, parts.display
+    settings, display = parts.settings, parts.display
     return Session(
         parts=parts,
         policy=policy,
@@ -180,7 +180,7 @@ def _session(parts: ResponseParts, policy: Policy, with_values: Sequence[str], i
         strata_watch=StrataWatch(parts.strata, settings.weighting, display.message),
         overoptimisation=open_overoptimisation(parts),
         independent_judges=IndependentJudges(settings.watch, parts.runtime),
-        engine_probe=EngineProbe(parts.strata, rollout.probe_responses, rollout.max_logprob_gap),
+        engine_probe=EngineProbe(parts.strata, settings.rollout.probe_responses, gap_limits(settings)),
     )
 
 

@@ -22,6 +22,7 @@ from cgpo.rewards.notes import notes_metrics
 from cgpo.rollout.parity import Gap
 from cgpo.training.collecting import CollectedStep, collect_step
 from cgpo.training.evaluations import RunEvaluations
+from cgpo.training.gap_check import check_rollout_gaps
 from cgpo.training.learning import LearnedStep, learn, learning_rate_at
 from cgpo.training.phases import Phases
 from cgpo.training.preparation import RANKS, PreparedStratum, prepare
@@ -79,7 +80,7 @@ class Trainer:
         self.phases.begin_step()
         strata = self.session.strata_watch.begin(step)
         collected = self._collect(step, strata)  # generate, judge and score, all at once; limits on what is unknown
-        prepared = self._prepare(strata, collected)  # log-probs, and each token's coefficient from the optimisers
+        prepared = self._prepare(step, strata, collected)  # log-probs, and each token's coefficient from the optimisers
         learned = self._learn(step, prepared)  # backward, optimiser step
         gap = self._push_weights()
         return self._record(step, collected, prepared, learned, gap)
@@ -88,7 +89,9 @@ class Trainer:
         with distributed.together():
             return collect_step(self.session, step, strata, self.phases, self._check_stop_alone)
 
-    def _prepare(self, strata: Mapping[str, Stratum], collected: CollectedStep) -> dict[str, PreparedStratum]:
+    def _prepare(
+        self, step: int, strata: Mapping[str, Stratum], collected: CollectedStep
+    ) -> dict[str, PreparedStratum]:
         s, prepared = self.session, {}
         with self.phases.phase("log-probs"):
             for name, stratum in strata.items():
@@ -97,6 +100,7 @@ class Trainer:
                     baselines = baseline_samples(stratum, judged, s.parts.baselines, s.parts.context_length)
                 value_output = s.value_outputs.get(name)
                 prepared[name] = prepare(stratum, judged, s.policy, s.parts.reference, baselines, value_output)
+        check_rollout_gaps(prepared, s.engine_probe.limits, step)
         self._check_stop_alone()
         return prepared
 

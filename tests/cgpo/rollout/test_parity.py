@@ -7,7 +7,7 @@ import math
 import pytest
 
 from cgpo.errors import RunError
-from cgpo.rollout.parity import Gap, check_gap, measure_gap
+from cgpo.rollout.parity import Gap, GapLimits, check_gap, measure_gap
 
 
 def test_mean_and_largest_are_over_tokens_not_responses() -> None:
@@ -47,3 +47,35 @@ def test_the_error_names_numbers_limit_setting_and_what_to_check() -> None:
         check_gap(Gap(mean=0.37, max=2.5, tokens=64), 0.05, "after the sync of step 12")
     for part in ("after the sync of step 12", "0.37", "2.5", "64", "0.05", "rollout.max_logprob_gap", "vllm.dtype"):
         assert part in str(stop.value)
+
+
+def test_in_float32_the_limit_stays_what_it_is() -> None:
+    limits = GapLimits(0.05, None, rounds=False)
+    limits.start(Gap(0.04, 0.2, 100))
+    assert (limits.mean, limits.quantile) == (0.05, 0.5)
+    with pytest.raises(RunError, match="before the first step"):
+        limits.start(Gap(0.06, 0.2, 100))
+
+
+def test_in_16_bits_twice_the_healthy_gap_is_allowed_but_no_more_than_rounding() -> None:
+    limits = GapLimits(0.05, None, rounds=True)
+    limits.start(Gap(0.02, 0.2, 100))
+    assert limits.mean == 0.05  # twice 0.02 is below the limit
+    limits.start(Gap(0.055, 0.2, 100))
+    assert limits.mean == pytest.approx(0.11)
+    assert limits.quantile == pytest.approx(1.1)
+    other_model = GapLimits(0.05, None, rounds=True)
+    for gap in (0.16, math.nan):
+        with pytest.raises(RunError, match="before the first step"):
+            other_model.start(Gap(gap, 2.0, 100))
+        assert other_model.mean == 0.05
+
+
+def test_one_token_in_a_hundred_may_be_above_the_quantile_and_two_in_few() -> None:
+    limits = GapLimits(0.05, 0.3, rounds=False)
+    limits.check_tokens(10, 1000, "step 3")
+    limits.check_tokens(2, 20, "step 3")
+    with pytest.raises(RunError, match=r"step 3, .* more than 0\.3 nats on 11 of 1000 tokens; at most 1% may"):
+        limits.check_tokens(11, 1000, "step 3")
+    with pytest.raises(RunError, match="Nothing was learnt from them"):
+        limits.check_tokens(3, 20, "step 3")
