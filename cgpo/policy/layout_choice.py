@@ -81,6 +81,22 @@ def choose_layout(model: LogProbModel, settings: RunSettings, name: str) -> Layo
     return SEPARATE
 
 
+def layout_text(layout: Layout, attention: str) -> str:
+    """What was chosen, in a line for the person.
+
+    Args:
+        layout: of the policy.
+        attention: transformers' name of its attention.
+    """
+    if not layout.shares:
+        rows = "a row for each sequence"
+    elif layout.cell_cost:
+        rows = "the responses of a prompt share a row where that costs less"
+    else:
+        rows = "the responses of a prompt share a row"
+    return f"{rows}; attention: {attention}; log-probs compared with the model's own"
+
+
 def stateful_layer(causal_lm: Any) -> str | None:
     """The kind of a layer whose state runs through a row; None where there is none."""
     config = causal_lm.config.get_text_config()

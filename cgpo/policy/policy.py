@@ -7,6 +7,7 @@ multiplied by the number of ranks.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from cgpo.config import RunSettings
 from cgpo.errors import RunError
 from cgpo.policy.deepspeed_config import deepspeed_config
 from cgpo.policy.layout import Layout, MicroBatch, TokenSequence, idle_micro_batch, micro_batches
-from cgpo.policy.layout_choice import choose_layout
+from cgpo.policy.layout_choice import choose_layout, layout_text
 from cgpo.policy.loading import check_precision, load_causal_lm
 from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.lora import add_adapter, leave_frozen_out
@@ -28,6 +29,8 @@ from cgpo.policy.saving import save_engine
 from cgpo.policy.universal import load_from_elsewhere
 from cgpo.policy.weights import ModuleWeights
 from cgpo.types import Progress
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "causal_lm."
 
@@ -117,6 +120,7 @@ class Policy(ScoringModel):
         if lora is not None:
             model.register_state_dict_post_hook(leave_frozen_out)  # type: ignore[no-untyped-call]
         layout = choose_layout(model, settings, settings.model.name)
+        _log.info(layout_text(layout, causal_lm.config._attn_implementation))
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
             lr=train.learning_rate,
