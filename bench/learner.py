@@ -96,8 +96,7 @@ def samples() -> list[TokenSequence]:
 
 def forward_flops(batch: MicroBatch, body: int, head: int, layers: int, hidden: int) -> float:
     """Of one forward pass over a micro-batch (see above)."""
-    sees = batch.attention_mask[:, 0].sum(-1)  # a padding position sees itself alone, as a row's first token does
-    tokens = int((sees > 1).sum()) + len(sees)
+    tokens = int((batch.segment >= 0).sum())
     attention = 4.0 * layers * hidden * batch.input_ids.shape[1]
     return (2.0 * body + attention) * tokens + 2.0 * head * len(batch.target)
 
