@@ -84,6 +84,7 @@ class RunSettings(Settings):
                     raise ValueError(f"strata.{name}.rewards: unknown reward {reward!r}. Allowed: {known}")
         self._check_independent_rewards()
         self._check_schedules()
+        self._check_importance_weights()
         return self
 
     def independent_rewards(self, stratum: str) -> list[str]:
@@ -122,6 +123,15 @@ class RunSettings(Settings):
                 f"strata.*.schedule: in {len(idle)} of {steps} steps, the first of them step {idle[0]} (counted from "
                 "0), no stratum takes part; change a `start`, `end` or `every`, or train.steps"
             )
+
+    def _check_importance_weights(self) -> None:
+        for name, stratum in self.strata.items():
+            if self.train.reuse_engine_logprobs and getattr(stratum.optimizer, "importance_weight_max", None):
+                raise ValueError(
+                    f"strata.{name}.optimizer.importance_weight_max weighs tokens by how far engine and policy are "
+                    "apart, and `train.reuse_engine_logprobs` takes the engine's log-probs for the policy's: set one "
+                    "of them"
+                )
 
     def _check_keep_best(self) -> None:
         if self.train.keep_best is not None and not (self.eval.every or self.eval.after):

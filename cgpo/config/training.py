@@ -69,6 +69,10 @@ class TrainSettings(ScheduleSettings):
     attention is all that sdpa computes; else flex on a GPU, eager on a CPU."""
     balance_ranks: bool = True
     """Share the responses that carry gradient over the ranks so that each has about as many tokens to learn from."""
+    reuse_engine_logprobs: bool = False
+    """Take the rollout engine's log-probs of a step's responses as the policy's, which saves a forward pass over them.
+    The gradient pass then measures the gap between the two, and the optimiser step is not taken where it is above
+    `rollout.max_logprob_gap`. Later epochs of a step, and strata that learn values, compute their own all the same."""
     logit_chunk_tokens: int = Field(default=256, ge=1)
     """Response tokens whose logits [tokens, vocabulary] exist at once."""
     save_every: int = Field(default=50, ge=0)

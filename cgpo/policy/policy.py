@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ class ScoringModel:
         return [outputs[i] for i in range(len(sequences))]
 
 
+@dataclass(frozen=True)
+class GradientPass:
+    """What a micro-batch's forward and backward pass computed on the way.
+
+    Attributes:
+        loss: the micro-batch's.
+        logprobs: float [M], of its response tokens, before the optimiser step.
+    """
+
+    loss: float
+    logprobs: Tensor
+
+
 class Policy(ScoringModel):
     """The model that is trained, with AdamW, under DeepSpeed.
 
@@ -139,7 +153,7 @@ class Policy(ScoringModel):
 
     def accumulate(
         self, batch: MicroBatch, coefficient: Tensor, value_coefficient: Tensor, temperature: float, *, last: bool
-    ) -> float:
+    ) -> GradientPass:
         """Adds the gradient of  Σ_m ( value_coefficient_m · V_m − coefficient_m · log π_m )  over M response tokens.
 
         Args:
@@ -148,9 +162,6 @@ class Policy(ScoringModel):
             value_coefficient: float [M, value outputs].
             temperature: at which log π is taken.
             last: no further micro-batch comes before `step`, on any rank.
-
-        Returns:
-            The micro-batch's loss.
         """
         batch = batch.to(distributed.device())
         self.engine.set_gradient_accumulation_boundary(last)
@@ -158,7 +169,7 @@ class Policy(ScoringModel):
         on_device = {"device": logprobs.device, "dtype": torch.float32}
         loss = (values * value_coefficient.to(**on_device)).sum() - (logprobs * coefficient.to(**on_device)).sum()
         self.engine.backward(loss * distributed.world_size())
-        return float(loss.detach())
+        return GradientPass(float(loss.detach()), logprobs.detach())
 
     def step(self, learning_rate: float) -> float | None:
         """One AdamW step on the accumulated gradient.

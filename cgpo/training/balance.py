@@ -21,6 +21,19 @@ from cgpo.policy.layout import TokenSequence
 
 
 @dataclass(frozen=True)
+class EngineLogprobs:
+    """The rollout engine's log-probs of a response that the policy has not computed yet.
+
+    Attributes:
+        stratum: of the response.
+        logprobs: float [T], in nats.
+    """
+
+    stratum: str
+    logprobs: Tensor
+
+
+@dataclass(frozen=True)
 class LearningSample:
     """One response to learn from.
 
@@ -29,12 +42,14 @@ class LearningSample:
         coefficient: float [T], stands before ∇ log π of each token.
         value_coefficient: float [T, value outputs], stands before the gradient of each value.
         temperature: at which log π is taken.
+        unmeasured: where the policy's log-probs were taken from the rollout engine, those that are to be compared.
     """
 
     sequence: TokenSequence
     coefficient: Tensor
     value_coefficient: Tensor
     temperature: float
+    unmeasured: EngineLogprobs | None = None
 
 
 def balance_over_ranks(samples: Sequence[LearningSample]) -> list[LearningSample]:

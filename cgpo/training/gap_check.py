@@ -1,15 +1,19 @@
 """The check of a step's own responses before they are learnt from: did the policy's twin say them?
 
 The probe after each sync compares fixed tokens. What counts are the tokens that are learnt from: at their temperature,
-as long as they are, in the layout they are computed in.
+as long as they are, in the layout they are computed in. Where the engine's log-probs are taken for the policy's
+(`train.reuse_engine_logprobs`) the gradient pass computes what they are compared with; the weights have not moved yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+from torch import Tensor
+
 from cgpo import distributed
-from cgpo.rollout.parity import GapLimits, check_gap, gap_over_ranks
+from cgpo.rollout.parity import Gap, GapLimits, check_gap, gap_over_ranks
 from cgpo.training.preparation import PreparedStratum
 
 
@@ -17,7 +21,7 @@ def check_rollout_gaps(prepared: Mapping[str, PreparedStratum], limits: GapLimit
     """Holds each stratum's gap between engine and policy to the run's limits; every rank must call it.
 
     Args:
-        prepared: stratum name → this rank's responses.
+        prepared: stratum name → this rank's responses; those whose gap the gradient pass measures are passed over.
         limits: of the run.
         step: index of the step.
 
@@ -25,10 +29,71 @@ def check_rollout_gaps(prepared: Mapping[str, PreparedStratum], limits: GapLimit
         RunError: on all ranks; nothing may be learnt from this step.
     """
     for name, stratum in prepared.items():
-        when = f"step {step + 1}, stratum {name!r}"
+        if stratum.gap is None:
+            continue
+        when = _when(step, name)
         check_gap(gap_over_ranks(stratum.gap), limits.mean, when)
         above, tokens = distributed.all_sum(_above(stratum, limits.quantile))
         limits.check_tokens(above, tokens, when)
+
+
+class GradientPassGaps:
+    """The gaps of a step whose log-probs were taken from the engine, as the gradient pass measures them.
+
+    Args:
+        prepared: stratum name → this rank's responses.
+        limits: of the run.
+        step: index of the step.
+    """
+
+    def __init__(self, prepared: Mapping[str, PreparedStratum], limits: GapLimits, step: int) -> None:
+        self.strata = [name for name, stratum in prepared.items() if stratum.gap is None]
+        self._limits = limits
+        self._step = step
+        self._sums = torch.zeros(len(self.strata), 3, dtype=torch.float64)  # gaps, tokens, tokens above the quantile
+        self._largest = torch.zeros(len(self.strata), dtype=torch.float64)
+
+    def add(self, stratum: Tensor, engine: Tensor, policy: Tensor) -> None:
+        """Takes the tokens of a micro-batch.
+
+        Args:
+            stratum: int [M], index in `strata` of each token's stratum; -1 for tokens that are not compared.
+            engine: float [M], the rollout engine's log-probs, in nats.
+            policy: float [M], the policy's.
+        """
+        engine, policy = engine.double().cpu(), policy.double().cpu()
+        gaps = torch.where(engine == policy, 0.0, (engine - policy).abs())  # -inf on both sides agrees
+        for i in range(len(self.strata)):
+            own = gaps[stratum == i]
+            if len(own):
+                self._sums[i] += torch.stack([own.sum(), own.new_tensor(len(own)), self._far(own)])
+                self._largest[i] = torch.maximum(self._largest[i], own.max())  # NaN stays NaN
+
+    def _far(self, gaps: Tensor) -> Tensor:
+        return (~(gaps <= self._limits.quantile)).sum()
+
+    def check(self) -> dict[str, Gap]:
+        """Holds each stratum's gap to the run's limits, before the optimiser step; every rank must call it.
+
+        Returns:
+            stratum → gap over the ranks' tokens that carry gradient; strata without any are left out.
+
+        Raises:
+            RunError: on all ranks; the step must not be taken.
+        """
+        measured = {}
+        for name, sums, largest in zip(self.strata, self._sums, self._largest, strict=True):
+            total, tokens, above = distributed.all_sum(sums.tolist())
+            gap = Gap(total / tokens if tokens else 0.0, distributed.all_max(float(largest)), int(tokens))
+            check_gap(gap, self._limits.mean, _when(self._step, name))
+            self._limits.check_tokens(above, tokens, _when(self._step, name))
+            if tokens:
+                measured[name] = gap
+        return measured
+
+
+def _when(step: int, stratum: str) -> str:
+    return f"step {step + 1}, stratum {stratum!r}"
 
 
 def _above(stratum: PreparedStratum, limit: float) -> list[float]:

@@ -7,6 +7,9 @@ constant per token, c_t, and the gradient is Σ_t c_t · ∇ log π_w(a_t) (`cgp
 micro-batches are then back-propagated one after the other into one accumulated gradient. Where no stratum has a signal
 the optimiser step is skipped: Adam's momentum and weight decay would move the weights even so.
 
+With `train.reuse_engine_logprobs` the constants come of the rollout engine's log-probs; the gradient pass computes the
+policy's own, and the optimiser step is taken only where the two are close enough (`cgpo.training.gap_check`).
+
 With `train.epochs_per_step` > 1 the same samples are learnt from several times: log-probs are computed anew with the
 weights as they then are, and so are the constants; each epoch is one optimiser step.
 """
@@ -14,7 +17,7 @@ weights as they then are, and so are the constants; each epoch is one optimiser 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,7 +30,9 @@ from cgpo.policy.layout import MicroBatch, idle_micro_batch
 from cgpo.policy.policy import Policy
 from cgpo.policy.schedule import learning_rate
 from cgpo.responses.stratum import Stratum
-from cgpo.training.balance import LearningSample, balance_over_ranks
+from cgpo.rollout.parity import Gap
+from cgpo.training.balance import EngineLogprobs, LearningSample, balance_over_ranks
+from cgpo.training.gap_check import GradientPassGaps
 from cgpo.training.preparation import PreparedStratum, prepared_again
 
 
@@ -41,6 +46,7 @@ class LearnedStep:
         tokens: padded tokens computed forward and backward on this rank.
         learning_rate: of the step.
         overflows: optimiser steps that were skipped because a float16 gradient overflowed.
+        gaps: stratum → gap between engine and policy, where the gradient pass measured it.
     """
 
     surrogates: list[dict[str, Surrogate]]
@@ -48,6 +54,7 @@ class LearnedStep:
     tokens: int
     learning_rate: float
     overflows: int = 0
+    gaps: Mapping[str, Gap] = field(default_factory=dict)
 
     @property
     def losses(self) -> dict[str, float]:
@@ -97,11 +104,16 @@ def learn(
     prepared: Mapping[str, PreparedStratum],
     rate: float,
     progress: Callable[[int, int], None],
+    gaps: GradientPassGaps,
 ) -> LearnedStep:
-    """Takes one optimiser step, at the learning rate `rate`, for each epoch of the step. Every rank must call it."""
+    """Takes one optimiser step, at the learning rate `rate`, for each epoch of the step. Every rank must call it.
+
+    Raises:
+        RunError: the gap between engine and policy is above its limit; the policy has not moved.
+    """
     surrogates: list[dict[str, Surrogate]] = [{name: p.surrogate for name, p in prepared.items()}]
     norms: list[float | None] = []
-    tokens, overflows_before = 0, policy.overflows
+    tokens, overflows_before, measured = 0, policy.overflows, {}
     for epoch in range(policy.settings.train.epochs_per_step):
         if epoch:
             surrogates.append({name: prepared_again(policy, strata[name], p) for name, p in prepared.items()})
@@ -109,42 +121,54 @@ def learn(
             samples = [
                 sample
                 for name, surrogate in surrogates[-1].items()
-                for sample in _samples(policy, strata[name], prepared[name], surrogate)
+                for sample in _samples(policy, strata[name], prepared[name], surrogate, epoch)
             ]
             if policy.settings.train.balance_ranks and distributed.world_size() > 1:
                 samples = balance_over_ranks(samples)
-            work = _micro_batches(policy, samples)
-        norms.append(_optimiser_step(policy, work, rate, progress))
+            work = _micro_batches(policy, samples, gaps.strata)
+        accumulated = _accumulate(policy, work, progress, gaps)
+        if epoch == 0:
+            measured = gaps.check()
+        norms.append(policy.step(rate) if accumulated else None)
         tokens += sum(item.batch.tokens for item in work)
-    return LearnedStep(surrogates, norms, tokens, rate, policy.overflows - overflows_before)
+    return LearnedStep(surrogates, norms, tokens, rate, policy.overflows - overflows_before, measured)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One micro-batch with what stands before its gradients (`Policy.accumulate`)."""
+    """One micro-batch of M response tokens with what stands before its gradients (`Policy.accumulate`).
+
+    Attributes:
+        stratum: int [M], where the engine's log-probs are still to be compared (`GradientPassGaps.add`).
+        engine_logprobs: float [M], in nats.
+    """
 
     batch: MicroBatch
     coefficient: Tensor
     value_coefficient: Tensor
     temperature: float
+    stratum: Tensor
+    engine_logprobs: Tensor
 
 
-def _optimiser_step(
-    policy: Policy, work: Sequence[_Work], rate: float, progress: Callable[[int, int], None]
-) -> float | None:
-    """The gradient's norm, or None where no rank has anything to learn and the step is skipped."""
+def _accumulate(
+    policy: Policy, work: Sequence[_Work], progress: Callable[[int, int], None], gaps: GradientPassGaps
+) -> bool:
+    """Adds up the gradient of all micro-batches. False where no rank has anything to learn: the step is skipped."""
     count = int(distributed.all_max(float(len(work))))
-    if count == 0:
-        return None
-    batch = idle_micro_batch()
-    idle = _Work(batch, torch.zeros(1), torch.zeros(1, policy.value_outputs), 1.0)
+    batch, nothing = idle_micro_batch(), torch.zeros(1)
+    idle = _Work(batch, nothing, torch.zeros(1, policy.value_outputs), 1.0, nothing.long() - 1, nothing)
     for i, item in enumerate([*work, *[idle] * (count - len(work))]):
-        policy.accumulate(item.batch, item.coefficient, item.value_coefficient, item.temperature, last=i == count - 1)
+        coefficients = item.coefficient, item.value_coefficient
+        passed = policy.accumulate(item.batch, *coefficients, item.temperature, last=i == count - 1)
+        gaps.add(item.stratum, item.engine_logprobs, passed.logprobs)
         progress(i + 1, count)
-    return policy.step(rate)
+    return count > 0
 
 
-def _samples(policy: Policy, stratum: Stratum, prepared: PreparedStratum, surrogate: Surrogate) -> list[LearningSample]:
+def _samples(
+    policy: Policy, stratum: Stratum, prepared: PreparedStratum, surrogate: Surrogate, epoch: int
+) -> list[LearningSample]:
     """The responses that carry gradient, their coefficients weighted by ρ."""
     coefficient = surrogate.coefficient * stratum.weight
     by_value = torch.zeros(*coefficient.shape, policy.value_outputs, dtype=coefficient.dtype)
@@ -155,26 +179,39 @@ def _samples(policy: Policy, stratum: Stratum, prepared: PreparedStratum, surrog
     for i in carries.nonzero().flatten().tolist():
         sequence = prepared.sequences[i]
         length = len(sequence.response_ids)
+        unmeasured = None
+        if prepared.gap is None and epoch == 0 and i < len(prepared.judged):
+            unmeasured = EngineLogprobs(stratum.name, prepared.batch.engine_logprobs[i, :length].clone())
         samples.append(
             LearningSample(
                 sequence,
                 coefficient[i, :length].float().clone(),
                 by_value[i, :length].float().clone(),
                 stratum.settings.sampling.temperature,
+                unmeasured,
             )
         )
     return samples
 
 
-def _micro_batches(policy: Policy, samples: Sequence[LearningSample]) -> list[_Work]:
-    """The samples laid out in passes; each pass is at one temperature."""
+def _micro_batches(policy: Policy, samples: Sequence[LearningSample], compared: Sequence[str]) -> list[_Work]:
+    """The samples laid out in passes; each pass is at one temperature. `compared`: see `GradientPassGaps.strata`."""
     sequences = [sample.sequence for sample in samples]
     coefficient = pad_sequence([s.coefficient for s in samples], batch_first=True) if samples else torch.zeros(0, 0)
     by_value = pad_sequence([s.value_coefficient for s in samples], batch_first=True) if samples else coefficient
+    engine = pad_sequence([_engine_logprobs(s) for s in samples], batch_first=True) if samples else coefficient
+    stratum = torch.tensor([-1 if s.unmeasured is None else compared.index(s.unmeasured.stratum) for s in samples])
     work = []
     for temperature in dict.fromkeys(sample.temperature for sample in samples):
         chosen = [i for i, sample in enumerate(samples) if sample.temperature == temperature]
         for batch in policy.lay_out(sequences, chosen):
             at = batch.sample, batch.place
-            work.append(_Work(batch, coefficient[at], by_value[at], temperature))
+            work.append(_Work(batch, coefficient[at], by_value[at], temperature, stratum[batch.sample], engine[at]))
     return work
+
+
+def _engine_logprobs(sample: LearningSample) -> Tensor:
+    """float64 [T]; 0 where they are not compared."""
+    if sample.unmeasured is None:
+        return torch.zeros(len(sample.sequence.response_ids), dtype=torch.float64)
+    return sample.unmeasured.logprobs

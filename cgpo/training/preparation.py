@@ -42,8 +42,9 @@ class PreparedStratum:
         batch: the tensors of all of them.
         value_output: which output of the policy's value head is this stratum's, or None.
         surrogate: what the optimiser made of them.
-        gap: between the engine's and the policy's log-probs of the response tokens.
-        gaps: the mean gap of each response.
+        gap: between the engine's and the policy's log-probs of the response tokens. None where the engine's were taken
+            for the policy's (`train.reuse_engine_logprobs`): the gradient pass measures it.
+        gaps: the mean gap of each response, or None as above.
     """
 
     judged: Sequence[JudgedRollout]
@@ -51,8 +52,8 @@ class PreparedStratum:
     batch: StratumBatch
     value_output: int | None
     surrogate: Surrogate
-    gap: Gap
-    gaps: list[float]
+    gap: Gap | None
+    gaps: Sequence[float | None]
 
     def weight(self, i: int) -> float | None:
         """The factor before ∇ log π_w of response i, the mean over its tokens; None where it is not in the sum."""
@@ -81,18 +82,26 @@ def prepare(
     """
     temperature = stratum.settings.sampling.temperature
     sequences = [token_sequence(j) for j in [*judged, *baselines]]
-    outputs = policy.token_outputs(sequences, temperature)
-    policy_tokens = [logprobs for logprobs, _ in outputs]
+    # Values need the policy's own pass; the engine never saw the baseline responses.
+    reuses = policy.settings.train.reuse_engine_logprobs and value_output is None
+    taken = [torch.tensor(j.rollout.logprobs) for j in judged] if reuses else []
+    outputs = policy.token_outputs(sequences[len(taken) :], temperature)
+    policy_tokens = taken + [logprobs for logprobs, _ in outputs]
     values = None if value_output is None else [all_values[:, value_output] for _, all_values in outputs]
     references = reference.token_logprobs(sequences, temperature)
     with distributed.together():
         batch = stratum_batch(stratum, judged, policy_tokens, references, baselines=baselines, values=values)
         surrogate = differentiate(stratum.optimizer, batch, RANKS)
-        by_engine = [list(j.rollout.logprobs) for j in judged]
-        by_policy = [logprobs.tolist() for logprobs in policy_tokens[: len(judged)]]
-        gaps = [measure_gap([a], [b]).mean for a, b in zip(by_engine, by_policy, strict=True)]
-        gap = measure_gap(by_engine, by_policy)
+        gap, gaps = (None, [None] * len(judged)) if reuses else _gaps(judged, policy_tokens)
     return PreparedStratum(judged, sequences, batch, value_output, surrogate, gap, gaps)
+
+
+def _gaps(judged: Sequence[JudgedRollout], policy_tokens: Sequence[Tensor]) -> tuple[Gap, list[float]]:
+    """Between engine and policy, over all responses and of each."""
+    by_engine = [list(j.rollout.logprobs) for j in judged]
+    by_policy = [logprobs.tolist() for logprobs in policy_tokens[: len(judged)]]
+    gaps = [measure_gap([a], [b]).mean for a, b in zip(by_engine, by_policy, strict=True)]
+    return measure_gap(by_engine, by_policy), gaps
 
 
 def token_sequence(judged: JudgedRollout) -> TokenSequence:

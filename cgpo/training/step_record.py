@@ -37,7 +37,8 @@ def learning_metrics(prepared: Mapping[str, PreparedStratum], learned: LearnedSt
     for name, p in prepared.items():
         metrics |= {f"{name}/{key}": value for key, value in learned.metrics(name).items()}
         metrics[f"{name}/loss"] = learned.losses[name]
-        metrics[f"{name}/logprob_gap"] = gap_over_ranks(p.gap).mean
+        gap = learned.gaps.get(name) if p.gap is None else gap_over_ranks(p.gap)
+        metrics[f"{name}/logprob_gap"] = None if gap is None else gap.mean
         metrics[f"{name}/no_signal"] = float(not distributed.any_rank(bool(p.surrogate.coefficient.any())))
     metrics["train/grad_norm"] = learned.grad_norm
     metrics["train/learning_rate"] = learned.learning_rate

@@ -22,7 +22,7 @@ from cgpo.rewards.notes import notes_metrics
 from cgpo.rollout.parity import Gap
 from cgpo.training.collecting import CollectedStep, collect_step
 from cgpo.training.evaluations import RunEvaluations
-from cgpo.training.gap_check import check_rollout_gaps
+from cgpo.training.gap_check import GradientPassGaps, check_rollout_gaps
 from cgpo.training.learning import LearnedStep, learn, learning_rate_at
 from cgpo.training.phases import Phases
 from cgpo.training.preparation import RANKS, PreparedStratum, prepare
@@ -108,7 +108,8 @@ class Trainer:
         s = self.session
         with self.phases.phase("learning"):
             rate = learning_rate_at(self.settings.train, step)
-            learned = learn(s.policy, s.strata, prepared, rate, self.phases.progress("learning"))
+            gaps = GradientPassGaps(prepared, s.engine_probe.limits, step)
+            learned = learn(s.policy, s.strata, prepared, rate, self.phases.progress("learning"), gaps)
         with distributed.together():
             for name, p in prepared.items():
                 s.strata[name].optimizer.update(p.batch, RANKS)

@@ -10,6 +10,7 @@ import json
 import math
 import random
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,13 +22,15 @@ from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
 from cgpo.optimizers.base import Need
-from cgpo.policy.policy import Policy
+from cgpo.policy.policy import Policy, no_progress
 from cgpo.policy.reference import Reference
 from cgpo.responses.stratum import Stratum
+from cgpo.rollout.parity import GapLimits
 from cgpo.storage.claim import claim
-from cgpo.training.learning import learn
+from cgpo.training.gap_check import GradientPassGaps
+from cgpo.training.learning import LearnedStep, learn
 from cgpo.training.preparation import RANKS, PreparedStratum, prepare
-from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
+from cgpo.types import GenerationRequest, JudgedRollout, Progress, Prompt, Rollout
 from judges import Judgement, Verdict
 from judges.mixture import Mixture
 
@@ -49,6 +52,7 @@ class Case:
             holds one response.
         logit_chunk_tokens: tokens of a chunk of the head; few, so that ranks have unequally many chunks.
         learning_rate: of AdamW.
+        reuse_engine_logprobs: take the engine's log-probs (here: the same in every step) for the policy's.
         load: a checkpoint to begin from, of any number of ranks and stage, and its stage.
         save: where to leave a checkpoint at the end.
         first: index of the first step: the samples depend on it.
@@ -62,6 +66,7 @@ class Case:
     share_prompts: bool = True
     logit_chunk_tokens: int = 3
     learning_rate: float = 1e-2
+    reuse_engine_logprobs: bool = False
     load: tuple[str, int] | None = None
     save: str | None = None
     first: int = 0
@@ -104,15 +109,29 @@ def learn_case(case: Case) -> dict[str, Any]:
         for name, stratum in strata.items():
             value_output = with_values.index(name) if name in with_values else None
             prepared[name] = prepare_step(stratum, step, policy, reference, value_output)
-        result = learn(policy, strata, prepared, case.learning_rate, lambda at, _: done.append(at))
+        result = learn_step(policy, strata, prepared, case.learning_rate, lambda at, _: done.append(at))
         for name, p in prepared.items():
             strata[name].optimizer.update(p.batch, RANKS)
         weights = {name: float(tensor.double().abs().sum()) for name, tensor in policy.weights()}
-        steps.append({"losses": result.losses, "grad_norm": result.grad_norm, "weights": weights})
+        gaps = {name: [gap.mean, gap.max, gap.tokens] for name, gap in result.gaps.items()}
+        steps.append({"losses": result.losses, "grad_norm": result.grad_norm, "weights": weights, "gaps": gaps})
     if case.save is not None:
         policy.save(case.save)
     policy.engine.destroy()
     return {"ranks": distributed.world_size(), "micro_batches": len(done), "steps": steps}
+
+
+def learn_step(
+    policy: Policy,
+    strata: Mapping[str, Stratum],
+    prepared: Mapping[str, PreparedStratum],
+    rate: float,
+    progress: Progress = no_progress,
+    limits: GapLimits | None = None,
+) -> LearnedStep:
+    """`learn`; without `limits` engine and policy may be as far apart as they like."""
+    limits = GapLimits(math.inf, None, rounds=False) if limits is None else limits
+    return learn(policy, strata, prepared, rate, progress, GradientPassGaps(prepared, limits, 0))
 
 
 def settings_of(case: Case) -> RunSettings:
@@ -137,6 +156,7 @@ def settings_of(case: Case) -> RunSettings:
                 "micro_batch_tokens": case.micro_batch_tokens,
                 "share_prompts": case.share_prompts,
                 "logit_chunk_tokens": case.logit_chunk_tokens,
+                "reuse_engine_logprobs": case.reuse_engine_logprobs,
                 "max_grad_norm": 0.5,
             },
         }

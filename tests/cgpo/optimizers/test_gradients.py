@@ -14,7 +14,7 @@ from typing import Any
 import fixed_learning
 import pytest
 import torch
-from fixed_learning import Case
+from fixed_learning import Case, learn_step
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 from torch.nn.utils.rnn import pad_sequence
@@ -27,7 +27,6 @@ from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
 from cgpo.responses.stratum import Stratum
-from cgpo.training.learning import learn
 from cgpo.training.preparation import PreparedStratum
 
 OPTIMIZERS = sorted(p.name for p in entry_points(group="cgpo.optimizers") if p.value.startswith("cgpo."))
@@ -79,7 +78,7 @@ def gradient(policy: Policy, stratum: Stratum, prepared: PreparedStratum) -> lis
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(policy, "step", step)
-        learn(policy, {"only": stratum}, {"only": prepared}, 0.0, lambda done, total: None)
+        learn_step(policy, {"only": stratum}, {"only": prepared}, 0.0)
     return found
 
 
@@ -242,7 +241,7 @@ def test_two_epochs_take_two_steps_and_clip_the_second(small_model: str) -> None
     train = policy.settings.train.model_copy(update={"epochs_per_step": 2})
     policy.settings = policy.settings.model_copy(update={"train": train})
     stratum, prepared = prepared_for("grpo", policy, small_model, clip_range=0.01)
-    result = learn(policy, {"only": stratum}, {"only": prepared}, 1e-2, lambda done, total: None)
+    result = learn_step(policy, {"only": stratum}, {"only": prepared}, 1e-2)
     first, second = (each["only"] for each in result.surrogates)
     policy.engine.destroy()
     assert len([norm for norm in result.grad_norms if norm]) == 2
@@ -262,6 +261,6 @@ def test_the_value_head_learns_what_responses_earn(small_model: str) -> None:
     for _ in range(12):  # the same samples; with λ = 1 what a state earns is its response's reward
         stratum, prepared = prepared_for("ppo", policy, small_model, **settings)
         losses.append(prepared.surrogate.metrics["value_loss"])
-        learn(policy, {"only": stratum}, {"only": prepared}, 1e-2, lambda done, total: None)
+        learn_step(policy, {"only": stratum}, {"only": prepared}, 1e-2)
     policy.engine.destroy()
     assert losses[-1] < 0.25 * losses[0]

@@ -14,11 +14,13 @@ from policies import SEQUENCES, logprobs, settings_for, weight_of
 
 from cgpo import distributed
 from cgpo.policy.layout import TokenSequence
-from cgpo.policy.policy import Policy
+from cgpo.policy.policy import Policy, no_progress
 from cgpo.policy.reference import make_reference
+from cgpo.rollout.parity import GapLimits
 from cgpo.training.balance import LearningSample, balance_over_ranks
+from cgpo.training.gap_check import GradientPassGaps
+from cgpo.training.learning import _accumulate as accumulate
 from cgpo.training.learning import _micro_batches as micro_batches_of
-from cgpo.training.learning import _optimiser_step as optimiser_step
 
 STAGES = (0, 1, 2, 3)
 MORE = [TokenSequence((33, 44), (55, 66, 77, 88)), TokenSequence((99, 10, 21), (32,))]
@@ -31,8 +33,9 @@ def learn(model: str, stage: int) -> dict[str, Any]:
     reference = make_reference(policy.settings, policy)
     start, norms = logprobs(policy), []
     for _ in range(2):
-        work = micro_batches_of(policy, balance_over_ranks(own_samples()))
-        norms.append(optimiser_step(policy, work, 1e-2, lambda done, of: None))
+        work = micro_batches_of(policy, balance_over_ranks(own_samples()), [])
+        assert accumulate(policy, work, no_progress, GradientPassGaps({}, GapLimits(0.05, None, rounds=False), 0))
+        norms.append(policy.step(1e-2))
     merged = {name: float(tensor.double().abs().sum()) for name, tensor in policy.weights()}
     return {
         "norms": norms,

@@ -10,7 +10,7 @@ import torch
 
 from cgpo.errors import RunError
 from cgpo.rollout.parity import GapLimits, measure_gap
-from cgpo.training.gap_check import check_rollout_gaps
+from cgpo.training.gap_check import GradientPassGaps, check_rollout_gaps
 
 
 def prepared(engine: list[list[float]], policy: list[list[float]], baseline: float) -> Any:
@@ -40,6 +40,42 @@ def test_tokens_far_off_are_seen_where_the_mean_is_not() -> None:
     far = prepared([[-1.6, -2.6], [-3.6]], [[-1.0, -2.0], [-3.0]], 0.0)
     with pytest.raises(RunError, match=r"more than 0\.5 nats on 3 of 3 tokens"):
         check_rollout_gaps({"math": far}, limits, 4)
+
+
+def test_the_gradient_pass_adds_up_the_gaps_of_each_stratum() -> None:
+    gaps = in_gradient_pass(limits())
+    gaps.add(torch.tensor([0, -1, 1]), torch.tensor([-1.0, -50.0, -2.0]), torch.tensor([-1.1, 0.0, -2.0]))
+    gaps.add(torch.tensor([1, 0]), torch.tensor([float("-inf"), -3.0]), torch.tensor([float("-inf"), -3.05]))
+    found = gaps.check()
+    assert list(found) == ["math", "chat"], "a stratum with nothing to learn, and one that was compared, are left out"
+    assert (found["math"].mean, found["math"].max, found["math"].tokens) == (
+        pytest.approx(0.075),
+        pytest.approx(0.1),
+        2,
+    )
+    assert (found["chat"].mean, found["chat"].max, found["chat"].tokens) == (0.0, 0.0, 2)
+
+
+def test_the_gradient_pass_holds_them_to_the_limits() -> None:
+    gaps = in_gradient_pass(limits())
+    gaps.add(torch.tensor([1, 1]), torch.tensor([-1.0, -2.0]), torch.tensor([-1.3, -2.3]))
+    with pytest.raises(RunError, match=r"step 5, stratum 'chat', the log-probs .* by 0\.3 nats"):
+        gaps.check()
+    gaps = in_gradient_pass(GapLimits(1.0, 0.5, rounds=False))
+    gaps.add(torch.tensor([0] * 3), torch.tensor([-1.0] * 3), torch.tensor([-1.6] * 3))
+    with pytest.raises(RunError, match=r"'math'.* more than 0\.5 nats on 3 of 3 tokens"):
+        gaps.check()
+    gaps = in_gradient_pass(GapLimits(1.0, None, rounds=False))
+    gaps.add(torch.tensor([0, 0]), torch.tensor([-1.0, float("nan")]), torch.tensor([-1.0, -1.0]))
+    with pytest.raises(RunError, match=r"'math'.* by nan nats"):
+        gaps.check()
+
+
+def in_gradient_pass(limits: GapLimits) -> GradientPassGaps:
+    """Of three strata whose log-probs are the engine's, and one whose gap is known."""
+    unknown: Any = SimpleNamespace(gap=None)
+    known: Any = SimpleNamespace(gap=measure_gap([], []))
+    return GradientPassGaps({"math": unknown, "known": known, "chat": unknown, "idle": unknown}, limits, 4)
 
 
 def limits() -> GapLimits:

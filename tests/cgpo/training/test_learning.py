@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from fixed_learning import Case, make_stratum, prepare_step, settings_of
+from fixed_learning import Case, learn_step, make_stratum, prepare_step, settings_of
 from torch import Tensor
 
 from cgpo import distributed
@@ -15,7 +15,6 @@ from cgpo.config import RunSettings
 from cgpo.policy.policy import Policy
 from cgpo.policy.reference import Reference
 from cgpo.responses.stratum import Stratum
-from cgpo.training.learning import learn
 from cgpo.training.preparation import PreparedStratum, prepared_again
 
 TEMPERATURE = 0.5
@@ -94,7 +93,7 @@ def test_the_gradient_is_taken_at_the_same_temperature(
     loss = -sum(((own * factor[: len(own)].float()).sum() for own, factor in pairs), torch.zeros(()))
     (loss * stratum.weight).backward()
     norm = torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in causal_lm.parameters()]))
-    found = learn(policy, {"s": stratum}, {"s": prepared}, 1e-9, lambda done, total: None)
+    found = learn_step(policy, {"s": stratum}, {"s": prepared}, 1e-9)
     assert found.grad_norm == pytest.approx(float(norm), rel=1e-4)
 
 

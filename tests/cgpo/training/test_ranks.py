@@ -64,7 +64,8 @@ def both(case: Case, checkpoints: Path) -> dict[str, Any]:
         f"from {old} to {new}": replace(case, steps=1, first=2, stage=new, load=(str(checkpoints / f"1-{old}"), old))
         for old, new in MOVES
     }
-    cases, out = saved | moved, checkpoints / "out.json"
+    reusing = {f"reusing {s}": replace(case, stage=s, reuse_engine_logprobs=True) for s in STAGES}
+    cases, out = saved | moved | reusing, checkpoints / "out.json"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [*launch, fixed_learning.__file__, fixed_learning.as_json(list(cases.values())), str(out)]
     ours = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
@@ -81,6 +82,7 @@ def assert_same(found: Any, expected: Any) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         assert ours["losses"] == pytest.approx(theirs["losses"], rel=4e-6, abs=1e-9)
         assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=2e-6)
+        assert ours["gaps"] == {name: pytest.approx(gap, rel=1e-4) for name, gap in theirs["gaps"].items()}
         assert ours["weights"] == pytest.approx(theirs["weights"], rel=2e-5)
 
 
@@ -103,6 +105,14 @@ def test_two_ranks_equal_one(straight: Any, both: dict[str, Any], stage: int) ->
     found = both[f"stage {stage}"]
     assert found["ranks"] == 2
     assert_same(found["steps"], straight["steps"][:2])
+
+
+def test_with_the_engines_log_probs_two_ranks_equal_one(straight: Any, case: Case, both: dict[str, Any]) -> None:
+    one = learn_case(replace(case, reuse_engine_logprobs=True))["steps"]
+    for stage in STAGES:
+        assert_same(both[f"reusing {stage}"]["steps"], one)
+    assert {name: tokens for name, (_, _, tokens) in one[0]["gaps"].items()}.keys() == {"exact", "pairs"}
+    assert one[0]["losses"] != straight["steps"][0]["losses"], "the engine's log-probs are not the policy's here"
 
 
 @pytest.mark.parametrize(("old", "new"), MOVES)
