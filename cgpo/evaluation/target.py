@@ -161,7 +161,9 @@ def _push(parts: ResponseParts, load: Callable[[], Any]) -> None:
         causal_lm = load()
     parts.engine.sync(ModuleWeights(causal_lm))
     model = causal_lm.to(distributed.device()).requires_grad_(False).eval()
-    scoring = ScoringModel(LogProbModel(model, settings.train.logit_chunk_tokens), settings, SEPARATE)
+    train = settings.train
+    log_prob_model = LogProbModel(model, train.logit_chunk_tokens, float32_logits=train.float32_logits)
+    scoring = ScoringModel(log_prob_model, settings, SEPARATE)
     probe = EngineProbe(parts.strata, settings.rollout.probe_responses, gap_limits(settings))
     probe.check(parts.engine, scoring, "after the checkpoint was pushed to the rollout engine")
 

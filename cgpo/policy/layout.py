@@ -23,7 +23,7 @@ costs 2 N operations, N being the parameters of a model's body; a cell, one quer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -46,10 +46,12 @@ class Layout:
     Attributes:
         shares: several sequences may stand in one row.
         cell_cost: what one query against one key costs, in passes of a token; 0: sharing always pays.
+        reason: why it was chosen, for a person.
     """
 
     shares: bool = True
     cell_cost: float = 0.0
+    reason: str = field(default="", compare=False)
 
 
 SHARED = Layout()

@@ -5,9 +5,10 @@ that runs through the row (recurrent, convolution) cannot; an architecture that 
 ours. So the chosen layout is compared with the model itself, called the plain way on one sequence after the other, on
 sequences with siblings that are longer than each window the run's sequences can exceed, at the run's temperatures:
 
-    in float32   every log-prob within `EXACT` nats, on the model where it is in float32, else on a copy of it with one
-                 layer of each kind and random weights
-    in 16 bits   the model itself too, within `ROUNDED` nats a token on average: is the head of this type right?
+    in float32   every log-prob within `EXACT` nats, on the model where it is in float32 and that takes seconds, else on
+                 a copy of it with one layer of each kind and random weights
+    itself       where it was not the one compared, on short sequences: within `ROUNDED` nats a token on average in
+                 16-bit types, `EXACT` in float32. Is the head of this type right?
 
 Each rank does the same on its own whole model, and all decide together.
 """
@@ -19,7 +20,7 @@ import logging
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -36,6 +37,9 @@ EXACT = 1e-3
 
 ROUNDED = 0.1
 """Nats a token by which log-probs in a 16-bit type may differ on average."""
+
+AFFORDABLE = 5e12
+"""Floating-point operations that a comparison may take: under a minute at the 100 GFLOP/s of a few CPU cores."""
 
 STATEFUL = ("linear_attention", "conv", "mamba", "recurrent", "hybrid", "gated_deltanet", "moe_mamba")
 """Kinds of layers, as configurations name them, whose state runs through a row."""
@@ -55,19 +59,17 @@ def choose_layout(model: LogProbModel, settings: RunSettings, name: str) -> Layo
     """
     wanted, config = settings.train.share_prompts, model.causal_lm.config.get_text_config()
     check_positions(config, settings, name)
-    if wanted is not True and model.causal_lm.config._attn_implementation == "flash_attention_2":
-        wanted = False  # it takes no mask
     if wanted is False:
-        _check(model, SEPARATE, settings, name)
-        return SEPARATE
+        return _separate(model, settings, name, "train.share_prompts=false")
+    if wanted == "auto" and model.causal_lm.config._attn_implementation == "flash_attention_2":
+        return _separate(model, settings, name, "flash attention takes no mask")
     if (kind := stateful_layer(model.causal_lm)) is not None:
         if wanted is True:
             raise ConfigError(
                 f"train.share_prompts = true: {name} ({type(model.causal_lm).__name__}) has layers of the kind {kind}, "
                 "whose state runs from one sequence of a row into the next. Use auto or false"
             )
-        _check(model, SEPARATE, settings, name)
-        return SEPARATE
+        return _separate(model, settings, name, f"layers of the kind {kind} have a state that runs through a row")
     failure = _failure(model, SHARED, settings)
     if failure is None:
         return SHARED if wanted is True else Layout(shares=True, cell_cost=cell_cost(model.causal_lm))
@@ -77,8 +79,7 @@ def choose_layout(model: LogProbModel, settings: RunSettings, name: str) -> Layo
             f"gives other numbers than on its own: {failure}. Use auto or false"
         )
     _log.warning("%s: %s with several sequences in a row; each gets a row of its own", name, failure)
-    _check(model, SEPARATE, settings, name)
-    return SEPARATE
+    return _separate(model, settings, name, f"with several in a row {failure}")
 
 
 def layout_text(layout: Layout, attention: str) -> str:
@@ -89,7 +90,7 @@ def layout_text(layout: Layout, attention: str) -> str:
         attention: transformers' name of its attention.
     """
     if not layout.shares:
-        rows = "a row for each sequence"
+        rows = f"a row for each sequence ({layout.reason})" if layout.reason else "a row for each sequence"
     elif layout.cell_cost:
         rows = "the responses of a prompt share a row where that costs less"
     else:
@@ -155,28 +156,31 @@ def cell_cost(causal_lm: Any) -> float:
     return float(4 * heads * size * config.num_hidden_layers / (2 * max(body, 1)))
 
 
-def _check(model: LogProbModel, layout: Layout, settings: RunSettings, name: str) -> None:
-    if (failure := _failure(model, layout, settings)) is not None:
+def _separate(model: LogProbModel, settings: RunSettings, name: str, reason: str) -> Layout:
+    """A row for each sequence, once it is exact."""
+    if (failure := _failure(model, SEPARATE, settings)) is not None:
         raise ConfigError(
             f"{name} ({type(model.causal_lm).__name__}): log-probs from its hidden states are not those of its own "
             f"logits: {failure}. It changes its logits, or what its tokens see, in a way cgpo does not know"
         )
+    return replace(SEPARATE, reason=reason)
 
 
 def _failure(model: LogProbModel, layout: Layout, settings: RunSettings) -> str | None:
     """What is wrong with a layout, in words; None where it is exact. The same on every rank."""
     temperatures = sorted({stratum.sampling.temperature or 1.0 for stratum in settings.strata.values()}) or [1.0]
-    guarded = model if _dtype(model) in (torch.float32, torch.float64) else _small_copy(model)
-    config = guarded.causal_lm.config.get_text_config()
+    exact = _dtype(model) in (torch.float32, torch.float64)
+    config = model.causal_lm.config.get_text_config()
     lengths = [_SHORT, *(size + size // 2 + 8 for size in windows(config) if size < longest_sequence(config, settings))]
+    guarded = model if exact and _whole_is_affordable(model, lengths, temperatures) else _small_copy(model)
     gaps = [layout_gap(guarded, layout, length, t) for length in lengths for t in temperatures]
     worst = max(gaps, key=lambda gap: gap.largest)
     broken = not worst.largest <= EXACT
     told = f"log-probs differ by up to {worst.largest:.3g} nats a token (allowed {EXACT:g})"
     if not broken and guarded is not model:
-        rounded = layout_gap(model, layout, _SHORT, temperatures[0])
-        broken = not rounded.mean <= ROUNDED
-        told = f"log-probs in {_dtype(model)} differ by {rounded.mean:.3g} nats a token (allowed {ROUNDED:g})"
+        own, allowed = layout_gap(model, layout, _SHORT, temperatures[0]).mean, EXACT if exact else ROUNDED
+        broken = not own <= allowed
+        told = f"log-probs in {_dtype(model)} differ by {own:.3g} nats a token (allowed {allowed:g})"
     return told if distributed.any_rank(broken) else None
 
 
@@ -255,3 +259,10 @@ def _small_copy(model: LogProbModel) -> LogProbModel:
                 parameter.mul_(3)
     device = next(model.parameters()).device
     return LogProbModel(causal_lm.to(device).eval(), model.head.chunk)
+
+
+def _whole_is_affordable(model: LogProbModel, lengths: Sequence[int], temperatures: Sequence[float]) -> bool:
+    """Whether comparing the model itself on sequences of these lengths takes seconds."""
+    parameters = sum(p.numel() for p in model.parameters())
+    passes = 2 * 3 * len(temperatures)  # in rows and one by one, three sequences
+    return 2 * parameters * passes * sum(lengths) <= AFFORDABLE

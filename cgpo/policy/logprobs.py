@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from cgpo.errors import ConfigError
 from cgpo.policy.attention import segments
 from cgpo.policy.layout import MicroBatch
 
@@ -28,12 +29,18 @@ class LogProbModel(nn.Module):
         causal_lm: a transformers causal language model.
         chunk: response tokens whose logits exist at once.
         value_outputs: outputs of the value head; 0 makes none.
+        float32_logits: multiply by the output head in float32.
+
+    Raises:
+        ConfigError: `float32_logits`, and the output head is more than a linear layer.
     """
 
-    def __init__(self, causal_lm: nn.Module, chunk: int, value_outputs: int = 0) -> None:
+    def __init__(
+        self, causal_lm: nn.Module, chunk: int, value_outputs: int = 0, *, float32_logits: bool = False
+    ) -> None:
         super().__init__()
         self.causal_lm: Any = causal_lm
-        self.head = ResponseHead(causal_lm, chunk)
+        self.head = ResponseHead(causal_lm, chunk, float32=float32_logits)
         self.value_head = _value_head(causal_lm, value_outputs) if value_outputs else None
 
     def forward(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
@@ -76,12 +83,19 @@ class ResponseHead(nn.Module):
     Args:
         causal_lm: the model whose head it is.
         chunk: response tokens whose logits exist at once.
+        float32: multiply in float32 whatever the model's type.
     """
 
-    def __init__(self, causal_lm: Any, chunk: int) -> None:
+    def __init__(self, causal_lm: Any, chunk: int, *, float32: bool = False) -> None:
         super().__init__()
         self._of = (causal_lm,)  # in a tuple: its parameters stay those of the model
         self.chunk = chunk
+        self.float32 = float32
+        if float32 and type(self._linear) is not nn.Linear:
+            raise ConfigError(
+                f"train.float32_logits: the output head is a {type(self._linear).__name__}, not a linear layer alone. "
+                "Set it to false, or take the head out of model.lora.target_modules"
+            )
         self._adjust = _logit_adjustment(causal_lm.config)
 
     @property
@@ -108,17 +122,27 @@ class ResponseHead(nn.Module):
         linear = self._linear
         # A head that is more than a linear map (one with an adapter) has modules of its own that are called.
         size = self.chunk if type(linear) is nn.Linear else max(len(target), 1)
+        multiply = _in_float32(linear) if self.float32 else linear.forward
         parts = zip(torch.split(hidden, size), torch.split(target, size), strict=True)
         if torch.is_grad_enabled():
-            logprobs = [checkpoint(self._logprobs, h, y, temperature, use_reentrant=False) for h, y in parts]
+            logprobs = [checkpoint(self._logprobs, multiply, h, y, temperature, use_reentrant=False) for h, y in parts]
         else:
-            logprobs = [self._logprobs(h, y, temperature) for h, y in parts]
+            logprobs = [self._logprobs(multiply, h, y, temperature) for h, y in parts]
         return torch.cat(logprobs)
 
-    def _logprobs(self, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
-        logits = self._adjust(self._linear.forward(hidden))
+    def _logprobs(
+        self, multiply: Callable[[Tensor], Tensor], hidden: Tensor, target: Tensor, temperature: float
+    ) -> Tensor:
+        logits = self._adjust(multiply(hidden))
         logits = _float32_at_least(logits) / temperature
         return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
+
+
+def _in_float32(linear: Any) -> Callable[[Tensor], Tensor]:
+    """The linear layer on float32 copies of its weights, made once a pass; gradients flow through the copies."""
+    weight = _float32_at_least(linear.weight)
+    bias = None if linear.bias is None else _float32_at_least(linear.bias)
+    return lambda hidden: nn.functional.linear(hidden.to(weight.dtype), weight, bias)
 
 
 def _float32_at_least(values: Tensor) -> Tensor:

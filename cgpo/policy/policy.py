@@ -130,11 +130,10 @@ class Policy(ScoringModel):
             causal_lm.train()  # transformers recomputes in training mode only; dropout is off in either
             causal_lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         train = settings.train
-        model = LogProbModel(causal_lm, train.logit_chunk_tokens, value_outputs)
+        model = LogProbModel(causal_lm, train.logit_chunk_tokens, value_outputs, float32_logits=train.float32_logits)
         if lora is not None:
             model.register_state_dict_post_hook(leave_frozen_out)  # type: ignore[no-untyped-call]
         layout = choose_layout(model, settings, settings.model.name)
-        _log.info(layout_text(layout, causal_lm.config._attn_implementation))
         optimizer = torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad],
             lr=train.learning_rate,
@@ -146,6 +145,8 @@ class Policy(ScoringModel):
             deepspeed.zero.register_external_parameter(model.head, parameter)
         self.engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(settings))
         super().__init__(self.engine, settings, layout)
+        self.layout_text = layout_text(layout, causal_lm.config._attn_implementation)
+        _log.info(self.layout_text)
         self.causal_lm = causal_lm
         self.value_outputs = value_outputs
         self.overflows = 0

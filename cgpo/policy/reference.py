@@ -33,7 +33,8 @@ class Reference(ScoringModel):
     def __init__(self, settings: RunSettings) -> None:
         causal_lm = load_reference(settings.model, settings.train.attention)
         causal_lm.to(distributed.device()).requires_grad_(False).eval()
-        model = LogProbModel(causal_lm, settings.train.logit_chunk_tokens)
+        train = settings.train
+        model = LogProbModel(causal_lm, train.logit_chunk_tokens, float32_logits=train.float32_logits)
         name = settings.model.reference or settings.model.name
         super().__init__(model, settings, choose_layout(model, settings, name))
 

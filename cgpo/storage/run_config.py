@@ -31,7 +31,8 @@ MAY_RISE = ("train.steps",)
 
 MAY_CHANGE = (
     *("run_dir", "run_base", "tracking", "train.save_every", "train.keep_checkpoints", "train.keep_best"),
-    *("train.share_prompts", "train.attention", "train.reuse_engine_logprobs", "rollout.max_logprob_gap_quantile"),
+    *("train.share_prompts", "train.attention", "train.reuse_engine_logprobs", "train.float32_logits"),
+    "rollout.max_logprob_gap_quantile",
     *("sft_stage.save_every", "reward_stage.save_every", "dpo_stage.save_every"),
     *("deepspeed.zero_stage", "watch.divergence", "watch.warn_z", "watch.warn_z_heldout", "watch.phrases"),
 )

@@ -29,6 +29,7 @@ def print_run_plan(composed: Composed, *, fresh: bool = False, allow: Sequence[s
     )
     print_beside(console, _strata_rows(settings))
     console.print(batch_text(settings, ranks()))
+    console.print(rows_text(settings.train))
     console.print(escape(memory_text(settings, ranks())))
     if text := _evaluation_text(settings.eval):
         console.print(escape(text))
@@ -183,6 +184,17 @@ def batch_text(settings: RunSettings, size: int) -> str:
         f"AdamW, learning rate {_rate_text(train)}, micro-batches of at most {train.micro_batch_tokens} tokens a "
         f"rank, gradient norm clipped at {train.max_grad_norm:g}; checkpoint every {train.save_every or '–'} steps"
     )
+
+
+def rows_text(train: TrainSettings) -> str:
+    """How sequences will be laid out, as far as it is known before the model is loaded, and whose log-probs count."""
+    rows = {
+        "auto": "the responses of a prompt share a row where the model's numbers stay the same and it costs less",
+        True: "the responses of a prompt share a row, if the model's numbers stay the same",
+        False: "a row for each sequence",
+    }[train.share_prompts]
+    before = "; log-probs before learning are the engine's" if train.reuse_engine_logprobs else ""
+    return f"{rows}; attention: {train.attention}{before}"
 
 
 def _rank_text(strata: Sequence[StratumSettings], size: int) -> str:

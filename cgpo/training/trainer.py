@@ -59,6 +59,7 @@ class Trainer:
         s.rewind_records(first)
         s.display.start(last, list(s.strata), first)
         s.display.message(batch_text(self.settings, distributed.world_size()))
+        s.display.message(s.policy.layout_text)
         with distributed.together():
             requests = self._baselines_wanted(first)
         self._make_baselines(requests)

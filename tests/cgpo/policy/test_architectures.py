@@ -6,6 +6,7 @@ counted along the row, a cap that is dropped.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from cgpo.errors import ConfigError
 from cgpo.policy import attention
 from cgpo.policy.attention import attention_implementation, within_segments
 from cgpo.policy.layout import SEPARATE, SHARED, Layout, TokenSequence, micro_batches
-from cgpo.policy.layout_choice import choose_layout, layout_gap, stateful_layer
+from cgpo.policy.layout_choice import choose_layout, layout_gap, layout_text, stateful_layer
 from cgpo.policy.logprobs import LogProbModel
 
 CASES = [*((family, SHARED) for family in SHARING), *((family, SEPARATE) for family in FAMILIES)]
@@ -101,6 +102,33 @@ def test_the_guard_sees_a_window_that_is_ignored(
     )
     model = LogProbModel(random_model(family, dtype=dtype), 7)
     assert not choose_layout(model, settings(), family).shares
+
+
+def test_the_guard_sees_it_by_a_small_copy_of_a_model_too_large_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cgpo.policy.layout_choice.AFFORDABLE", 0)
+    assert choose_layout(LogProbModel(random_model("gemma3"), 7), settings(), "gemma3").shares
+    monkeypatch.setattr(
+        attention,
+        "within_segments",
+        lambda mask, s, p, real=attention.within_segments: real(causal_mask_function, s, p),
+    )
+    chosen = choose_layout(LogProbModel(random_model("gemma3"), 7), settings(), "gemma3")
+    told = (
+        r"^a row for each sequence \(with several in a row log-probs differ by up to .* nats a token .*\); attention: "
+    )
+    assert re.search(told, layout_text(chosen, "sdpa"))
+
+
+def test_what_was_chosen_is_said_with_its_reason() -> None:
+    def said(family: str, **train: Any) -> str:
+        return layout_text(choose_layout(LogProbModel(random_model(family), 7), settings(**train), family), "sdpa")
+
+    assert said("llama").startswith("the responses of a prompt share a row where that costs less; attention: sdpa")
+    assert said("llama", share_prompts=True).startswith("the responses of a prompt share a row; ")
+    assert said("llama", share_prompts=False).startswith("a row for each sequence (train.share_prompts=false); ")
+    assert said("lfm2").startswith(
+        "a row for each sequence (layers of the kind conv have a state that runs through a row)"
+    )
 
 
 def test_the_guard_sees_siblings_that_see_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

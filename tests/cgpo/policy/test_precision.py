@@ -22,7 +22,8 @@ RATE = 1e-2
 
 def plain_bf16(settings: Any, rates: list[float]) -> tuple[list[torch.Tensor], list[float]]:
     """Masters and gradient norms of the same steps in plain PyTorch: bfloat16 passes, everything else float32."""
-    model = LogProbModel(load_causal_lm(settings.model.name, settings.model), 8)
+    float32_logits = settings.train.float32_logits
+    model = LogProbModel(load_causal_lm(settings.model.name, settings.model), 8, float32_logits=float32_logits)
     parameters = list(model.parameters())
     masters = [p.detach().float().requires_grad_() for p in parameters]
     train = settings.train
@@ -51,9 +52,33 @@ def masters_of(policy: Policy) -> list[torch.Tensor]:
 
 
 @pytest.mark.usefixtures("process_group")
-@pytest.mark.parametrize("stage", [1, 2, 3])
-def test_bfloat16_is_plain_pytorch_with_float32_masters(tiny_model: str, stage: int) -> None:
-    settings = settings_for(tiny_model, stage, model=BF16)
+def test_float32_logits_under_zero3_are_plain_pytorch_too(tiny_model: str) -> None:
+    settings = settings_for(tiny_model, 3, model=BF16, train={"float32_logits": True})
+    policy = Policy(settings)
+    masters, norms = plain_bf16(settings, [RATE])
+    assert step(policy, RATE) == pytest.approx(norms[0], rel=1e-6)
+    for ours, theirs in zip(masters_of(policy), masters, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_logits_of_a_bfloat16_head_are_rounded_but_where_float32_is_asked_for(tiny_model: str) -> None:
+    settings = settings_for(tiny_model, 1, model=BF16)
+    causal_lm = load_causal_lm(settings.model.name, settings.model).eval()
+    causal_lm.get_output_embeddings().weight.mul_(8)  # logits of a trained model's size
+    batch = micro_batches(SEQUENCES, range(len(SEQUENCES)), 4096)[0]
+    rounded, wide = LogProbModel(causal_lm, 3), LogProbModel(causal_lm, 3, float32_logits=True)
+    hidden = wide._hidden(batch).flatten(0, 1)[batch.source].float()
+    logits = hidden @ causal_lm.get_output_embeddings().weight.float().T
+    expected = (logits / 0.7).log_softmax(-1).gather(1, batch.target[:, None]).squeeze(1)
+    assert float((wide(batch, 0.7)[0] - expected).abs().max()) < 2e-4
+    assert float((rounded(batch, 0.7)[0] - expected).abs().max()) > 1e-3
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize(("stage", "float32_logits"), [(1, False), (2, False), (3, False), (1, True)])
+def test_bfloat16_is_plain_pytorch_with_float32_masters(tiny_model: str, stage: int, float32_logits: bool) -> None:
+    settings = settings_for(tiny_model, stage, model=BF16, train={"float32_logits": float32_logits})
     policy = Policy(settings)
     rates = [RATE, RATE, 1e-7]  # the last step is far below what a bfloat16 weight can show
     masters, norms = plain_bf16(settings, rates)
