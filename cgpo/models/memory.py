@@ -11,7 +11,7 @@ With P weights of which T are trained, N ranks, ZeRO stage z, and w bytes a weig
     rollout engine    P · w        and its key-value cache
     activations       of a micro-batch of M tokens: a layer keeps about 10 hidden + 4 key-value + 4 inner widths a
                       token until the backward pass; with gradient checkpointing one width, and one layer whole
-    attention mask    M² · w       at most: one row of all M tokens
+    attention mask    M² · (1 + w) at most, one row of all M tokens: a byte a cell, and a copy in the scores' type
     float32 head      V · h · 4    with train.float32_logits in a 16-bit type
     logits            chunk · vocabulary · 4 bytes, three times: the logits, their float32 copy, their gradient
 
@@ -126,7 +126,7 @@ def memory_parts(settings: RunSettings, shape: ModelShape, ranks: int) -> list[M
         MemoryPart("reference", reference, model.reference_mode == "offload"),
         MemoryPart("rollout engine", whole * wide),
         MemoryPart("activations", activations(shape, train.micro_batch_tokens, wide, model.gradient_checkpointing)),
-        MemoryPart("attention mask", train.micro_batch_tokens**2 * 2 if train.share_prompts else 0),
+        MemoryPart("attention mask", train.micro_batch_tokens**2 * (1 + wide) if train.share_prompts else 0),
         MemoryPart("float32 head", shape.vocabulary * shape.hidden * 4 if train.float32_logits and wide == 2 else 0),
         MemoryPart("logits", train.logit_chunk_tokens * shape.vocabulary * 12),
     ]

@@ -1,4 +1,4 @@
-"""What the tokens of a row attend to where several sequences stand in it.
+"""Attention in rows that hold several sequences: the masks, and which of transformers' implementations computes.
 
 transformers states the mask of each kind of layer (full, sliding window, chunks) as a function of two places in a
 sequence: may the query at place q see the key at place k? It calls it with places in the row, which are the same thing

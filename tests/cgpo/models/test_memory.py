@@ -58,7 +58,7 @@ def test_plain_float32_on_one_rank() -> None:
         "reference": (4 * p, False),
         "rollout engine": (4 * p, False),
         "activations": (32 * layer, False),
-        "attention mask": (32 * 32 * 4, False),
+        "attention mask": (32 * 32 * (1 + 4), False),
         "logits": (10 * 100 * 12, False),
     }
 
