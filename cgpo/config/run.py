@@ -77,6 +77,11 @@ class RunSettings(Settings):
                 f"gradients of micro-batches in {self.model.dtype}: they would be rounded away. Set deepspeed=zero1 "
                 "(on one rank it costs nothing), zero2 or zero3"
             )
+        if self.train.attention == "flash" and self.model.dtype == "float32":
+            raise ValueError(
+                "`train.attention` is flash, which computes in 16-bit types only, and `model.dtype` is float32: set "
+                "model.dtype=bfloat16, or attention to auto"
+            )
         for name, stratum in self.strata.items():
             for reward in stratum.rewards:
                 if reward not in self.rewards:
@@ -84,7 +89,7 @@ class RunSettings(Settings):
                     raise ValueError(f"strata.{name}.rewards: unknown reward {reward!r}. Allowed: {known}")
         self._check_independent_rewards()
         self._check_schedules()
-        self._check_importance_weights()
+        self._check_reused_logprobs()
         return self
 
     def independent_rewards(self, stratum: str) -> list[str]:
@@ -124,9 +129,16 @@ class RunSettings(Settings):
                 "0), no stratum takes part; change a `start`, `end` or `every`, or train.steps"
             )
 
-    def _check_importance_weights(self) -> None:
+    def _check_reused_logprobs(self) -> None:
+        if not self.train.reuse_engine_logprobs:
+            return
         for name, stratum in self.strata.items():
-            if self.train.reuse_engine_logprobs and getattr(stratum.optimizer, "importance_weight_max", None):
+            if truncations := stratum.sampling.truncations:
+                raise ValueError(
+                    f"strata.{name}.sampling.{truncations[0]} makes the engine's log-probs those of another "
+                    "distribution than the policy's: set `train.reuse_engine_logprobs` to false"
+                )
+            if getattr(stratum.optimizer, "importance_weight_max", None):
                 raise ValueError(
                     f"strata.{name}.optimizer.importance_weight_max weighs tokens by how far engine and policy are "
                     "apart, and `train.reuse_engine_logprobs` takes the engine's log-probs for the policy's: set one "

@@ -25,6 +25,12 @@ class SamplingSettings(Settings):
     allow: list[Literal["top_p", "top_k", "min_p"]] = Field(default=[])
     """Truncations to allow in training although the sampler is then not the policy."""
 
+    @property
+    def truncations(self) -> list[str]:
+        """Which of `top_p`, `top_k` and `min_p` make the sampler another distribution than π."""
+        active = {"top_p": self.top_p < 1, "top_k": self.top_k > 0, "min_p": self.min_p > 0}
+        return [name for name, on in active.items() if on]
+
 
 class VllmSettings(Settings):
     """vLLM in the process of the policy."""

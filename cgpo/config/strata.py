@@ -199,8 +199,7 @@ class StratumSettings(Settings):
         if self.sampling.temperature == 0:
             raise ValueError("`sampling.temperature` is 0: training needs samples from the policy, so T > 0")
         sampling = self.sampling
-        truncations = {"top_p": sampling.top_p < 1, "top_k": sampling.top_k > 0, "min_p": sampling.min_p > 0}
-        refused = [name for name, active in truncations.items() if active and name not in sampling.allow]
+        refused = [name for name in sampling.truncations if name not in sampling.allow]
         if refused:
             raise ValueError(
                 f"`sampling.{refused[0]}` makes the sampler another distribution than the policy; "

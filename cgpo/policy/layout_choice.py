@@ -44,6 +44,8 @@ AFFORDABLE = 5e12
 STATEFUL = ("linear_attention", "conv", "mamba", "recurrent", "hybrid", "gated_deltanet", "moe_mamba")
 """Kinds of layers, as configurations name them, whose state runs through a row."""
 
+_FLASH = "flash_attention_2"
+
 _SHORT = 24
 """Tokens of the sequences compared where no window can be exceeded."""
 
@@ -61,7 +63,11 @@ def choose_layout(model: LogProbModel, settings: RunSettings, name: str) -> Layo
     check_positions(config, settings, name)
     if wanted is False:
         return _separate(model, settings, name, "train.share_prompts=false")
-    if wanted == "auto" and model.causal_lm.config._attn_implementation == "flash_attention_2":
+    if model.causal_lm.config._attn_implementation == _FLASH:
+        if wanted is True:
+            raise ConfigError(
+                "train.share_prompts = true needs a mask, and train.attention = flash takes none. Use auto or false"
+            )
         return _separate(model, settings, name, "flash attention takes no mask")
     if (kind := stateful_layer(model.causal_lm)) is not None:
         if wanted is True:
@@ -174,7 +180,7 @@ def _failure(model: LogProbModel, layout: Layout, settings: RunSettings) -> str 
     lengths = [_SHORT, *(size + size // 2 + 8 for size in windows(config) if size < longest_sequence(config, settings))]
     guarded = model if exact and _whole_is_affordable(model, lengths, temperatures) else _small_copy(model)
     gaps = [layout_gap(guarded, layout, length, t) for length in lengths for t in temperatures]
-    worst = max(gaps, key=lambda gap: gap.largest)
+    worst = max(gaps, key=lambda gap: math.inf if math.isnan(gap.largest) else gap.largest)
     broken = not worst.largest <= EXACT
     told = f"log-probs differ by up to {worst.largest:.3g} nats a token (allowed {EXACT:g})"
     if not broken and guarded is not model:
@@ -250,15 +256,25 @@ def _small_copy(model: LogProbModel) -> LogProbModel:
     if "layer_types" in vars(text):  # else it follows from the number of layers
         text.layer_types = list(kinds[:layers])
     text.vocab_size = min(text.vocab_size, 1024)
+    for part in (config, text):
+        if (getattr(part, "pad_token_id", None) or 0) >= text.vocab_size:
+            part.pad_token_id = None  # an embedding refuses a padding index beyond its end
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        causal_lm = type(model.causal_lm)._from_config(config, dtype=torch.float32)
+        causal_lm = type(model.causal_lm)._from_config(config, dtype=torch.float32, **_in_float32(model.causal_lm))
     with torch.no_grad():
         for parameter in causal_lm.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(3)
     device = next(model.parameters()).device
     return LogProbModel(causal_lm.to(device).eval(), model.head.chunk)
+
+
+def _in_float32(causal_lm: Any) -> dict[str, str]:
+    """The attention of a copy in float32, which flash attention does not know."""
+    if causal_lm.config._attn_implementation != _FLASH:
+        return {}
+    return {"attn_implementation": "sdpa" if causal_lm._supports_sdpa else "eager"}
 
 
 def _whole_is_affordable(model: LogProbModel, lengths: Sequence[int], temperatures: Sequence[float]) -> bool:

@@ -86,6 +86,11 @@ class GapLimits:
         """In nats, that `SHARE` of the tokens must be within."""
         return 10 * self.mean if self._quantile is None else self._quantile
 
+    def at(self, temperature: float) -> GapLimits:
+        """The limits of responses at a temperature T: below 1 what the logits are off by is divided by it."""
+        scale = 1 / min(temperature, 1.0)
+        return GapLimits(self.mean * scale, self.quantile * scale, rounds=self._rounds)
+
     def start(self, gap: Gap) -> None:
         """Takes what was measured before the first step.
 

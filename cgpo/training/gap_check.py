@@ -13,28 +13,36 @@ import torch
 from torch import Tensor
 
 from cgpo import distributed
+from cgpo.responses.stratum import Stratum
 from cgpo.rollout.parity import Gap, GapLimits, check_gap, gap_over_ranks
 from cgpo.training.preparation import PreparedStratum
 
 
-def check_rollout_gaps(prepared: Mapping[str, PreparedStratum], limits: GapLimits, step: int) -> None:
+def stratum_limits(strata: Mapping[str, Stratum], limits: GapLimits) -> dict[str, GapLimits]:
+    """The limits by stratum. Where sampling is truncated the engine's distribution is another by the user's wish, and
+    the gap says nothing about whether it is the same model: such strata are left out."""
+    samplings = {name: stratum.settings.sampling for name, stratum in strata.items()}
+    return {name: limits.at(s.temperature) for name, s in samplings.items() if not s.truncations}
+
+
+def check_rollout_gaps(prepared: Mapping[str, PreparedStratum], limits: Mapping[str, GapLimits], step: int) -> None:
     """Holds each stratum's gap between engine and policy to the run's limits; every rank must call it.
 
     Args:
         prepared: stratum name → this rank's responses; those whose gap the gradient pass measures are passed over.
-        limits: of the run.
+        limits: by stratum (`stratum_limits`).
         step: index of the step.
 
     Raises:
         RunError: on all ranks; nothing may be learnt from this step.
     """
     for name, stratum in prepared.items():
-        if stratum.gap is None:
+        if stratum.gap is None or name not in limits:
             continue
-        when = _when(step, name)
-        check_gap(gap_over_ranks(stratum.gap), limits.mean, when)
-        above, tokens = distributed.all_sum(_above(stratum, limits.quantile))
-        limits.check_tokens(above, tokens, when)
+        when, own = _when(step, name), limits[name]
+        check_gap(gap_over_ranks(stratum.gap), own.mean, when)
+        above, tokens = distributed.all_sum(_above(stratum, own.quantile))
+        own.check_tokens(above, tokens, when)
 
 
 class GradientPassGaps:
@@ -42,11 +50,11 @@ class GradientPassGaps:
 
     Args:
         prepared: stratum name → this rank's responses.
-        limits: of the run.
+        limits: by stratum (`stratum_limits`).
         step: index of the step.
     """
 
-    def __init__(self, prepared: Mapping[str, PreparedStratum], limits: GapLimits, step: int) -> None:
+    def __init__(self, prepared: Mapping[str, PreparedStratum], limits: Mapping[str, GapLimits], step: int) -> None:
         self.strata = [name for name, stratum in prepared.items() if stratum.gap is None]
         self._limits = limits
         self._step = step
@@ -66,11 +74,9 @@ class GradientPassGaps:
         for i in range(len(self.strata)):
             own = gaps[stratum == i]
             if len(own):
-                self._sums[i] += torch.stack([own.sum(), own.new_tensor(len(own)), self._far(own)])
+                far = (~(own <= self._limits[self.strata[i]].quantile)).sum()
+                self._sums[i] += torch.stack([own.sum(), own.new_tensor(len(own)), far])
                 self._largest[i] = torch.maximum(self._largest[i], own.max())  # NaN stays NaN
-
-    def _far(self, gaps: Tensor) -> Tensor:
-        return (~(gaps <= self._limits.quantile)).sum()
 
     def check(self) -> dict[str, Gap]:
         """Holds each stratum's gap to the run's limits, before the optimiser step; every rank must call it.
@@ -85,8 +91,8 @@ class GradientPassGaps:
         for name, sums, largest in zip(self.strata, self._sums, self._largest, strict=True):
             total, tokens, above = distributed.all_sum(sums.tolist())
             gap = Gap(total / tokens if tokens else 0.0, distributed.all_max(float(largest)), int(tokens))
-            check_gap(gap, self._limits.mean, _when(self._step, name))
-            self._limits.check_tokens(above, tokens, _when(self._step, name))
+            check_gap(gap, self._limits[name].mean, _when(self._step, name))
+            self._limits[name].check_tokens(above, tokens, _when(self._step, name))
             if tokens:
                 measured[name] = gap
         return measured

@@ -22,7 +22,7 @@ from cgpo.rewards.notes import notes_metrics
 from cgpo.rollout.parity import Gap
 from cgpo.training.collecting import CollectedStep, collect_step
 from cgpo.training.evaluations import RunEvaluations
-from cgpo.training.gap_check import GradientPassGaps, check_rollout_gaps
+from cgpo.training.gap_check import GradientPassGaps, check_rollout_gaps, stratum_limits
 from cgpo.training.learning import LearnedStep, learn, learning_rate_at
 from cgpo.training.phases import Phases
 from cgpo.training.preparation import RANKS, PreparedStratum, prepare
@@ -101,7 +101,7 @@ class Trainer:
                     baselines = baseline_samples(stratum, judged, s.parts.baselines, s.parts.context_length)
                 value_output = s.value_outputs.get(name)
                 prepared[name] = prepare(stratum, judged, s.policy, s.parts.reference, baselines, value_output)
-        check_rollout_gaps(prepared, s.engine_probe.limits, step)
+        check_rollout_gaps(prepared, stratum_limits(strata, s.engine_probe.limits), step)
         self._check_stop_alone()
         return prepared
 
@@ -109,7 +109,7 @@ class Trainer:
         s = self.session
         with self.phases.phase("learning"):
             rate = learning_rate_at(self.settings.train, step)
-            gaps = GradientPassGaps(prepared, s.engine_probe.limits, step)
+            gaps = GradientPassGaps(prepared, stratum_limits(s.strata, s.engine_probe.limits), step)
             learned = learn(s.policy, s.strata, prepared, rate, self.phases.progress("learning"), gaps)
         with distributed.together():
             for name, p in prepared.items():

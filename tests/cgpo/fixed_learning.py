@@ -131,7 +131,9 @@ def learn_step(
 ) -> LearnedStep:
     """`learn`; without `limits` engine and policy may be as far apart as they like."""
     limits = GapLimits(math.inf, None, rounds=False) if limits is None else limits
-    return learn(policy, strata, prepared, rate, progress, GradientPassGaps(prepared, limits, 0))
+    return learn(
+        policy, strata, prepared, rate, progress, GradientPassGaps(prepared, dict.fromkeys(prepared, limits), 0)
+    )
 
 
 def settings_of(case: Case) -> RunSettings:

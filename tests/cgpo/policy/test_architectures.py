@@ -13,13 +13,14 @@ import pytest
 import torch
 from architectures import ALONE, FAMILIES, SHARING, VOCABULARY, random_model
 from policies import settings_for
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.masking_utils import AttentionMaskInterface, causal_mask_function
 
 from cgpo.errors import ConfigError
 from cgpo.policy import attention
 from cgpo.policy.attention import attention_implementation, within_segments
 from cgpo.policy.layout import SEPARATE, SHARED, Layout, TokenSequence, micro_batches
-from cgpo.policy.layout_choice import choose_layout, layout_gap, layout_text, stateful_layer
+from cgpo.policy.layout_choice import LayoutGap, choose_layout, layout_gap, layout_text, stateful_layer
 from cgpo.policy.logprobs import LogProbModel
 
 CASES = [*((family, SHARED) for family in SHARING), *((family, SEPARATE) for family in FAMILIES)]
@@ -117,6 +118,22 @@ def test_the_guard_sees_it_by_a_small_copy_of_a_model_too_large_to_compare(monke
         r"^a row for each sequence \(with several in a row log-probs differ by up to .* nats a token .*\); attention: "
     )
     assert re.search(told, layout_text(chosen, "sdpa"))
+
+
+def test_a_number_that_is_none_is_seen_in_every_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    # gemma-3 is compared at two lengths; the second one says NaN.
+    found = iter([LayoutGap(0.0, 0.0), LayoutGap(0.0, float("nan")), LayoutGap(0.0, 0.0), LayoutGap(0.0, 0.0)])
+    monkeypatch.setattr("cgpo.policy.layout_choice.layout_gap", lambda *args: next(found))
+    assert not choose_layout(LogProbModel(random_model("gemma3"), 7), settings(), "gemma3").shares
+    assert list(found) == []
+
+
+def test_a_small_copy_has_no_padding_token_beyond_its_words() -> None:
+    small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=1600, pad_token_id=1500, **small)
+    model = LlamaForCausalLM(config).to(torch.bfloat16).eval()
+    assert choose_layout(LogProbModel(model, 7), settings(), "padded").shares
+    assert model.config.pad_token_id == 1500
 
 
 def test_what_was_chosen_is_said_with_its_reason() -> None:

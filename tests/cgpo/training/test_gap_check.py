@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from cgpo.config.sampling import SamplingSettings
 from cgpo.errors import RunError
 from cgpo.rollout.parity import GapLimits, measure_gap
-from cgpo.training.gap_check import GradientPassGaps, check_rollout_gaps
+from cgpo.training.gap_check import GradientPassGaps, check_rollout_gaps, stratum_limits
 
 
 def prepared(engine: list[list[float]], policy: list[list[float]], baseline: float) -> Any:
@@ -27,19 +28,35 @@ def prepared(engine: list[list[float]], policy: list[list[float]], baseline: flo
 
 
 def test_equal_log_probs_pass_whatever_stands_in_padding_and_baselines() -> None:
-    check_rollout_gaps({"math": prepared([[-1.0, -2.0], [-3.0]], [[-1.0, -2.0], [-3.0]], 50.0)}, limits(), 4)
+    check_rollout_gaps({"math": prepared([[-1.0, -2.0], [-3.0]], [[-1.0, -2.0], [-3.0]], 50.0)}, {"math": limits()}, 4)
 
 
 def test_the_mean_is_held_to_its_limit() -> None:
     with pytest.raises(RunError, match=r"step 5, stratum 'math', the log-probs .* by 0\.2 nats"):
-        check_rollout_gaps({"math": prepared([[-1.2, -2.2], [-3.2]], [[-1.0, -2.0], [-3.0]], 0.0)}, limits(), 4)
+        check_rollout_gaps(
+            {"math": prepared([[-1.2, -2.2], [-3.2]], [[-1.0, -2.0], [-3.0]], 0.0)}, {"math": limits()}, 4
+        )
 
 
 def test_tokens_far_off_are_seen_where_the_mean_is_not() -> None:
     limits = GapLimits(1.0, 0.5, rounds=False)
     far = prepared([[-1.6, -2.6], [-3.6]], [[-1.0, -2.0], [-3.0]], 0.0)
     with pytest.raises(RunError, match=r"more than 0\.5 nats on 3 of 3 tokens"):
-        check_rollout_gaps({"math": far}, limits, 4)
+        check_rollout_gaps({"math": far}, {"math": limits}, 4)
+
+
+def test_truncated_sampling_is_another_distribution_by_wish_and_not_held_to_a_limit() -> None:
+    strata: Any = {
+        "plain": SimpleNamespace(settings=SimpleNamespace(sampling=SamplingSettings(temperature=0.5))),
+        "hot": SimpleNamespace(settings=SimpleNamespace(sampling=SamplingSettings(temperature=2.0))),
+        "nucleus": SimpleNamespace(settings=SimpleNamespace(sampling=SamplingSettings(top_p=0.8, allow=["top_p"]))),
+    }
+    found = stratum_limits(strata, GapLimits(0.1, 0.4, rounds=False))
+    assert {name: (own.mean, own.quantile) for name, own in found.items()} == {"plain": (0.2, 0.8), "hot": (0.1, 0.4)}
+    far = prepared([[-1.6, -2.6], [-3.6]], [[-1.0, -2.0], [-3.0]], 0.0)
+    check_rollout_gaps({"nucleus": far}, found, 4)
+    with pytest.raises(RunError, match=r"stratum 'plain'"):
+        check_rollout_gaps({"plain": far}, found, 4)
 
 
 def test_the_gradient_pass_adds_up_the_gaps_of_each_stratum() -> None:
@@ -75,7 +92,8 @@ def in_gradient_pass(limits: GapLimits) -> GradientPassGaps:
     """Of three strata whose log-probs are the engine's, and one whose gap is known."""
     unknown: Any = SimpleNamespace(gap=None)
     known: Any = SimpleNamespace(gap=measure_gap([], []))
-    return GradientPassGaps({"math": unknown, "known": known, "chat": unknown, "idle": unknown}, limits, 4)
+    prepared = {"math": unknown, "known": known, "chat": unknown, "idle": unknown}
+    return GradientPassGaps(prepared, dict.fromkeys(prepared, limits), 4)
 
 
 def limits() -> GapLimits:

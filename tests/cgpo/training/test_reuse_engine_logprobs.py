@@ -11,6 +11,7 @@ import torch
 from fixed_learning import Case, learn_step, make_stratum, prepare_step, settings_of
 
 from cgpo import distributed
+from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError, RunError
 from cgpo.policy.policy import Policy
@@ -123,3 +124,10 @@ def test_an_importance_weight_beside_it_is_refused(small_model: str) -> None:
     case = Case(small_model, {"s": {"name": "grpo", "importance_weight_max": 2.0}}, reuse_engine_logprobs=True)
     with pytest.raises(ConfigError, match=r"strata\.s\.optimizer\.importance_weight_max .*reuse_engine_logprobs"):
         settings_of(case)
+
+
+def test_truncated_sampling_beside_it_is_refused(small_model: str) -> None:
+    config = settings_of(Case(small_model, {"s": {"name": "crpg"}}, reuse_engine_logprobs=True)).model_dump(mode="json")
+    config["strata"]["s"]["sampling"] |= {"top_k": 20, "allow": ["top_k"]}
+    with pytest.raises(ConfigError, match=r"strata\.s\.sampling\.top_k makes .*reuse_engine_logprobs"):
+        validate(config)
