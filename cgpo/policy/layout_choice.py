@@ -173,7 +173,14 @@ def _separate(model: LogProbModel, settings: RunSettings, name: str, reason: str
 
 
 def _failure(model: LogProbModel, layout: Layout, settings: RunSettings) -> str | None:
-    """What is wrong with a layout, in words; None where it is exact. The same on every rank."""
+    """What is wrong with a layout, in words; None where it is exact on every rank. Every rank must call it."""
+    with distributed.together():
+        broken, told = _comparison(model, layout, settings)
+    return told if distributed.any_rank(broken) else None
+
+
+def _comparison(model: LogProbModel, layout: Layout, settings: RunSettings) -> tuple[bool, str]:
+    """Whether a layout is wrong on this rank, and by how much, in words."""
     temperatures = sorted({stratum.sampling.temperature or 1.0 for stratum in settings.strata.values()}) or [1.0]
     exact = _dtype(model) in (torch.float32, torch.float64)
     config = model.causal_lm.config.get_text_config()
@@ -187,7 +194,7 @@ def _failure(model: LogProbModel, layout: Layout, settings: RunSettings) -> str 
         own, allowed = layout_gap(model, layout, _SHORT, temperatures[0]).mean, EXACT if exact else ROUNDED
         broken = not own <= allowed
         told = f"log-probs in {_dtype(model)} differ by {own:.3g} nats a token (allowed {allowed:g})"
-    return told if distributed.any_rank(broken) else None
+    return broken, told
 
 
 @dataclass(frozen=True)
@@ -261,7 +268,9 @@ def _small_copy(model: LogProbModel) -> LogProbModel:
             part.pad_token_id = None  # an embedding refuses a padding index beyond its end
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        causal_lm = type(model.causal_lm)._from_config(config, dtype=torch.float32, **_in_float32(model.causal_lm))
+        causal_lm = type(model.causal_lm)._from_config(
+            config, dtype=torch.float32, **_attention_of_copy(model.causal_lm)
+        )
     with torch.no_grad():
         for parameter in causal_lm.parameters():
             if parameter.dim() > 1:
@@ -270,7 +279,7 @@ def _small_copy(model: LogProbModel) -> LogProbModel:
     return LogProbModel(causal_lm.to(device).eval(), model.head.chunk)
 
 
-def _in_float32(causal_lm: Any) -> dict[str, str]:
+def _attention_of_copy(causal_lm: Any) -> dict[str, str]:
     """The attention of a copy in float32, which flash attention does not know."""
     if causal_lm.config._attn_implementation != _FLASH:
         return {}

@@ -22,6 +22,7 @@ from cgpo import distributed
 from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError, LimitError, RunError
 from cgpo.pairs.sampling import Sampler
+from cgpo.policy import layout_choice
 from cgpo.policy.checkpoints import Checkpoints
 from cgpo.policy.layout import TokenSequence
 from cgpo.policy.saving import save_engine
@@ -151,6 +152,15 @@ def in_sampling(_: Path) -> None:
         Sampler({}, {}, Nothing()).sample([], lambda done: None)  # type: ignore[arg-type]
 
 
+def in_the_proof_of_a_layout(_: Path) -> None:
+    answers = False, ""
+    with (
+        failing_on(0, layout_choice, "_comparison", answers),
+        failing_on(1, layout_choice, "_comparison", MemoryError("no room for it")),
+    ):
+        layout_choice._failure(*[None] * 3)  # type: ignore[arg-type]
+
+
 class Nothing:
     """An engine without requests."""
 
@@ -181,6 +191,7 @@ EXPECTED: dict[Callable[[Path], None], tuple[str, str]] = {
         "RunError: rank 0: the model could not be written to",
     ),
     in_the_reference_log_probs: (FULL_HERE, FULL_THERE.format(0)),
+    in_the_proof_of_a_layout: ("RunError: rank 1: MemoryError: no room for it", "MemoryError: no room for it"),
     in_sampling: ("RunError: rank 1: ValueError: 2 scores of 3 responses", "ValueError: 2 scores of 3 responses"),
 }
 
