@@ -9,6 +9,7 @@ from judges.llm.judge import LLMJudge
 from judges.llm.question import Question
 from judges.llm.settings import LLMSettings
 from judges.llm.template import check_template, render, transcript
+from judges.metadata import texts
 from judges.verdict import Verdict
 
 TEMPLATE = """\
@@ -52,7 +53,7 @@ class FactualityJudge(LLMJudge):
 
 
 def _reference(row: Row) -> str | None:
-    answer = row.metadata["answer"]
+    answer = texts(row.metadata["answer"])
     answers = answer if isinstance(answer, list) else [answer]
     if not answers or not all(isinstance(a, (str, int, float)) and not isinstance(a, bool) for a in answers):
         return None

@@ -7,6 +7,7 @@ from judges.llm.judge import LLMJudge
 from judges.llm.question import Question
 from judges.llm.settings import LLMSettings
 from judges.llm.template import check_template, render, transcript
+from judges.metadata import texts
 from judges.verdict import Verdict
 
 TEMPLATE = """\
@@ -40,13 +41,13 @@ class RubricJudge(LLMJudge):
 
     def judge_problem(self, row: Row) -> Verdict | None:
         """Unknown when the rubric is no list of texts."""
-        criteria = row.metadata["rubric"]
+        criteria = texts(row.metadata["rubric"])
         if isinstance(criteria, list) and criteria and all(isinstance(c, str) and c.strip() for c in criteria):
             return None
         return Verdict.unknown(f"metadata `rubric` must be a list of criteria, each a text, not {criteria!r:.100}")
 
     def questions(self, row: Row) -> tuple[Question, ...]:
-        return tuple(self._question(row, criterion) for criterion in row.metadata["rubric"])
+        return tuple(self._question(row, criterion) for criterion in texts(row.metadata["rubric"]))
 
     def _question(self, row: Row, criterion: str) -> Question:
         fields = {"question": transcript(row.prompt), "response": row.response, "criterion": criterion}

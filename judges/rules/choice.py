@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from judges.judge import Judge, Row
+from judges.metadata import kind_of, structure, value_of
 from judges.rules.answers import visible
 from judges.verdict import Outcome, Verdict
 
@@ -65,7 +66,7 @@ class ChoiceJudge(Judge):
     """
 
     requires = frozenset({"answer"})
-    version = "2"
+    version = "3"
     examples = (
         (Row("Pick one.", "A is too small. The answer is (B).", {"answer": "B"}), Outcome.SATISFIED),
         (Row("Pick one.", "B", {"answer": "two", "choices": ["one", "two"]}), Outcome.SATISFIED),
@@ -82,7 +83,7 @@ class ChoiceJudge(Judge):
         self.letters = upper
 
     def judge(self, row: Row) -> Verdict:
-        choices = _choices(row.metadata.get("choices"), self.letters)
+        choices = _choices(structure(value_of(row.metadata, "choices")), self.letters)
         if isinstance(choices, Verdict):
             return choices
         right = _letter_of(row.metadata["answer"], choices)
@@ -109,7 +110,7 @@ def _choices(given: Any, letters: str) -> dict[str, str] | Verdict:
     elif isinstance(given, (list, tuple)):
         pairs = list(zip(string.ascii_uppercase, given, strict=False))
     else:
-        return Verdict.unknown(f"metadata `choices` must be a list or an object, not {type(given).__name__}")
+        return Verdict.unknown(f"metadata `choices` must be a list or an object, not {kind_of(given)}")
     usable = all(len(letter) == 1 and letter in string.ascii_uppercase for letter, _ in pairs)
     if not 2 <= len(given) <= MAX_LETTERS or not usable or len(dict(pairs)) < len(given):
         return Verdict.unknown(f"metadata `choices` must be 2 to {MAX_LETTERS} texts, under single letters if named")

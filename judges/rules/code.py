@@ -6,15 +6,15 @@ The tests are metadata of the row:
 
 - `unit_tests`: Python source with asserts, a text or a list of texts that share a namespace; `test…()` functions and
   unittest classes are run; `check(candidate)` is called with the function that the metadata `entry_point` names.
-- `stdin_stdout`: `{"inputs": […], "outputs": […]}`, or a list of `{"stdin" or "input": …, "stdout" or "output": …}`;
-  also as JSON text.
+- `stdin_stdout`: `{"inputs": […], "outputs": […]}`, or a list of `{"stdin" or "input": …, "stdout" or "output": …}`.
+
+Lists and objects may also be JSON text.
 
 The program runs in a box (`judges.sandbox`), the tests in another one; docs/judges/code.md says what that guarantees.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 
 from judges.errors import JudgesError
 from judges.judge import Expense, Judge, Row
+from judges.metadata import kind_of, structure, texts, value_of
 from judges.options import GroupOf
 from judges.rules.blocks import PYTHON_TAGS, Block, fenced_blocks
 from judges.sandbox import Case, Sandbox, SandboxOptions, available, connect
@@ -58,6 +59,7 @@ class CodeJudge(Judge):
     """
 
     requires_any = frozenset({"unit_tests", "stdin_stdout"})
+    version = "2"
     expense = Expense.MODERATE
     not_in_cache_key = frozenset({"sandbox.url", "sandbox.retries"})
     examples = (
@@ -97,7 +99,7 @@ class CodeJudge(Judge):
                 return parsed
         if not tests and not cases:
             return Verdict.unknown("metadata `unit_tests` and `stdin_stdout` are empty")
-        entry_point = row.metadata.get("entry_point") or ""
+        entry_point = value_of(row.metadata, "entry_point", "")
         if not isinstance(entry_point, str):
             return Verdict.unknown(f"metadata `entry_point` must be text, not {type(entry_point).__name__}")
         program = self._program(row.response)
@@ -154,23 +156,18 @@ def _warn_of_no_isolation() -> None:
 
 def _unit_tests(metadata: Mapping[str, Any]) -> list[str] | Verdict:
     """The texts of `unit_tests`; none when there are none."""
-    given = metadata.get("unit_tests")
-    texts = [given] if isinstance(given, str) else list(given or [])
-    if any(not isinstance(text, str) for text in texts):
+    given = texts(value_of(metadata, "unit_tests", []))
+    given = [given] if isinstance(given, str) else given
+    if not isinstance(given, (list, tuple)) or any(not isinstance(text, str) for text in given):
         return Verdict.unknown("metadata `unit_tests` must be text or a list of texts")
-    return [text for text in texts if text.strip()]
+    return [text for text in given if text.strip()]
 
 
 def _cases(metadata: Mapping[str, Any]) -> list[Case] | Verdict:
     """The cases of `stdin_stdout`; none when there are none."""
-    given = metadata.get("stdin_stdout")
-    if isinstance(given, str) and given.strip():
-        try:
-            given = json.loads(given)
-        except (ValueError, RecursionError):
-            return Verdict.unknown("metadata `stdin_stdout` is text, but not JSON")
+    given = structure(value_of(metadata, "stdin_stdout"))
     if given and not isinstance(given, (Mapping, list, tuple)):
-        return Verdict.unknown("metadata `stdin_stdout` must be an object or a list of cases")
+        return Verdict.unknown(f"metadata `stdin_stdout` must be an object or a list of cases, not {kind_of(given)}")
     if isinstance(given, Mapping):
         inputs, outputs = given.get("inputs"), given.get("outputs")
         if "fn_name" in given or not _lists_of_one_length(inputs, outputs):

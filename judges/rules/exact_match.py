@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from judges.judge import Judge, Row
+from judges.metadata import texts
 from judges.rules.answers import Answer, bare, denied, visible
 from judges.verdict import Outcome, Verdict
 
@@ -50,7 +51,7 @@ class ExactMatchJudge(Judge):
     """
 
     requires = frozenset({"answer"})
-    version = "2"
+    version = "3"
     examples = (
         (Row("Capital of France?", "Paris.", {"answer": "Paris"}), Outcome.SATISFIED),
         (Row("Who wrote it?", "the Brothers  Grimm", {"answer": ["Grimm", "Brothers Grimm"]}), Outcome.SATISFIED),
@@ -112,6 +113,7 @@ class ExactMatchJudge(Judge):
 
 def _accepted(answer: Any) -> list[str] | Verdict:
     """The accepted answers as texts; or `unknown` when metadata `answer` holds none."""
+    answer = texts(answer)
     values = answer if isinstance(answer, (list, tuple)) else [answer]
     if not values:
         return Verdict.unknown("metadata `answer` is an empty list")

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import regex
 
 from judges.judge import Judge, Row
+from judges.metadata import value_of
 from judges.rules.blocks import fenced_blocks
 from judges.verdict import Outcome, Verdict
 
@@ -41,6 +42,7 @@ class JsonSchemaJudge(Judge):
             around it; or `either` the whole response or its only fenced block.
     """
 
+    version = "2"
     examples = (
         (Row("One?", '{"n": 1}', {"json_schema": {"required": ["n"]}}), Outcome.SATISFIED),
         (Row("One?", "Here:\n```json\n[1]\n```", {"json_schema": {"type": "array"}}), Outcome.SATISFIED),
@@ -64,7 +66,7 @@ class JsonSchemaJudge(Judge):
         _validator("{}")
 
     def judge(self, row: Row) -> Verdict:
-        schema = _schema_text(row.metadata.get("json_schema", self.schema))
+        schema = _schema_text(value_of(row.metadata, "json_schema", self.schema))
         if isinstance(schema, Verdict):
             return schema
         problem = _schema_problem(schema)

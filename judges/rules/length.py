@@ -19,6 +19,7 @@ from typing import Any, Literal
 import regex
 
 from judges.judge import Judge, Row
+from judges.metadata import value_of, whole_number
 from judges.rules.instruction_following.pieces import count_sentences
 from judges.verdict import Outcome, Verdict
 
@@ -43,6 +44,7 @@ class LengthJudge(Judge):
         maximum: how many there may be at most.
     """
 
+    version = "2"
     examples = (
         (Row("In brief?", "Yes, of course.", {"min_length": 2, "max_length": 5}), Outcome.SATISFIED),
         (Row("In brief?", "Yes.", {"min_length": 2}), Outcome.VIOLATED),
@@ -62,8 +64,8 @@ class LengthJudge(Judge):
             self.requires_any = frozenset({"min_length", "max_length"})
 
     def judge(self, row: Row) -> Verdict:
-        minimum = _whole(row.metadata.get("min_length", self.minimum))
-        maximum = _whole(row.metadata.get("max_length", self.maximum))
+        minimum = whole_number(value_of(row.metadata, "min_length", self.minimum))
+        maximum = whole_number(value_of(row.metadata, "max_length", self.maximum))
         problem = _limits_problem(minimum, maximum)
         if problem:
             return Verdict.unknown(problem)
@@ -107,11 +109,6 @@ COUNTERS: dict[str, Callable[[str], int]] = {
     "lines": count_lines,
     "paragraphs": count_paragraphs,
 }
-
-
-def _whole(limit: Any) -> Any:
-    """`limit`, a whole number where it is written `2.0`, as tables without whole numbers do."""
-    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _limits_problem(minimum: Any, maximum: Any) -> str:

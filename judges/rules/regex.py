@@ -15,6 +15,7 @@ from typing import Any, Literal
 import regex
 
 from judges.judge import Judge, Row
+from judges.metadata import texts, value_of
 from judges.verdict import Outcome, Verdict
 
 Mode = Literal["search", "fullmatch"]
@@ -37,6 +38,7 @@ class RegexJudge(Judge):
         match_seconds: wall time one pattern may take; then the verdict is unknown.
     """
 
+    version = "2"
     examples = (
         (Row("Date?", "On 2024-05-01.", {"pattern": r"\d{4}-\d\d-\d\d"}), Outcome.SATISFIED),
         (Row("Date?", "On 2024-05-01.", {"pattern": [r"\d", "May"]}), Outcome.VIOLATED),
@@ -72,7 +74,7 @@ class RegexJudge(Judge):
                 raise ValueError(f"`pattern` is no regular expression: {error}") from None
 
     def judge(self, row: Row) -> Verdict:
-        patterns = _patterns(row.metadata.get("pattern", self.pattern))
+        patterns = _patterns(texts(value_of(row.metadata, "pattern", self.pattern)))
         if isinstance(patterns, Verdict):
             return patterns
         try:

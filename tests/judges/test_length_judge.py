@@ -66,7 +66,8 @@ def test_metadata_win_over_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {"min_length": -1}, {"max_length": "3"}, {"max_length": True}, {"min_length": 3, "max_length": 2}]
+    "metadata",
+    [{}, {"min_length": -1}, {"max_length": "three"}, {"max_length": True}, {"min_length": 3, "max_length": 2}],
 )
 def test_unusable_limits_are_unknown(metadata: dict) -> None:
     assert LengthJudge().verdict(Row("q", "one", metadata)).outcome == "unknown"

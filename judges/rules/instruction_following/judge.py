@@ -8,6 +8,7 @@ from typing import Any
 
 from judges.errors import JudgesError, unknown_name
 from judges.judge import Judge, Row
+from judges.metadata import kind_of, structure
 from judges.options import bind
 from judges.rules.instruction_following.arguments import check_bounds, wanted, within
 from judges.rules.instruction_following.own import COUNTS
@@ -31,7 +32,7 @@ class Instruction:
         if not isinstance(id, str) or id not in INSTRUCTIONS:
             raise JudgesError(unknown_name("instruction", str(id), INSTRUCTIONS))
         if arguments is not None and not isinstance(arguments, Mapping):
-            raise JudgesError(f"kwargs of {id} must be a mapping, not {type(arguments).__name__}")
+            raise JudgesError(f"kwargs of {id} must be a mapping, not {kind_of(arguments)}")
         # Tabular copies of the data name every argument of every instruction (null) and store whole numbers as 3.0.
         given = {key: _whole(value) for key, value in (arguments or {}).items() if value is not None}
         bound = bind(INSTRUCTIONS[id], given, id, "argument")
@@ -105,15 +106,15 @@ class InstructionFollowingJudge(Judge):
 
 
 def _instructions(metadata: Mapping[str, Any]) -> list[Instruction]:
-    ids, arguments = metadata["instruction_id_list"], metadata["kwargs"]
+    ids, arguments = structure(metadata["instruction_id_list"]), structure(metadata["kwargs"])
     for key, value in (("instruction_id_list", ids), ("kwargs", arguments)):
         if not isinstance(value, (list, tuple)):
-            raise JudgesError(f"metadata `{key}` must be a list, not {type(value).__name__}")
+            raise JudgesError(f"metadata `{key}` must be a list, not {kind_of(value)}")
     if not ids:
         raise JudgesError("metadata `instruction_id_list` is empty: there is nothing to judge")
     if len(ids) != len(arguments):
         raise JudgesError(f"{len(ids)} entries in `instruction_id_list`, but {len(arguments)} in `kwargs`")
-    return [Instruction.parse(id, given) for id, given in zip(ids, arguments, strict=True)]
+    return [Instruction.parse(id, structure(given)) for id, given in zip(ids, arguments, strict=True)]
 
 
 def _check_bounds(id: str, arguments: Mapping[str, Any]) -> None:
