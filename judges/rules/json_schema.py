@@ -2,7 +2,8 @@
 
 Validation is jsonschema's, for all drafts from 4 on. What is stricter or safer here: an object with the same key twice,
 NaN and infinities are no JSON; `$ref` is resolved within the schema and the published meta-schemas only, nothing is
-fetched; patterns run under a time limit. What still takes too long ends with the worker process: unknown.
+fetched; multiples are exact, and patterns, which are ECMAScript's, run under a time limit
+(judges/rules/schema_keywords.py). What still takes too long ends with the worker process: unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,12 +20,10 @@ import regex
 from judges.judge import Judge, Row
 from judges.metadata import value_of
 from judges.rules.blocks import fenced_blocks
+from judges.rules.schema_keywords import KEYWORDS, ExactFloat, is_pattern
 from judges.verdict import Outcome, Verdict
 
 Where = Literal["either", "response", "only_block", "first_block"]
-
-PATTERN_SECONDS = 1.0
-"""Wall time that one search for one pattern of the schema may take."""
 
 _SHOWN = 200
 
@@ -106,7 +105,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _finite(digits: str) -> float:
-    value = float(digits)
+    value = ExactFloat.of(digits)
     if math.isinf(value):
         raise NoJsonError(f"the number {digits[:40]} is too large")
     return value
@@ -149,7 +148,7 @@ def _schema_problem(schema: str) -> str:
         parsed = json.loads(schema)
         if not isinstance(parsed, (dict, bool)):
             return f"it must be an object, not {type(parsed).__name__}"
-        _class(parsed).check_schema(parsed)
+        _class(parsed).check_schema(parsed, _formats(parsed))
     except SchemaError as error:
         return f"{error.json_path}: {error.message}"[:_SHOWN]
     except (ValueError, RecursionError) as error:
@@ -164,15 +163,25 @@ def _class(schema: Any) -> Any:
     return validator_for(schema, default=Draft202012Validator)
 
 
+def _formats(schema: Any) -> Any:
+    """What a meta-schema asks of texts, with patterns as ECMAScript has them."""
+    from jsonschema import FormatChecker
+
+    formats = FormatChecker(formats=())
+    formats.checkers = {**_class(schema).FORMAT_CHECKER.checkers, "regex": (is_pattern, regex.error)}
+    return formats
+
+
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:
     from jsonschema.validators import extend
     from jsonschema_specifications import REGISTRY
 
-    parsed = json.loads(schema)
-    bounded = extend(_class(parsed), {"pattern": _pattern, "patternProperties": _pattern_properties})
+    parsed = json.loads(schema, parse_float=ExactFloat.of)
+    draft = _class(parsed)
+    exact = extend(draft, {name: keyword for name, keyword in KEYWORDS.items() if name in draft.VALIDATORS})
     # A registry of one's own is what keeps jsonschema from fetching references over the network.
-    return bounded(parsed, registry=REGISTRY)
+    return exact(parsed, registry=REGISTRY)
 
 
 def _validated(value: Any, schema: str) -> Verdict:
@@ -190,26 +199,3 @@ def _validated(value: Any, schema: str) -> Verdict:
     if error is None:
         return Verdict.satisfied("valid against the schema")
     return Verdict.violated(f"at {error.json_path}: {error.message}"[: 2 * _SHOWN])
-
-
-def _matches(pattern: str, text: str) -> bool:
-    try:
-        return regex.search(pattern, text, timeout=PATTERN_SECONDS) is not None
-    except TimeoutError:
-        raise TimeoutError(f"{pattern!r} takes longer than {PATTERN_SECONDS:g} s") from None
-
-
-def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[Any]:
-    from jsonschema.exceptions import ValidationError
-
-    if isinstance(instance, str) and not _matches(pattern, instance):
-        yield ValidationError(f"{instance[:_SHOWN]!r} does not match {pattern!r}")
-
-
-def _pattern_properties(validator: Any, properties: Mapping[str, Any], instance: Any, schema: Any) -> Iterator[Any]:
-    if not isinstance(instance, dict):
-        return
-    for pattern, subschema in properties.items():
-        for key, value in instance.items():
-            if _matches(pattern, key):
-                yield from validator.descend(value, subschema, path=key, schema_path=pattern)
