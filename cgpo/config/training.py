@@ -64,9 +64,9 @@ class TrainSettings(ScheduleSettings):
     conversations in one row. `auto`: where the model's numbers stay the same and it costs less. true: always; an error
     with a model whose numbers would change. false: a row for each sequence."""
     attention: Literal["auto", "flash", "flex", "sdpa", "eager"] = "auto"
-    """How attention is computed. `flash` (package flash-attn, GPUs): a row for each sequence, without masks. `flex`
-    (GPUs): block masks. `sdpa`: torch's own. `eager`: the model's own plain code, slow. `auto`: sdpa where the model's
-    attention is all that sdpa computes; else flex on a GPU, eager on a CPU."""
+    """How attention is computed. `flash` (package flash-attn, GPUs): whole sequences one behind the other in one
+    row, without masks or padding. `flex` (GPUs): block masks. `sdpa`: torch's own. `eager`: the model's own plain code,
+    slow. `auto`: sdpa where the model's attention is all that sdpa computes; else flex on a GPU, eager on a CPU."""
     balance_ranks: bool = True
     """Share the responses that carry gradient over the ranks so that each has about as many tokens to learn from."""
     reuse_engine_logprobs: bool = False

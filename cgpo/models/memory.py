@@ -117,6 +117,7 @@ def memory_parts(settings: RunSettings, shape: ModelShape, ranks: int) -> list[M
     share = ranks if stage >= 1 else 1
     gradients = trained * 4 / (ranks if stage >= 2 else 1) + (trained * wide if wide == 2 else 0)
     policy = (whole + frozen) * wide / (ranks if stage == 3 else 1)
+    masked = train.share_prompts is not False and train.attention != "flash"
     parts = [
         MemoryPart("policy", policy, deepspeed.offload_parameters == "cpu"),
         MemoryPart("gradients", gradients),
@@ -126,7 +127,7 @@ def memory_parts(settings: RunSettings, shape: ModelShape, ranks: int) -> list[M
         MemoryPart("reference", reference, model.reference_mode == "offload"),
         MemoryPart("rollout engine", whole * wide),
         MemoryPart("activations", activations(shape, train.micro_batch_tokens, wide, model.gradient_checkpointing)),
-        MemoryPart("attention mask", train.micro_batch_tokens**2 * (1 + wide) if train.share_prompts else 0),
+        MemoryPart("attention mask", train.micro_batch_tokens**2 * (1 + wide) if masked else 0),
         MemoryPart("float32 head", shape.vocabulary * shape.hidden * 4 if train.float32_logits and wide == 2 else 0),
         MemoryPart("logits", train.logit_chunk_tokens * shape.vocabulary * 12),
     ]

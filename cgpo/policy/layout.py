@@ -9,7 +9,10 @@ tokens are prompt.
 long as the step's longest conversation, so that attention, which is quadratic in a row's length, costs no more than it
 must; a micro-batch has as many rows as the token budget allows. The log-probs are those of separate rows.
 
-Without either every sequence has its own row and plain causal attention; padding stands behind it and is seen by
+Both need a mask. Attention kernels that take none but know where each sequence ends (flash attention) get rows with
+whole sequences one behind the other, prompt and all, up to the token budget: nothing is shared, nothing is padded.
+
+Without any of these every sequence has its own row and plain causal attention; padding stands behind it and is seen by
 nobody. A sequence's last token is never an input: nothing is predicted from it.
 
 What a row saves in tokens it may lose in attention, whose cells grow with the square of its length. A token's pass
@@ -25,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,17 +49,22 @@ class Layout:
 
     Attributes:
         shares: several sequences may stand in one row.
+        masked: a mask tells them apart, so that responses can share their prompt. Otherwise their positions do: each
+            sequence is whole, and begins at position 0.
         cell_cost: what one query against one key costs, in passes of a token; 0: sharing always pays.
         reason: why it was chosen, for a person.
     """
 
     shares: bool = True
+    masked: bool = True
     cell_cost: float = 0.0
     reason: str = field(default="", compare=False)
 
 
 SHARED = Layout()
 """As many sequences in a row as the budget allows."""
+PACKED = Layout(masked=False)
+"""As many whole sequences in a row as the budget allows, with no mask."""
 SEPARATE = Layout(shares=False)
 """A row for each sequence."""
 
@@ -72,6 +81,7 @@ class MicroBatch:
         target: int [M], the response tokens.
         sample: int [M], index (in the caller's list) of the sequence a response token belongs to.
         alone: every row holds one sequence, from its first place on: plain causal attention is right.
+        masked: where a row holds several, a mask made of `segment` tells them apart, not their positions.
     """
 
     input_ids: Tensor
@@ -81,6 +91,7 @@ class MicroBatch:
     target: Tensor
     sample: Tensor
     alone: bool
+    masked: bool = True
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device."""
@@ -124,6 +135,8 @@ def micro_batches(
         max_tokens: budget of a pass. A single sequence that is longer gets a pass of its own.
         layout: whether the responses of one prompt may stand in one row, and when that pays.
     """
+    if layout.shares and not layout.masked:
+        return _packed(sequences, indices, max_tokens, layout)
     rows = [row for members in _by_prompt(sequences, indices) for row in _rows(members, max_tokens, layout)]
     rows.sort(key=lambda row: row.length)
     batches: list[list[_Row]] = []
@@ -138,6 +151,20 @@ def micro_batches(
 def idle_micro_batch() -> MicroBatch:
     """The smallest pass there is: for a rank that has nothing to do while the others compute."""
     return micro_batches([TokenSequence((0,), (0,))], [0], 1)[0]
+
+
+def _packed(
+    sequences: Sequence[TokenSequence], indices: Sequence[int], max_tokens: int, layout: Layout
+) -> list[MicroBatch]:
+    """The chosen sequences as `pack` lays out conversations whose response is learnt."""
+    batches = pack([_learned(sequences[i]) for i in indices], range(len(indices)), max_tokens, layout)
+    caller = torch.tensor(indices)
+    return [replace(batch, sample=caller[batch.sample]) for batch in batches]
+
+
+def _learned(sequence: TokenSequence) -> LearnedTokens:
+    ids = np.array(sequence.prompt_ids + sequence.response_ids, dtype=np.int32)
+    return LearnedTokens(ids, np.arange(len(ids)) >= len(sequence.prompt_ids))
 
 
 def _by_prompt(sequences: Sequence[TokenSequence], indices: Sequence[int]) -> list[_Row]:
@@ -203,7 +230,7 @@ def _response_tensors(rows: Sequence[_Row]) -> MicroBatch:
 
 
 def pack(
-    conversations: Sequence[LearnedTokens], indices: Sequence[int], max_tokens: int, *, packed: bool = True
+    conversations: Sequence[LearnedTokens], indices: Sequence[int], max_tokens: int, layout: Layout = SHARED
 ) -> list[MicroBatch]:
     """Lays the chosen conversations out in passes of at most `max_tokens` padded tokens.
 
@@ -211,25 +238,29 @@ def pack(
         conversations: all of them; `MicroBatch.sample` indexes this list.
         indices: which of them to lay out.
         max_tokens: budget of a pass. A conversation that alone is longer gets its way.
-        packed: several conversations in a row.
+        layout: whether several conversations may stand in a row, and what tells them apart.
     """
     if not indices:
         return []
     inputs = {i: len(conversations[i]) - 1 for i in indices}
     longest_first = sorted(indices, key=lambda i: (-inputs[i], i))
-    rows = _filled_rows(longest_first, inputs) if packed else [[i] for i in longest_first]
+    if layout.shares and not layout.masked:  # one long row a pass: without a mask length costs nothing
+        rows = _filled_rows(longest_first, inputs, max(max_tokens, inputs[longest_first[0]]))
+        return [_conversation_tensors([row], conversations, layout.masked) for row in rows]
+    rows = [[i] for i in longest_first]
+    if layout.shares:
+        rows = _filled_rows(longest_first, inputs, inputs[longest_first[0]])
     batches: list[list[list[int]]] = []
     for row in rows:  # the longest row of a micro-batch comes first
         if batches and _length(batches[-1][0], inputs) * (len(batches[-1]) + 1) <= max_tokens:
             batches[-1].append(row)
         else:
             batches.append([row])
-    return [_conversation_tensors(batch, conversations) for batch in batches]
+    return [_conversation_tensors(batch, conversations, layout.masked) for batch in batches]
 
 
-def _filled_rows(longest_first: Sequence[int], inputs: dict[int, int]) -> list[list[int]]:
-    """First fit: each conversation goes to the first row with room; longest row first."""
-    capacity = inputs[longest_first[0]]
+def _filled_rows(longest_first: Sequence[int], inputs: dict[int, int], capacity: int) -> list[list[int]]:
+    """First fit into rows of `capacity` tokens: each conversation goes to the first with room; longest row first."""
     rows: list[list[int]] = []
     room: list[int] = []
     for i in longest_first:
@@ -247,7 +278,9 @@ def _length(row: Sequence[int], inputs: dict[int, int]) -> int:
     return sum(inputs[i] for i in row)
 
 
-def _conversation_tensors(rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens]) -> MicroBatch:
+def _conversation_tensors(
+    rows: Sequence[Sequence[int]], conversations: Sequence[LearnedTokens], masked: bool
+) -> MicroBatch:
     size = max(sum(len(conversations[i]) - 1 for i in row) for row in rows)
     input_ids = torch.zeros(len(rows), size, dtype=torch.long)
     position_ids = torch.zeros(len(rows), size, dtype=torch.long)
@@ -269,4 +302,5 @@ def _conversation_tensors(rows: Sequence[Sequence[int]], conversations: Sequence
             sample.append(torch.full_like(learned, i))
             start = place.stop
     alone = all(len(row) == 1 for row in rows)
-    return MicroBatch(input_ids, position_ids, segment, torch.cat(source), torch.cat(target), torch.cat(sample), alone)
+    places = torch.cat(source), torch.cat(target), torch.cat(sample)
+    return MicroBatch(input_ids, position_ids, segment, *places, alone, masked)

@@ -29,7 +29,7 @@ from torch import Tensor
 from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
-from cgpo.policy.layout import SEPARATE, SHARED, Layout, TokenSequence, micro_batches
+from cgpo.policy.layout import PACKED, SEPARATE, SHARED, Layout, TokenSequence, micro_batches
 from cgpo.policy.logprobs import LogProbModel
 
 EXACT = 1e-3
@@ -63,12 +63,11 @@ def choose_layout(model: LogProbModel, settings: RunSettings, name: str) -> Layo
     check_positions(config, settings, name)
     if wanted is False:
         return _separate(model, settings, name, "train.share_prompts=false")
-    if model.causal_lm.config._attn_implementation == _FLASH:
-        if wanted is True:
-            raise ConfigError(
-                "train.share_prompts = true needs a mask, and train.attention = flash takes none. Use auto or false"
-            )
-        return _separate(model, settings, name, "flash attention takes no mask")
+    flash = model.causal_lm.config._attn_implementation == _FLASH
+    if flash and wanted is True:
+        raise ConfigError(
+            "train.share_prompts = true needs a mask, and train.attention = flash takes none. Use auto or false"
+        )
     if (kind := stateful_layer(model.causal_lm)) is not None:
         if wanted is True:
             raise ConfigError(
@@ -76,9 +75,11 @@ def choose_layout(model: LogProbModel, settings: RunSettings, name: str) -> Layo
                 "whose state runs from one sequence of a row into the next. Use auto or false"
             )
         return _separate(model, settings, name, f"layers of the kind {kind} have a state that runs through a row")
-    failure = _failure(model, SHARED, settings)
+    failure = _failure(model, PACKED if flash else SHARED, settings)
+    if failure is None and flash:
+        return PACKED
     if failure is None:
-        return SHARED if wanted is True else Layout(shares=True, cell_cost=cell_cost(model.causal_lm))
+        return SHARED if wanted is True else Layout(cell_cost=cell_cost(model.causal_lm))
     if wanted is True:
         raise ConfigError(
             f"train.share_prompts = true: with several sequences in a row {name} ({type(model.causal_lm).__name__}) "
@@ -97,6 +98,8 @@ def layout_text(layout: Layout, attention: str) -> str:
     """
     if not layout.shares:
         rows = f"a row for each sequence ({layout.reason})" if layout.reason else "a row for each sequence"
+    elif not layout.masked:
+        rows = "whole sequences one behind the other, without padding"
     elif layout.cell_cost:
         rows = "the responses of a prompt share a row where that costs less"
     else:

@@ -57,6 +57,8 @@ class LogProbModel(nn.Module):
         body = _body(self.causal_lm)
         if batch.alone:
             outputs = body(input_ids=batch.input_ids, use_cache=False)
+        elif not batch.masked:  # transformers sees in the positions where a sequence begins
+            outputs = body(input_ids=batch.input_ids, position_ids=batch.position_ids, use_cache=False)
         else:
             ones = torch.ones_like(batch.input_ids)
             with segments(batch.segment, batch.position_ids):

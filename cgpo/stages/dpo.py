@@ -156,7 +156,7 @@ class DpoTraining:
         rows = self._batches.at(step)
         here = rows_of_rank(rows, lambda i: sum(len(s.response_ids) for s in self._data.pairs[i]))
         train = self._train
-        batches = pair_micro_batches(self._sequences, here, train.micro_batch_tokens, self._policy.layout.shares)
+        batches = pair_micro_batches(self._sequences, here, train.micro_batch_tokens, self._policy.layout)
         sums = torch.zeros(4, dtype=torch.float64)  # of accuracy, margin and the two log-ratios, over this rank's pairs
 
         def loss_of(batch: MicroBatch, logprobs: Tensor) -> Tensor:

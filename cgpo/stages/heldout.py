@@ -20,7 +20,7 @@ def heldout_loss(policy: Policy, conversations: Sequence[LearnedTokens]) -> Inte
     """Mean loss per learnt token, in nats, with its 95 % interval; every rank calls it, each measuring its share."""
     train = policy.settings.train
     share = list(range(len(conversations)))[distributed.rank() :: distributed.world_size()]
-    batches = pack(conversations, share, train.micro_batch_tokens, packed=policy.layout.shares)
+    batches = pack(conversations, share, train.micro_batch_tokens, policy.layout)
     losses: dict[int, float] = {}
     for i, batch in enumerate(pad_to_all_ranks(batches)):
         sums = _sums(policy, batch.to(distributed.device()), len(conversations))

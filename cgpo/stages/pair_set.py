@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cgpo.config import DpoStageSettings
@@ -119,7 +119,7 @@ class _Group:
 
 
 def pair_micro_batches(
-    sequences: Sequence[TokenSequence], pairs: Sequence[int], max_tokens: int, shares: bool
+    sequences: Sequence[TokenSequence], pairs: Sequence[int], max_tokens: int, layout: Layout
 ) -> list[MicroBatch]:
     """Lays pairs out in passes of at most `max_tokens` padded tokens, the two sides of a pair always in one pass.
 
@@ -127,14 +127,17 @@ def pair_micro_batches(
         sequences: pair i has 2i and 2i + 1; `MicroBatch.sample` indexes them.
         pairs: which pairs.
         max_tokens: budget of a pass. A pair that alone is longer gets its way.
-        shares: lay the two sides in one row behind their prompt.
+        layout: where several sequences may stand in a row, the two sides always do.
     """
+    layout = replace(layout, cell_cost=0.0)
 
     def cost(i: int) -> int:
         chosen, rejected = sequences[2 * i], sequences[2 * i + 1]
         prompt = len(chosen.prompt_ids)
         lengths = (len(chosen.response_ids) - 1, len(rejected.response_ids) - 1)
-        return prompt + sum(lengths) if shares else 2 * (prompt + max(lengths))
+        if not layout.shares:
+            return 2 * (prompt + max(lengths))
+        return (prompt if layout.masked else 2 * prompt) + sum(lengths)
 
     groups: list[_Group] = []
     for i in sorted(pairs, key=lambda i: (-cost(i), i)):  # so that the first of a group is its longest
@@ -147,4 +150,4 @@ def pair_micro_batches(
         group.prompts.add(prompt)
         group.pairs.append(i)
     sides = ([side for i in group.pairs for side in (2 * i, 2 * i + 1)] for group in groups)
-    return [batch for indices in sides for batch in micro_batches(sequences, indices, sys.maxsize, Layout(shares))]
+    return [batch for indices in sides for batch in micro_batches(sequences, indices, sys.maxsize, layout)]

@@ -144,7 +144,7 @@ class SftTraining:
         rows = self._batches.at(step)
         train = self._settings.train
         here = rows_of_rank(rows, lambda i: len(self._data.train[i]))
-        packed = pack(self._data.train, here, train.micro_batch_tokens, packed=self.policy.layout.shares)
+        packed = pack(self._data.train, here, train.micro_batch_tokens, self.policy.layout)
         tokens = sum(int(self._data.train[i].learned.sum()) for i in rows)
 
         def loss_of(batch: MicroBatch, logprobs: Tensor) -> Tensor:

@@ -188,11 +188,13 @@ def batch_text(settings: RunSettings, size: int) -> str:
 
 def rows_text(train: TrainSettings) -> str:
     """How sequences will be laid out, as far as it is known before the model is loaded, and whose log-probs count."""
+    shared = "flash" if train.attention == "flash" and train.share_prompts == "auto" else train.share_prompts
     rows = {
+        "flash": "whole sequences one behind the other, without padding, where the model's numbers stay the same",
         "auto": "the responses of a prompt share a row where the model's numbers stay the same and it costs less",
         True: "the responses of a prompt share a row, if the model's numbers stay the same",
         False: "a row for each sequence",
-    }[train.share_prompts]
+    }[shared]
     before = "; log-probs before learning are the engine's" if train.reuse_engine_logprobs else ""
     return f"{rows}; attention: {train.attention}{before}"
 

@@ -11,9 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cgpo.policy.layout import pack
+from cgpo.policy.layout import PACKED, SEPARATE, SHARED, Layout, pack
 from cgpo.policy.logprobs import LogProbModel, sequence_sums
 from cgpo.types import LearnedTokens
+
+LAYOUTS = st.sampled_from([SHARED, PACKED, SEPARATE])
 
 
 def conversation(rng: random.Random, length: int) -> LearnedTokens:
@@ -44,14 +46,14 @@ def plain_loss(causal_lm: Any, talk: LearnedTokens) -> float:
         return float(causal_lm(input_ids=ids, labels=labels).loss) * int(talk.learned.sum())
 
 
-@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
 @pytest.mark.parametrize("budget", [40, 10_000])
 def test_packed_and_unpacked_losses_are_those_of_transformers(
-    causal_lm: Any, talks: list[LearnedTokens], packed: bool, budget: int
+    causal_lm: Any, talks: list[LearnedTokens], layout: Layout, budget: int
 ) -> None:
     model = LogProbModel(causal_lm, chunk=16)
     sums = torch.zeros(len(talks))
-    for batch in pack(talks, range(len(talks)), budget, packed=packed):
+    for batch in pack(talks, range(len(talks)), budget, layout):
         with torch.no_grad():
             logprobs, _ = model(batch, 1.0)
         sums += sequence_sums(logprobs, batch.sample, len(talks))
@@ -60,18 +62,20 @@ def test_packed_and_unpacked_losses_are_those_of_transformers(
 
 def test_packing_saves_padding(talks: list[LearnedTokens]) -> None:
     real = sum(len(talk) - 1 for talk in talks)
-    packed = sum(batch.tokens for batch in pack(talks, range(len(talks)), 10_000, packed=True))
-    unpacked = sum(batch.tokens for batch in pack(talks, range(len(talks)), 10_000, packed=False))
-    assert real <= packed < unpacked
+    padded = {
+        layout: sum(batch.tokens for batch in pack(talks, range(len(talks)), 10_000, layout))
+        for layout in (PACKED, SHARED, SEPARATE)
+    }
+    assert real == padded[PACKED] <= padded[SHARED] < padded[SEPARATE]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(2, 40), min_size=1, max_size=30), st.integers(10, 200), st.booleans())
-def test_every_learnt_token_once_within_the_budget(lengths: list[int], budget: int, packed: bool) -> None:
+@given(st.lists(st.integers(2, 40), min_size=1, max_size=30), st.integers(10, 200), LAYOUTS)
+def test_every_learnt_token_once_within_the_budget(lengths: list[int], budget: int, layout: Layout) -> None:
     rng = random.Random(repr(lengths))
     talks = [conversation(rng, length) for length in lengths]
     chosen = [i for i in range(len(talks)) if i % 3 != 1] or [0]
-    batches = pack(talks, chosen, budget, packed=packed)
+    batches = pack(talks, chosen, budget, layout)
     found = [(int(s), int(t)) for batch in batches for s, t in zip(batch.sample, batch.target, strict=True)]
     expected = [(i, int(t)) for i in chosen for t in talks[i].ids[talks[i].learned]]
     assert sorted(found) == sorted(expected)

@@ -15,7 +15,7 @@ from stage_data import metrics, overrides, pairs, run_script, settings, weights,
 from cgpo.config import PairDataSettings, RunSettings
 from cgpo.errors import ConfigError, DataError, RunError
 from cgpo.pairs.rows import read_preference_rows
-from cgpo.policy.layout import TokenSequence
+from cgpo.policy.layout import PACKED, SEPARATE, SHARED, Layout, TokenSequence
 from cgpo.stages.batches import EpochBatches
 from cgpo.stages.dpo import run_dpo_stage
 from cgpo.stages.loop import StageLoop
@@ -255,14 +255,14 @@ def test_kinds_and_the_split_of_the_reward_stage_are_kept(tmp_path: Path) -> Non
         read(tmp_path, rows, kinds=["jugded"])
 
 
-@pytest.mark.parametrize("share_prompts", [True, False])
-def test_both_sides_of_a_pair_are_in_one_pass_within_the_budget(share_prompts: bool) -> None:
+@pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
+def test_both_sides_of_a_pair_are_in_one_pass_within_the_budget(layout: Layout) -> None:
     def side(prompt: int, length: int) -> TokenSequence:
         return TokenSequence(tuple([prompt] * (3 + prompt)), tuple([7] * length))
 
     made: list[TokenPair] = [(side(p, 2 + k), side(p, 9 - k)) for p in range(4) for k in range(3)]
     sequences = [s for pair in made for s in pair]
-    batches = pair_micro_batches(sequences, range(len(made)), 60, share_prompts)
+    batches = pair_micro_batches(sequences, range(len(made)), 60, layout)
     assert len(batches) > 2
     places: dict[int, int] = {}
     for b, batch in enumerate(batches):
