@@ -38,7 +38,7 @@ WAYS: dict[str, dict[str, str]] = {
     "chosen": {},
 }
 """Name → what is in the environment; `tune_process` adds what is not. GNU's OpenMP does not read KMP_BLOCKTIME."""
-JUDGED_ROWS = 100
+JUDGED_ROWS = 1000
 
 Seconds = dict[str, dict[str, list[float]]]
 """What was measured → number of busy processes → seconds, one for each repeat."""
