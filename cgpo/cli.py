@@ -19,6 +19,7 @@ from cgpo.cpu import tune_process
 from cgpo.errors import CgpoError, RunError
 from cgpo.interrupt import INTERRUPTED, Interrupted
 from judges.command_options import Parser
+from judges.printing import show_errors_plainly
 
 COMMANDS = {
     "train": ("cgpo.commands.train", "CGPO training"),
@@ -100,6 +101,7 @@ def load_command(name: str) -> Command:
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
     _write_in_any_locale()
+    show_errors_plainly()
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = [word for word in arguments if not word.startswith("-")][:1]
     parser = build_parser(chosen)

@@ -13,6 +13,7 @@ from judges.command_options import Parser
 from judges.commands import check, compare, listing
 from judges.commands import run as run_command
 from judges.errors import JudgesError
+from judges.printing import say, show_errors_plainly
 
 INTERRUPTED = 130
 """Exit status after SIGINT or SIGTERM, as shells have it for the first."""
@@ -48,19 +49,20 @@ def run(args: argparse.Namespace) -> int:
     try:
         status: int = args.judge_run(args)
     except JudgesError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}", file=sys.stderr)
+        say(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(str(interrupt) or "stopped; nothing was done", file=sys.stderr)
+        say(str(interrupt) or "stopped; nothing was done", file=sys.stderr)
         return INTERRUPTED
     return status
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The program `python -m judges`."""
+    show_errors_plainly()
     parser = Parser(prog="python -m judges", description="The mixture of judges.")
     add_arguments(parser)
     return run(parser.parse_args(arguments))

@@ -26,10 +26,14 @@ import argparse
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from judges.docstrings import field_docstrings
 from judges.errors import did_you_mean
+from judges.printing import showable
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 T = TypeVar("T")
 
@@ -60,7 +64,7 @@ class Form:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says the nearest match for a misspelt command, choice or option."""
+    """Says the nearest match for a misspelt command, choice or option, and all it says in characters that only show."""
 
     def error(self, message: str) -> NoReturn:
         """Prints the usage and the message, and exits with status 2."""
@@ -73,6 +77,10 @@ class Parser(argparse.ArgumentParser):
         elif unknown != message:
             meant = did_you_mean(unknown.split()[0].partition("=")[0], _option_names(self))
         super().error(f"{message}.{meant}" if meant else message)
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Where argparse prints: usage, help, errors, the version."""
+        super()._print_message(showable(message), file)
 
 
 def add_options(parser: argparse._ActionsContainer, declaration: type[Any]) -> None:

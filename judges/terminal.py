@@ -1,19 +1,24 @@
 """How commands write to a terminal: lines break between words, however narrow it is, and a path is one word.
 
 rich by itself breaks a word that is longer than a line, cuts numbers off in narrow tables, and breaks every line at 80
-columns where there is no terminal. A path is then two, and neither can be clicked, copied or searched for.
+columns where there is no terminal. A path is then two, and neither can be clicked, copied or searched for. It also lets
+a text's own ESC sequences through: here no text moves the terminal, whoever wrote it (`judges.printing`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import Style
 from rich.table import Column, Table
 from rich.text import Text
+
+from judges.printing import showable
 
 _NARROWEST = 24
 """Columns a text beside names gets at least, however little is left of the line."""
@@ -24,8 +29,14 @@ _ANY_WIDTH = 100_000
 class WholeWordConsole(Console):
     """Breaks lines between words only, and sentences not at all where there is no terminal.
 
-    What is longer than a line, a terminal breaks by itself, and gives it back as one.
+    What is longer than a line, a terminal breaks by itself, and gives it back as one. All that is drawn passes
+    `render`, tables, bars and panels too; what rich itself says to the terminal, colours and the cursor's way, stays.
     """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """As rich renders, in characters that a terminal only shows; no text becomes a link."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(showable(segment.text), _unlinked(segment.style))
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich prints."""
@@ -53,6 +64,10 @@ class WholeWordConsole(Console):
         # What a line is indented by stays with its first word.
         parts = plain.splitlines() if column.no_wrap else re.findall(r"(?:^\s+)?\S+", plain, re.MULTILINE)
         return max(map(cell_len, parts), default=0)
+
+
+def _unlinked(style: Style | None) -> Style | None:
+    return style.update_link(None) if style is not None and style.link else style
 
 
 def open_console(

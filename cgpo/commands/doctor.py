@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import platform
 import shutil
@@ -29,6 +28,7 @@ from cgpo.cpu import LoadMeter
 from cgpo.errors import ConfigError
 from cgpo.models.assets import SMOLLM2_CACHE_NAME, cache_dir, check_model_name
 from judges.command_options import add_options, read_options
+from judges.printing import json_text, say
 from judges.registry import shadowed
 
 SCHEMA = 1
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     failed = any(finding.status is Status.FAIL for finding in findings)
     if read_options(args, Options).json:
         rows = [dataclasses.asdict(finding) for finding in findings]
-        print(json.dumps({"schema": SCHEMA, "ok": not failed, "findings": rows}, indent=2))
+        say(json_text({"schema": SCHEMA, "ok": not failed, "findings": rows}, indent=2))
     else:
         _show(findings)
     return 1 if failed else 0

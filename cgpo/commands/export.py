@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cgpo.commands.shared_options import ExistingRun
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
     from cgpo.policy.export import export_adapter, export_run
 
     write = export_adapter if options.adapter else export_run
-    print(write(run_dir, options.output, options.checkpoint))
+    say(write(run_dir, options.output, options.checkpoint))
     return 0

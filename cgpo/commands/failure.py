@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from cgpo.interrupt import INTERRUPTED
 from cgpo.tracking.run_log import early_words, log_path, user_stderr
+from judges.printing import say, showable
 
 GRACE_SECONDS = 5.0
 """How long another rank leaves the word to rank 0."""
@@ -30,14 +31,15 @@ def first_rank() -> bool:
 
 def tell(text: str) -> None:
     """Prints why a command failed, where the person reads it."""
+    text = showable(text)  # torchrun prints it too
     if (log := log_path()) is not None:
-        print(text, file=sys.stderr, flush=True)  # which is the log by now
+        say(text, file=sys.stderr)  # which is the log by now
         text += f"\nWhat libraries said: {log}"
     if not first_rank():
         time.sleep(GRACE_SECONDS)
         text = f"rank {_rank()}: {text}"
     _leave_for_torchrun(text)
-    print(text, file=user_stderr(), flush=True)
+    say(text, file=user_stderr())
 
 
 def end(status: int) -> NoReturn:
@@ -53,7 +55,7 @@ def end(status: int) -> NoReturn:
 def tell_interruption(text: str) -> None:
     """Prints that a command was stopped, which is no failure."""
     if first_rank():
-        print(text, file=user_stderr(), flush=True)
+        say(text, file=user_stderr())
 
 
 def tell_unexpected(command: str, error: BaseException) -> None:
@@ -65,7 +67,7 @@ def tell_unexpected(command: str, error: BaseException) -> None:
     if log_path() is None:
         tell(f"{early_words()}{lines}cgpo {command}: {_in_a_line(error)}")
         return
-    print(lines, file=sys.stderr, flush=True)
+    say(lines, file=sys.stderr)
     tell(f"cgpo {command}: {_in_a_line(error)}\n{_where(error)}. The traceback is in the log")
 
 

@@ -29,6 +29,7 @@ from cgpo.storage.file_names import (
 )
 from cgpo.storage.run_directory import move_aside, stage_is_done, would_go_on
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
@@ -276,4 +277,4 @@ def _stop_with_parent() -> None:
 
 def _say(text: str) -> None:
     if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
-        print(text, file=sys.stderr, flush=True)
+        say(text, file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 
 from cgpo.commands.shared_options import ExistingRun
 from judges.command_options import add_options, read_options
+from judges.printing import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,6 @@ def run(args: argparse.Namespace) -> int:
     from cgpo.report.terminal import print_phrases
     from judges.terminal import open_console
 
-    print(write_report(run_dir))
+    say(write_report(run_dir))
     print_phrases(open_console(stderr=True), read_overoptimisation(run_dir, {}, [], []))
     return 0

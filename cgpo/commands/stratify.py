@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cgpo.errors import ConfigError, DataError, unknown_name
 from judges.command_options import Form, add_options, read_options
 from judges.number_types import seconds, share
+from judges.printing import say
 
 if TYPE_CHECKING:
     from cgpo.stratify.assignment import Assigner
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             {"schema": 1, "method": options.method, "input": options.input, "bad": problems, **tally.as_json()}
         )
     print_tally(open_console(), tally)
-    print(f"written: {options.output}")
+    say(f"written: {options.output}")
     return 0
 
 

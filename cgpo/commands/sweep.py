@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from cgpo.config.overrides import CONFIG_MODULE, force_values
 from cgpo.errors import ConfigError, RunError
 from cgpo.interrupt import INTERRUPTED
+from judges.printing import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -52,7 +53,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[s
         if config_dir is not None:
             command += ["--config-dir", config_dir]
         command += flags
-        print(f"sweep: {' '.join(command[3:])}", file=sys.stderr, flush=True)
+        say(f"sweep: {' '.join(command[3:])}", file=sys.stderr)
         return run_job(command)
 
     with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
@@ -62,7 +63,7 @@ def sweep(overrides: Sequence[str], config_dir: str | None, *, flags: Sequence[s
             raise ConfigError(f"override: {error}") from error
     _multirun(job, forced)
     if len(folders) > 1 and "--dry-run" not in flags:
-        print(f"sweep: compare the runs with: cgpo tradeoff {folders[0].parent}", file=sys.stderr, flush=True)
+        say(f"sweep: compare the runs with: cgpo tradeoff {folders[0].parent}", file=sys.stderr)
     return 0
 
 

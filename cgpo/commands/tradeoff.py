@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cgpo.tradeoff.selection import Selection
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 _DESCRIPTION = """Draws what runs gained and what it cost: the change of each measure on held-out prompts against the
 run's own start, with intervals, one measure against another. Which settings differ is found in the runs' config.yaml:
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     folder = options.output or _usual_folder(options.runs)
     write_tradeoff(tradeoff, folder)
     print_table(tradeoff, open_console())
-    print(folder / PAGE_NAME)
+    say(folder / PAGE_NAME)
     return 0
 
 

@@ -12,6 +12,7 @@ from cgpo.commands.shared_options import RunOptions
 from cgpo.errors import CgpoError, RunError
 from cgpo.storage.file_names import EVALUATION_NAME, METRICS_NAME
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 if TYPE_CHECKING:
     from cgpo.compose import Composed
@@ -114,7 +115,7 @@ def _finish_after_failure(run_dir: Path) -> None:
     except (CgpoError, OSError) as error:
         from cgpo.tracking.run_log import user_stderr
 
-        print(f"report.html could not be written either: {error}", file=user_stderr())
+        say(f"report.html could not be written either: {error}", file=user_stderr())
 
 
 def finish(run_dir: Path) -> None:

@@ -27,6 +27,7 @@ from cgpo.storage.file_names import REPORT_NAME
 from cgpo.tracking.progress import StageProgress, make_progress
 from cgpo.tracking.run_log import user_stdout
 from cgpo.tracking.run_start import start_run
+from judges.printing import say
 
 PAIRS_NAME = "pairs.jsonl"
 
@@ -58,7 +59,7 @@ def run_preferences(settings: RunSettings, *, fresh: bool = False) -> int:
         with distributed.together():
             if distributed.rank() == 0:
                 lines = [*report_lines(_read_report(run_dir)), f"pairs: {run_dir / PAIRS_NAME}"]
-                print("\n".join(lines), file=user_stdout())
+                say("\n".join(lines), file=user_stdout())
     finally:
         distributed.close_distributed()
     return 0

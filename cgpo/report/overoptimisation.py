@@ -15,7 +15,8 @@ from cgpo.report.charts import Chart
 from cgpo.report.line_chart import Series, line_chart
 from cgpo.storage.file_names import PHRASES_NAME, WARNINGS_NAME
 from cgpo.storage.jsonl import read_jsonl
-from cgpo.storage.text import percent, showable
+from cgpo.storage.text import percent
+from judges.printing import showable
 
 Steps = Mapping[int, Mapping[str, float | None]]
 

@@ -22,7 +22,7 @@ from cgpo.report.charts import (
     value_grid,
     value_text,
 )
-from cgpo.storage.text import showable
+from judges.printing import showable
 
 AXIS_LABEL = 14
 """Pixels that the name of the x axis takes under the chart."""

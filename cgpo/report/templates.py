@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from cgpo.storage.text import showable
+from judges.printing import showable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

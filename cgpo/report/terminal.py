@@ -11,8 +11,8 @@ from cgpo.report.page import Table
 from cgpo.report.run_files import read_changes, read_mapping
 from cgpo.report.run_notes import signal_notes
 from cgpo.storage.file_names import CONFIG_NAME, EVALUATIONS_NAME, METRICS_NAME, PAGE_NAME, ROLLOUTS_NAME
-from cgpo.storage.text import showable
 from cgpo.tracking.metrics import scan_metrics
+from judges.printing import showable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from cgpo.storage.text import showable
+from judges.printing import showable
 
 NO_NUMBER = "the reward is NaN, infinite or nothing"
 

@@ -26,6 +26,7 @@ from cgpo.storage.run_directory import stage_is_done
 from cgpo.tracking.progress import StageProgress, make_progress
 from cgpo.tracking.run_log import user_stdout
 from cgpo.tracking.run_start import start_run
+from judges.printing import say
 
 
 class StageFolder:
@@ -125,7 +126,7 @@ def run_stage(
         else:
             progress.message(f"{folder.run_dir}: this stage is done already")
         if distributed.rank() == 0:
-            print("\n".join([*lines(report), f"{model}: {folder.model_dir}"]), file=user_stdout())
+            say("\n".join([*lines(report), f"{model}: {folder.model_dir}"]), file=user_stdout())
         distributed.barrier()
     finally:
         distributed.close_distributed()

@@ -14,10 +14,10 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from cgpo.errors import DataError
 from cgpo.storage.disk import writing
-from cgpo.storage.text import showable
 from cgpo.storage.whole_folder import WholeFolder
 from cgpo.stratify.assignment import Assignment
 from cgpo.stratify.definitions import UNASSIGNED
+from judges.printing import showable
 
 if TYPE_CHECKING:
     from rich.console import Console

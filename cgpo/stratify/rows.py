@@ -17,6 +17,7 @@ from cgpo.stratify.assignment import Assigner, Assignment, Item
 from cgpo.stratify.definitions import UNASSIGNED
 from cgpo.stratify.output import OutputFolder, Tally
 from cgpo.tracking.progress import StageProgress
+from judges.printing import say
 
 SHOWN_BAD = 10
 
@@ -77,7 +78,7 @@ class Source:
                 f"{max_bad_rate:g}):\n  {listed}"
             )
         if bad_rows:
-            print(f"left out: {bad_rows} of {total} rows that cannot be used:\n  {listed}", file=sys.stderr)
+            say(f"left out: {bad_rows} of {total} rows that cannot be used:\n  {listed}", file=sys.stderr)
         return good, problems
 
 

@@ -15,6 +15,7 @@ from typing import Literal, Protocol, TextIO
 from cgpo.tracking.lines import Clock, PhaseTimes, StepTimes, StratumLine, plain_step, stratum_lines
 from cgpo.tracking.metrics import Metrics
 from cgpo.tracking.run_log import show_notices_by, user_stderr
+from judges.printing import say
 
 Mode = Literal["auto", "live", "plain", "off"]
 
@@ -131,7 +132,7 @@ class PlainDisplay:
             self._spoke_at = self._clock()
             # A closed pipe or a full disk behind stderr is no reason to end a run.
             with suppress(OSError, ValueError):
-                print(text, file=self._stream, flush=True)
+                say(text, file=self._stream)
 
     def stop(self) -> None:
         self._stopped.set()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from cgpo.tracking.lines import duration
 from cgpo.tracking.run_log import is_diverted, show_notices_by, user_stderr
+from judges.printing import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ class StageProgress:
         if self._console is not None:
             self._console.print(text, markup=False, highlight=False)
         elif not self._silent:
-            print(text, file=self._stream, flush=True)
+            say(text, file=self._stream)
 
     def phase(self, name: str) -> None:
         """Work begins that has no count."""

@@ -26,6 +26,7 @@ from typing import IO, TextIO
 
 from cgpo import __version__
 from cgpo.storage.file_names import log_name
+from judges.printing import say
 
 NOTICES = ("cgpo", "judges")
 """Loggers whose messages are meant for the person, from the level INFO on."""
@@ -68,7 +69,7 @@ class _Diversion:
                 log.flush()
                 self._give_away(log.fileno())
         except OSError as error:
-            print(f"warning: {path} cannot be written: {error.strerror}", file=self.stderr, flush=True)
+            say(f"warning: {path} cannot be written: {error.strerror}", file=self.stderr)
             return
         self.path = path
         if self._early is not None:
@@ -108,7 +109,7 @@ class _Notices(logging.Handler):
             if self.speak is not None:
                 self.speak(record.getMessage())
             else:
-                print(record.getMessage(), file=user_stderr(), flush=True)
+                say(record.getMessage(), file=user_stderr())
 
 
 _notices = _Notices(logging.INFO)

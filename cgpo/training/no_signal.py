@@ -13,9 +13,9 @@ from typing import Any
 
 from cgpo.config import StratumSettings
 from cgpo.errors import LimitError
-from cgpo.storage.text import showable
 from cgpo.tracking.rollouts import RolloutRow
 from judges import NEUTRAL, Outcome
+from judges.printing import showable
 
 MOST_REASONS = 50
 """Distinct reasons remembered of a stratum; of more, only those that came first are counted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from judges.command_options import Form, add_options, read_options
 from judges.commands.judge_options import judge_names
 from judges.errors import JudgesError, did_you_mean, unknown_name
 from judges.number_types import natural
+from judges.printing import json_text, say
 
 if TYPE_CHECKING:
     from judges.files.comparison import Comparison, LabelReader, Rater, Result
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     result = compare(rater_a, rater_b, options.key, options.show)
     _check_compared(options, result, rater_b)
     if options.json:
-        print(json.dumps(_as_json(options, result), ensure_ascii=False, indent=1))
+        say(json_text(_as_json(options, result), indent=1))
     else:
         _print(options, result)
     return 0
@@ -134,7 +134,7 @@ def _check_labels(path: Path, labels: LabelReader) -> None:
         problem = f"--positive: no label in `{labels.key}` is {value!r}.{did_you_mean(value, occurring)}"
         if not labels.matched:
             raise JudgesError(f"{problem} Labels: {', '.join(occurring)}")
-        print(f"warning: {problem}", file=sys.stderr)
+        say(f"warning: {problem}", file=sys.stderr)
 
 
 def _judges(options: Options) -> set[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from judges.files.rows import InputRow
+from judges.printing import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -50,4 +51,4 @@ def _lines(rows: Iterator[InputRow], total: int | None, before: int) -> Iterator
         if time.monotonic() - shown >= _PLAIN_SECONDS:
             shown = time.monotonic()
             share = f", {min(1.0, row.done / total):.0%} of the file" if total else ""
-            print(f"judged about {count} rows{share}", file=sys.stderr)
+            say(f"judged about {count} rows{share}", file=sys.stderr)

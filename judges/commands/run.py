@@ -20,6 +20,7 @@ from judges.command_options import Form, add_options, read_options
 from judges.commands.judge_options import JudgeOptions, judge_entries, labelled_specs
 from judges.errors import JudgesError
 from judges.number_types import count, share
+from judges.printing import say
 
 if TYPE_CHECKING:
     from judges.files import Source
@@ -199,7 +200,7 @@ def _begin(saved: Progress | None) -> tuple[Summary, int, int]:
     if saved is None:
         return Summary(), 0, 0
     summary = Summary.from_json(saved.summary)
-    print(f"going on after the {summary.rows} rows that were judged before", file=sys.stderr)
+    say(f"going on after the {summary.rows} rows that were judged before", file=sys.stderr)
     return summary, saved.line, saved.end
 
 

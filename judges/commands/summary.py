@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from judges.files import STANDARD
 from judges.files.rows import Summary
+from judges.printing import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,9 +22,9 @@ def print_summary(summary: Summary, source: Path, output: Path) -> None:
     from judges.terminal import open_console
 
     for line, problem in summary.malformed:
-        print(f"warning: {source} line {line}: {problem}", file=sys.stderr)
+        say(f"warning: {source} line {line}: {problem}", file=sys.stderr)
     if summary.malformed_rows > len(summary.malformed):
-        print(f"warning: … {summary.malformed_rows} malformed rows in all", file=sys.stderr)
+        say(f"warning: … {summary.malformed_rows} malformed rows in all", file=sys.stderr)
     console = open_console(stderr=output == STANDARD)
     _print_outcomes(summary, console)
     _print_reasons(summary, console)
@@ -49,7 +50,7 @@ def exit_status(summary: Summary, source: Path, max_unknown_rate: float) -> int:
     elif summary.malformed_rows == summary.rows:
         problems.append(f"{source}: all {summary.rows} rows are malformed; nothing was judged")
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 

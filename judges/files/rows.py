@@ -12,6 +12,7 @@ from typing import Any
 from judges.errors import JudgesError
 from judges.judge import Message, Row
 from judges.mixture import Mixture
+from judges.printing import escaped_json
 from judges.verdict import Cost, Judgement, Outcome, Verdict
 
 NOTHING_MORE = -1
@@ -193,11 +194,11 @@ def added(judgement: Judgement) -> dict[str, Any]:
 
 
 def json_line(content: Mapping[str, Any]) -> bytes:
-    """A line of JSON in UTF-8."""
+    """A line of JSON in UTF-8; what a terminal would obey stands in it as JSON's escapes, for whoever looks at it."""
     try:
-        return json.dumps(content, ensure_ascii=False).encode("utf-8") + b"\n"
+        return escaped_json(json.dumps(content, ensure_ascii=False)).encode("utf-8") + b"\n"
     except UnicodeEncodeError:  # a lone surrogate cannot be UTF-8, but it can be a JSON escape
-        return json.dumps(content).encode("ascii") + b"\n"
+        return escaped_json(json.dumps(content)).encode("ascii") + b"\n"
 
 
 def row_of(content: Mapping[str, Any], fields: Fields = USUAL_FIELDS) -> Row:

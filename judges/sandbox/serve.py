@@ -28,6 +28,7 @@ from typing import Annotated, Any
 from judges.command_options import Form, Parser, add_options, read_options
 from judges.errors import JudgesError
 from judges.number_types import count, natural
+from judges.printing import say
 from judges.sandbox.box import SandboxError
 from judges.sandbox.local import Case, LocalSandbox
 from judges.sandbox.options import SandboxOptions
@@ -192,7 +193,7 @@ class Server(ThreadingHTTPServer):
         """Says in a line what went wrong; a client that is gone is nothing to tell."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            say(f"{type(error).__name__}: {error}", file=sys.stderr)
 
 
 class _Incoming(io.RawIOBase):
@@ -313,13 +314,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ceiling = SandboxOptions.parse({"wall_seconds": 60.0, "cpu_seconds": 60, "memory_mib": 2048, **options.limits})
         LocalSandbox(ceiling)  # refuses to serve where nothing isolates
     except (JudgesError, SandboxError) as error:
-        print(error, file=sys.stderr)
+        say(error, file=sys.stderr)
         return 2
     workers = Workers(ceiling, options.programs, options.waiting)
     token = os.environ.get(TOKEN_VARIABLE) or None
     connections = _connections(options.programs, options.waiting)
     with Server((options.host, options.port), workers, token, connections) as server:
-        print(f"serving on http://{options.host}:{server.server_address[1]}", flush=True)
+        say(f"serving on http://{options.host}:{server.server_address[1]}")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

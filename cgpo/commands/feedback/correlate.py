@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cgpo.commands.feedback.reward_model import ScoringOptions
 from cgpo.errors import ConfigError, LimitError
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 if TYPE_CHECKING:
     from cgpo.feedback.policy_rows import PolicyResponse
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     print_correlation(correlation)
     if options.output is not None:
         CORRELATION.write(options.output, correlation, correlation_page(correlation))
-        print(f"written to {options.output}: {CORRELATION.json_name}, {CORRELATION.page_name}")
+        say(f"written to {options.output}: {CORRELATION.json_name}, {CORRELATION.page_name}")
     return 0
 
 

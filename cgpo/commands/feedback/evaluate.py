@@ -10,6 +10,7 @@ from typing import Annotated
 from cgpo.commands.feedback.reward_model import ScoringOptions
 from judges.command_options import Form, add_options, read_options
 from judges.number_types import count
+from judges.printing import say
 
 _DESCRIPTION = """Scores later data with a reward model and says how well the scores fit what users did: AUROC,
 calibration at the true rate, Brier, lift by decile and correlation with length, with intervals in which the rows of
@@ -78,5 +79,5 @@ def run(args: argparse.Namespace) -> int:
     print_evaluation(evaluation)
     if options.output is not None:
         EVALUATION.write(options.output, evaluation, evaluation_page(evaluation, rows, scores.values))
-        print(f"written to {options.output}: {EVALUATION.json_name}, {EVALUATION.page_name}")
+        say(f"written to {options.output}: {EVALUATION.json_name}, {EVALUATION.page_name}")
     return 0

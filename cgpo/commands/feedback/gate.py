@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cgpo.errors import ConfigError
 from judges.command_options import Form, add_options, read_options
+from judges.printing import json_text, say
 
 if TYPE_CHECKING:
     from cgpo.feedback.gate import Result
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         "not_applied": [name for name in rules.limits if not any(result.rule == name for result in results)],
     }
     if options.json:
-        print(json.dumps(outcome, indent=1, allow_nan=False))
+        say(json_text(outcome, indent=1))
     else:
         _print(outcome, results)
     return 0 if outcome["passed"] else 1
@@ -88,7 +88,6 @@ def run(args: argparse.Namespace) -> int:
 def _print(outcome: Mapping[str, Any], results: Sequence[Result]) -> None:
     from cgpo.report.page import Table
     from cgpo.report.terminal import print_table
-    from cgpo.storage.text import showable
     from judges.terminal import open_console
 
     console = open_console()
@@ -105,12 +104,12 @@ def _print(outcome: Mapping[str, Any], results: Sequence[Result]) -> None:
     print_table(console, "", Table(("", "rule", "of", "value", "limit"), rows))
     failed = [result for result in results if not result.passed]
     for result in failed:
-        print(showable(f"FAIL {result.rule} ({result.source}): {result.reason}"))
+        say(f"FAIL {result.rule} ({result.source}): {result.reason}")
     for key, text in (("off", "off"), ("not_applied", "not applied without --run")):
         if outcome[key]:
-            print(f"{text}: {', '.join(outcome[key])}")
+            say(f"{text}: {', '.join(outcome[key])}")
     verdict = "passed" if outcome["passed"] else f"failed: {len(failed)} of {len(results)} rules"
-    print(f"gate {verdict}")
+    say(f"gate {verdict}")
 
 
 def _value_words(result: Result) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 from cgpo.errors import ConfigError
 from cgpo.feedback.settings import PrepareSettings
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 _DESCRIPTION = """Turns logs of users' reactions into training and held-out data for P[Love]: checks the rows, splits
 them in time, filters adversarial patterns, caps what one user or one text may contribute, and upsamples positive
@@ -60,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--salt-file has no use without --hash-users")
     outcome = prepare(files.input, files.output, settings, overwrite=files.overwrite)
     print_report(open_console(), outcome)
-    print(f"written: {files.output}")
+    say(f"written: {files.output}")
     return 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cgpo.feedback.simulation.settings import Simulation
 from cgpo.storage.disk import write_atomically
 from judges.command_options import Form, add_options, read_options
+from judges.printing import say
 
 if TYPE_CHECKING:
     from cgpo.feedback.simulation.simulator import Log
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if files.population:
         files.population.parent.mkdir(parents=True, exist_ok=True)
         log.population.write(files.population)
-    print(_log_words(log, files.output))
+    say(_log_words(log, files.output))
     return 0
 
 

@@ -21,7 +21,7 @@ from cgpo.report.page import Page, Section, render_page
 from cgpo.report.page import Table as PageTable
 from cgpo.report.terminal import print_table
 from cgpo.statistics.intervals import rate_interval
-from cgpo.storage.text import showable
+from judges.printing import showable
 
 if TYPE_CHECKING:
     from rich.console import Console
