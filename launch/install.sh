@@ -12,7 +12,8 @@ readonly STAMP=$VENV/cgpo-stamp
 readonly LOG=$VENV/install.log
 readonly PROGRESS=$VENV/progress.json
 readonly TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
-readonly MIN_FREE_GIB=6
+# CUDA: torch's libraries alone are some 5 GB, and pip unpacks beside what it loads.
+declare -rA MIN_FREE_GIB=([cpu]=6 [cuda]=12)
 # Built for CUDA on the package index; beside a CPU torch they break `import transformers`.
 readonly BREAKS_CPU_TORCH="torchvision torchaudio torchcodec"
 export PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
@@ -93,8 +94,8 @@ check_platform() {
 check_space() {
     local free_kib
     free_kib=$(df -Pk . | awk 'NR == 2 {print $4}')
-    [ "$free_kib" -ge $((MIN_FREE_GIB * 1024 * 1024)) ] ||
-        fail "$((free_kib / 1024 / 1024)) GiB free at $PWD, $MIN_FREE_GIB GiB are needed: free some space"
+    [ "$free_kib" -ge $((MIN_FREE_GIB[$DEVICE] * 1024 * 1024)) ] ||
+        fail "$((free_kib / 1024 / 1024)) GiB free at $PWD, ${MIN_FREE_GIB[$DEVICE]} GiB are needed: free some space"
 }
 
 make_venv() {
@@ -140,7 +141,7 @@ pip_install() {
 explain() {
     local what=$1 cause advice
     if grep -qiE 'no space left' "$LOG"; then
-        cause="the disk is full" advice="free about $MIN_FREE_GIB GiB"
+        cause="the disk is full" advice="free about ${MIN_FREE_GIB[$DEVICE]} GiB"
     elif grep -qiE 'name or service not known|temporary failure in name|network is unreachable|connection (refused|broken|timed out)|ProxyError' "$LOG"; then
         cause="the package index cannot be reached" advice="check the network, the proxy and: $VENV/bin/pip config list"
     else
@@ -185,7 +186,40 @@ install_cpu() {
 install_cuda() {
     # DeepSpeed's build looks at the torch that is installed, so torch comes first.
     install_step torch "$(grep '^torch==' launch/pins-cuda.txt)"
+    check_cuda_builds torch
+    # Where it sees a GPU, its set-up asks a CUDA toolkit (nvcc) for its version, and ends without one. It builds
+    # nothing here: operators are built when they are first used, and those used here need no toolkit.
+    export DS_IGNORE_CUDA_DETECTION=1
     install_step "vLLM, DeepSpeed and what they need" --no-build-isolation -r launch/pins-cuda.txt
+    check_cuda_builds torch vllm
+}
+
+# torch==2.13.0 is also satisfied by 2.13.0+cpu, which some package indexes offer; the same goes for vLLM.
+check_cuda_builds() {
+    local package build
+    for package in "$@"; do
+        build=$(cuda_build "$package") || fail "cannot read the build of $package. See $LOG"
+        [ "$build" = cuda ] || fail "the package index gave $build, which is built without CUDA. Name one with the CUDA \
+builds, e.g. PIP_INDEX_URL=https://pypi.org/simple, or choose CGPO_DEVICE=cpu; then run this again"
+    done
+}
+
+# "cuda", or the name and version of a build that is for something else. vLLM is not imported: that needs a driver.
+cuda_build() {
+    "$VENV/bin/python" - "$1" 2>>"$LOG" <<'END'
+import sys
+from importlib.metadata import version
+
+name = sys.argv[1]
+installed = version(name)
+if name == "torch":
+    import torch
+
+    is_cuda = torch.version.cuda is not None
+else:
+    is_cuda = not any(word in installed for word in ("cpu", "rocm", "xpu", "tpu"))
+print("cuda" if is_cuda else f"{name} {installed}")
+END
 }
 
 # Also compiles what commands import, on two cores, so that the first one answers as quickly as the later ones.

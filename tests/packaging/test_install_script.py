@@ -39,13 +39,24 @@ def project(prepared: Path, tmp_path: Path) -> Path:
     return copy
 
 
+def _program(file: Path, script: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
 def _finish(project: Path) -> None:
     script = 'source launch/install.sh; DEVICE=cpu; echo "$DEVICE $PWD" > $VENV/cgpo-place; fingerprint > $STAMP'
     subprocess.run(["bash", "-c", script], cwd=project, check=True)
 
 
-def _install(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs install.sh with no package index, so that nothing can be installed by accident."""
+def _install(
+    project: Path, *arguments: str, free_gib: int = 50, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs install.sh with space on the disk and no package index, so that nothing is installed by accident."""
+    programs = project / "programs"
+    _program(programs / "df", f'printf "Filesystem\\n/dev/disk 0 0 %s\\n" {free_gib * 2**20}')
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"} | environment
     env = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull} | environment
     env["CGPO_DEVICE"] = environment.get("CGPO_DEVICE", "cpu")
     command = ["bash", "launch/install.sh", *arguments]
@@ -101,6 +112,57 @@ def test_other_device_makes_the_environment_anew(project: Path) -> None:
     done = _install(project, "cuda", PYTHON=sys.executable)
     assert "for cuda" in done.stdout
     assert "torchvision" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("device", "needed"), [("cpu", 6), ("cuda", 12)])
+def test_too_little_space_is_named(project: Path, device: str, needed: int) -> None:
+    (project / ".venv" / "cgpo-stamp").unlink()
+    done = _install(project, device, free_gib=needed - 1)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"install: {needed - 1} GiB free at {project}, {needed} GiB are needed: free some space\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("torch", "vllm", "refused"),
+    [
+        ("12.9", "0.32.0", None),
+        ("12.9", "0.32.0+cu129", None),
+        (None, "0.32.0", "torch 2.13.0+cpu"),
+        ("12.9", "0.32.0+cpu", "vllm 0.32.0+cpu"),
+    ],
+)
+def test_builds_without_cuda_are_refused_by_name(
+    project: Path, torch: str | None, vllm: str, refused: str | None
+) -> None:
+    version = "2.13.0" if torch else "2.13.0+cpu"
+    for name, installed in {"torch": version, "vllm": vllm}.items():
+        (site,) = (project / ".venv" / "lib").glob("python3*/site-packages")
+        (site / f"{name}-{installed}.dist-info").mkdir()
+        (site / f"{name}-{installed}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {installed}\n")
+    (site / "torch").mkdir()
+    (site / "torch" / "__init__.py").write_text("from torch import version\n")
+    (site / "torch" / "version.py").write_text(f"cuda = {torch!r}\n")
+    script = "source launch/install.sh; DEVICE=cuda; : >$LOG; check_cuda_builds torch vllm"
+    done = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True)
+    assert done.returncode == (refused is not None), done.stderr
+    if refused:
+        assert f"install: the package index gave {refused}, which is built without CUDA. Name one" in done.stderr
+
+
+def test_deepspeed_is_installed_without_a_toolkit(project: Path) -> None:
+    script = (
+        'source launch/install.sh; DEVICE=cuda; install_step() { echo "$1: ${DS_IGNORE_CUDA_DETECTION:-}"; }; '
+        'check_cuda_builds() { echo "checked $*"; }; install_cuda'
+    )
+    done = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "torch: ",
+        "checked torch",
+        "vLLM, DeepSpeed and what they need: 1",
+        "checked torch vllm",
+    ]
 
 
 def test_unknown_device_is_refused(project: Path) -> None:
