@@ -63,6 +63,8 @@ def init_distributed() -> None:
         os.environ["MASTER_PORT"] = str(_free_port())
     _find_programs_of_environment()
     if torch.cuda.is_available():
+        # DeepSpeed and vLLM take the device's number from there too.
+        os.environ["LOCAL_RANK"] = str(device_number(os.environ, torch.cuda.device_count()))
         torch.cuda.set_device(local_rank())
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     _build_no_operator(deepspeed)
@@ -104,6 +106,49 @@ def slurm_ranks(environment: Mapping[str, str]) -> dict[str, str]:
         job, step = int(environment.get("SLURM_JOB_ID", "0")), int(environment.get("SLURM_STEP_ID", "0"))
         variables["MASTER_PORT"] = str(20000 + (job * 31 + step) % 20000)
     return variables
+
+
+def device_number(environment: Mapping[str, str], visible: int) -> int:
+    """Which of the GPUs that this rank can see is its own.
+
+    `torchrun`, `deepspeed` and `srun` without binding show all of a machine's GPUs to each rank: its own has its number
+    there. `srun` with `--gpus-per-task` or `--gpu-bind` shows each task its own ones, which count from 0 for each.
+
+    Args:
+        environment: with LOCAL_RANK, and Slurm's variables of the step where srun started this process.
+        visible: GPUs that this process can see, at least 1.
+
+    Raises:
+        ConfigError: ranks of this machine would have to share a GPU.
+    """
+    number, given = int(environment.get("LOCAL_RANK", "0")), environment.get("CUDA_VISIBLE_DEVICES")
+    by_srun = environment.get("SLURM_LOCALID") == environment.get("LOCAL_RANK") and "SLURM_STEP_ID" in environment
+    tasks = _tasks_here(environment) if by_srun else None
+    if tasks is not None and visible < tasks and _gpus_of_node(environment, visible) >= tasks:
+        return 0
+    if number < visible:
+        return number
+    raise ConfigError(
+        f"this is rank {number} of its machine (counted from 0), and it sees {visible} GPU{'s' * (visible != 1)}"
+        f"{f' (CUDA_VISIBLE_DEVICES={given})' if given is not None else ''}: ranks would have to share one. "
+        "Start at most as many ranks on a machine as it has GPUs"
+    )
+
+
+def _tasks_here(environment: Mapping[str, str]) -> int | None:
+    """Tasks of the step on this node, from a list such as "4(x2),3"; None where Slurm does not say."""
+    counts: list[int] = []
+    for part in filter(None, environment.get("SLURM_STEP_TASKS_PER_NODE", "").split(",")):
+        tasks, _, times = part.partition("(x")
+        counts += [int(tasks)] * int(times.rstrip(")") or 1)
+    node = int(environment.get("SLURM_NODEID", "0"))
+    return counts[node] if node < len(counts) else None
+
+
+def _gpus_of_node(environment: Mapping[str, str], visible: int) -> int:
+    """GPUs that the step has on this node; where Slurm does not say, one for each task is believed."""
+    named = environment.get("SLURM_GPUS_ON_NODE", "")
+    return int(named) if named.isdigit() else sys.maxsize if visible == 1 else visible
 
 
 def _find_programs_of_environment() -> None:
