@@ -5,7 +5,9 @@ The samples also drift away from the policy that generated them, as in a step's 
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
@@ -190,6 +192,42 @@ def test_where_nothing_is_known_nothing_is_learnt(title: str, rows: list[Sample]
     assert found.loss == 0
     assert found.metrics == {}
     assert found.notes == ()
+
+
+@pytest.mark.parametrize("title", ["crpg", "crpg over the other responses", "rloo"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_judges_that_fail_at_random_leave_the_mean_update_as_it_is(title: str, share: float) -> None:
+    """The mean over all ways in which they can fail, of n responses of one prompt. Unknown taken for violated fails it.
+
+    Given that k are known, each is as often among them as any other and counts 1/k. Where the mean that is taken off
+    has the response itself in it (CRPG's over the batch), k known ones leave (k − 1)/k of the signal, as they would in
+    a clean step of k: n/(n − 1) · (k − 1)/k of what n leave. One known response alone has no other to compare with.
+    """
+    draw = random.Random(title)
+    outcomes = ["satisfied", "violated", "satisfied", "satisfied", "violated", "satisfied"]
+    n = len(outcomes)
+    rows = [Sample(o, round(draw.uniform(-2, 2), 3), round(draw.uniform(-1, 3), 3), 0, 3, 0.0) for o in outcomes]
+    clean = torch.tensor(per_response(title, rows), dtype=torch.float64)
+    mean, kept, certain = torch.zeros(n, dtype=torch.float64), 0.0, 0.0
+    for known in itertools.product([True, False], repeat=n):
+        if (k := sum(known)) < 2:
+            continue
+        chance = (1 - share) ** k * share ** (n - k)
+        mixed = [
+            row if is_known else replace(row, outcome="unknown") for row, is_known in zip(rows, known, strict=True)
+        ]
+        mean += chance * torch.tensor(per_response(title, mixed))
+        kept += chance * (n / (n - 1) * (k - 1) / k if title == "crpg" else 1.0)
+        certain += chance
+    assert float(clean.abs().max()) > 0.01
+    assert (mean / certain).tolist() == pytest.approx((clean * kept / certain).tolist(), abs=1e-7)
+
+
+def per_response(title: str, rows: list[Sample]) -> list[float]:
+    """What stands before each response's first token."""
+    optimizer = make(title)
+    batch = as_batch(rows, optimizer)
+    return [row[0] for row in rows_of(alone(optimizer, batch), batch)][: len(rows)]
 
 
 @pytest.mark.parametrize("title", CONSTRAINED)

@@ -37,6 +37,24 @@ def test_unknown_takes_no_part() -> None:
     assert coefficients(batch) == pytest.approx([2 / 3, -2 / 3, 0, 0, 0])
 
 
+@pytest.mark.parametrize(
+    ("unknown", "expected"),
+    [
+        (0, [0, 1, -1 / 2, -1 / 2]),  # of 1, 0, 0: 1 − 0, and 0 − ½ twice
+        (1, [1, 0, -1 / 2, -1 / 2]),
+        (2, [1 / 2, 1 / 2, 0, -1]),  # of 1, 1, 0
+        (3, [1 / 2, 1 / 2, -1, 0]),
+    ],
+)
+def test_no_baseline_knows_of_a_masked_response(unknown: int, expected: list[float]) -> None:
+    rewards = [1.0, 1.0, 0.0, 0.0]
+    known = [i != unknown for i in range(4)]
+    for hidden in (NAN, 100.0):
+        reward = [r if k else hidden for r, k in zip(rewards, known, strict=True)]
+        batch = make_batch([True] * 4, reward=reward, known=known)
+        assert coefficients(batch) == pytest.approx([a / 3 for a in expected])
+
+
 def test_equal_rewards_give_exactly_nothing() -> None:
     assert coefficients(make_batch([True] * 3, reward=[0.1] * 3)) == [0, 0, 0]
 
