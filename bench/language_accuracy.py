@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from judges import Outcome, Row
-from judges.rules.instruction_following.public import LANGDETECT, detect
+from judges.rules.instruction_following.ifeval import LANGDETECT, detect
 from judges.rules.language import LanguageJudge
 from judges.rules.languages import identifier, language_code
 

@@ -8,8 +8,10 @@ import pytest
 
 from judges import Row, Verdict
 from judges.rules.instruction_following import InstructionFollowingJudge
+from judges.rules.instruction_following.ifeval import TYPES
+from judges.rules.instruction_following.instruction_type import InstructionType, Types
 from judges.rules.instruction_following.pieces import count_sentences
-from judges.rules.instruction_following.table import PUBLIC
+from judges.rules.instruction_following.table import INSTRUCTIONS
 
 ENGLISH = "The weather was fine this morning and we walked along the river until noon"
 GERMAN = "Das Wetter war heute Morgen schön und wir gingen bis zum Mittag am Fluss entlang"
@@ -153,8 +155,8 @@ def test_each_instruction_type(id: str, kwargs: dict[str, Any], good: list[str],
 
 
 def test_all_25_public_types_are_known_and_tried() -> None:
-    assert len(PUBLIC) == 25
-    assert {case[0] for case in CASES} == PUBLIC.keys()
+    assert len(TYPES) == 25
+    assert {case[0] for case in CASES} == TYPES.keys()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
@@ -259,3 +261,30 @@ def test_language_does_not_change_from_one_call_to_the_next() -> None:
     text = "Hotel Restaurant Taxi Radio Bus"
     seen = {judged(text, ["language:response_language"], [{"language": "en"}]).outcome for _ in range(10)}
     assert len(seen) == 1
+
+
+def test_every_type_says_what_it_asks_for_and_what_it_takes() -> None:
+    assert all(type.about.endswith(".") for type in INSTRUCTIONS.values())
+    existence = INSTRUCTIONS["keywords:existence"]
+    assert existence.about == "Every keyword occurs, also inside a longer word."
+    assert [(option.name, option.type, option.default) for option in existence.arguments] == [
+        ("keywords", "list of text", "required")
+    ]
+
+
+def test_an_id_belongs_to_one_type() -> None:
+    types = Types()
+    types.add("some:id")(lambda text: True)
+    with pytest.raises(ValueError, match="two types of instruction are called 'some:id'"):
+        types.add("some:id")(lambda text: False)
+
+
+def test_a_type_of_several_turns_is_refused_by_name_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INSTRUCTIONS, "turns:again", InstructionType("turns:again", str.isupper, several_turns=True))
+    metadata = {"instruction_id_list": ["turns:again"], "kwargs": [{}]}
+    first, earlier = {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}
+    for prompt in ("Hi.", (first,)):
+        verdict = InstructionFollowingJudge().verdict(Row(prompt, "A", metadata))
+        assert verdict.outcome == "unknown"
+        assert "turns:again needs a prompt of several turns" in verdict.reason
+    assert InstructionFollowingJudge().verdict(Row((first, earlier, first), "A", metadata)).outcome == "satisfied"

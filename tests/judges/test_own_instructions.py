@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from judges import Row, Verdict
 from judges.contract import HOSTILE_TEXTS
 from judges.rules.instruction_following import InstructionFollowingJudge
-from judges.rules.instruction_following.own import COUNTS
-from judges.rules.instruction_following.table import COUNTED, OWN
+from judges.rules.instruction_following.own import TYPES
 
+COUNTED = [id for id, type in TYPES.items() if "at_most" in {option.name for option in type.arguments}]
 TABLE = "| Name | Age |\n|---|:-:|\n| Ann | 3 |\n| Bob | 4 |"
 SHOPPING = "Fruit:\n- apples\n- Bananas\n- **éclairs**\n- figs"
 
@@ -144,10 +144,6 @@ def test_the_reason_says_what_was_counted(response: str, id: str, arguments: dic
     assert judged(response, id, arguments).reason == f"1 of 1 instructions not followed: {seen}"
 
 
-def test_every_type_that_counts_says_what() -> None:
-    assert COUNTS.keys() == COUNTED.keys()
-
-
 def judged(response: str, id: str, arguments: dict[str, Any]) -> Verdict:
     row = Row("q", response, {"instruction_id_list": [id], "kwargs": [arguments]})
     return InstructionFollowingJudge().verdict(row)
@@ -160,7 +156,7 @@ def test_each_instruction_type(id: str, kwargs: dict[str, Any], good: list[str],
 
 
 def test_every_type_is_tried() -> None:
-    assert {case[0] for case in CASES} == OWN.keys()
+    assert {case[0] for case in CASES} == TYPES.keys()
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{i}-{case[0]}" for i, case in enumerate(CASES)])
@@ -198,7 +194,7 @@ def test_tabular_copies_with_nulls_and_decimal_counts_are_read() -> None:
     assert judged("a b", "cgpo:words", {"exactly": 2.0, "at_least": None, "word": None}).outcome == "satisfied"
 
 
-@pytest.mark.parametrize("id", sorted(COUNTED))
+@pytest.mark.parametrize("id", COUNTED)
 def test_exactly_is_at_least_together_with_at_most(id: str) -> None:
     text = "# One. Two.\n\n1. a 👍\n2. b\n- c"
     extra = {"word": "a"} if id == "cgpo:word_frequency" else {}

@@ -7,23 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from judges.errors import JudgesError, unknown_name
-from judges.judge import Judge, Row
+from judges.judge import Judge, Message, Row
 from judges.metadata import kind_of, structure
-from judges.options import bind
-from judges.rules.instruction_following.arguments import check_bounds, wanted, within
-from judges.rules.instruction_following.own import COUNTS
-from judges.rules.instruction_following.public import detect
-from judges.rules.instruction_following.table import COUNTED, INSTRUCTIONS
+from judges.rules.instruction_following.ifeval import detect
+from judges.rules.instruction_following.instruction_type import InstructionType
+from judges.rules.instruction_following.table import INSTRUCTIONS
 from judges.verdict import Outcome, Verdict
-
-_BOUNDS = ("exactly", "at_least", "at_most")
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One instruction with its arguments, checked."""
 
-    id: str
+    type: InstructionType
     arguments: dict[str, Any]
 
     @classmethod
@@ -35,22 +31,16 @@ class Instruction:
             raise JudgesError(f"kwargs of {id} must be a mapping, not {kind_of(arguments)}")
         # Tabular copies of the data name every argument of every instruction (null) and store whole numbers as 3.0.
         given = {key: _whole(value) for key, value in (arguments or {}).items() if value is not None}
-        bound = bind(INSTRUCTIONS[id], given, id, "argument")
-        if id in COUNTED:
-            _check_bounds(id, bound)
-        return cls(id, bound)
+        return cls(INSTRUCTIONS[id], INSTRUCTIONS[id].bind(given))
 
     def followed_by(self, text: str) -> bool:
         """Does the text follow it? An empty text follows nothing."""
-        return bool(text.strip()) and INSTRUCTIONS[self.id](text, **self.arguments)
+        return bool(text.strip()) and self.type.checker(text, **self.arguments)
 
     def in_words(self, text: str) -> str:
-        """The id, and where it bounds a number, the number that the text has instead."""
-        if self.id not in COUNTS:
-            return self.id
-        bounds = {key: self.arguments.get(key) for key in _BOUNDS}
-        number = COUNTS[self.id](text, **{key: value for key, value in self.arguments.items() if key not in _BOUNDS})
-        return self.id if within(number, **bounds) else f"{self.id} ({number}, {wanted(**bounds)} wanted)"
+        """The id, and what the text has instead of what is wanted, where the type can tell."""
+        seen = self.type.seen(text, **self.arguments) if self.type.seen is not None else ""
+        return f"{self.type.id} ({seen})" if seen else self.type.id
 
 
 class InstructionFollowingJudge(Judge):
@@ -91,6 +81,7 @@ class InstructionFollowingJudge(Judge):
     def judge(self, row: Row) -> Verdict:
         try:
             instructions = _instructions(row.metadata)
+            _check_turns(instructions, row.prompt)
         except JudgesError as error:
             return Verdict.unknown(str(error))
         if not row.response.strip():
@@ -117,11 +108,15 @@ def _instructions(metadata: Mapping[str, Any]) -> list[Instruction]:
     return [Instruction.parse(id, structure(given)) for id, given in zip(ids, arguments, strict=True)]
 
 
-def _check_bounds(id: str, arguments: Mapping[str, Any]) -> None:
-    try:
-        check_bounds(**{key: value for key, value in arguments.items() if key in _BOUNDS})
-    except JudgesError as error:
-        raise JudgesError(f"{id}: {error}") from None
+def _check_turns(instructions: list[Instruction], prompt: str | tuple[Message, ...]) -> None:
+    """Raises JudgesError when an instruction refers to an earlier turn and the prompt has none."""
+    if not isinstance(prompt, str) and any(message.get("role") == "assistant" for message in prompt):
+        return
+    for instruction in instructions:
+        if instruction.type.several_turns:
+            raise JudgesError(
+                f"{instruction.type.id} needs a prompt of several turns, and this one has no earlier response"
+            )
 
 
 def _whole(value: Any) -> Any:

@@ -18,33 +18,50 @@ from pydantic import StringConstraints
 
 from judges.rules.blocks import PYTHON_TAGS
 from judges.rules.instruction_following import pieces
-from judges.rules.instruction_following.arguments import Count, Ordinal, Text, Words, within
+from judges.rules.instruction_following.arguments import Count, Ordinal, Text, Words, check_bounds, wanted, within
+from judges.rules.instruction_following.instruction_type import Types
+
+TYPES = Types()
 
 # --- numbers of things: exactly, at least or at most so many ---------------------------------------------------------
 
 
-def counted(count: Callable[[str], int]) -> Callable[..., bool]:
-    """The checker of an instruction that bounds `count(text)`."""
+def _seen(count: Callable[..., int]) -> Callable[..., str]:
+    """The number in a text and the bounds that it does not keep; nothing when it keeps them."""
 
+    def seen(
+        text: str, *, exactly: int | None = None, at_least: int | None = None, at_most: int | None = None, **given: Any
+    ) -> str:
+        bounds = (exactly, at_least, at_most)
+        number = count(text, **given)
+        return "" if within(number, *bounds) else f"{number}, {wanted(*bounds)} wanted"
+
+    return seen
+
+
+def _counted(id: str, count: Callable[[str], int]) -> None:
+    """Declares a type that bounds `count(text)`."""
+
+    @TYPES.add(id, check=check_bounds, seen=_seen(count))
     def checker(
         text: str, *, exactly: Count | None = None, at_least: Count | None = None, at_most: Count | None = None
     ) -> bool:
         return within(count(text), exactly, at_least, at_most)
 
     checker.__doc__ = count.__doc__
-    return checker
 
 
-words = counted(pieces.count_words)
-sentences = counted(pieces.count_sentences)
-paragraphs = counted(pieces.count_paragraphs)
-lines = counted(pieces.count_lines)
-characters = counted(pieces.count_characters)
-bullets = counted(pieces.count_bullets)
-headings = counted(pieces.count_headings)
-emoji = counted(pieces.count_emoji)
+_counted("cgpo:words", pieces.count_words)
+_counted("cgpo:sentences", pieces.count_sentences)
+_counted("cgpo:paragraphs", pieces.count_paragraphs)
+_counted("cgpo:lines", pieces.count_lines)
+_counted("cgpo:characters", pieces.count_characters)
+_counted("cgpo:bullets", pieces.count_bullets)
+_counted("cgpo:headings", pieces.count_headings)
+_counted("cgpo:emoji", pieces.count_emoji)
 
 
+@TYPES.add("cgpo:numbered_list", check=check_bounds, seen=_seen(lambda text: len(pieces.numbered_items(text))))
 def numbered_list(
     text: str, *, exactly: Count | None = None, at_least: Count | None = None, at_most: Count | None = None
 ) -> bool:
@@ -53,6 +70,11 @@ def numbered_list(
     return numbers == list(range(1, len(numbers) + 1)) and within(len(numbers), exactly, at_least, at_most)
 
 
+def _check_bounds_only(word: str, **bounds: int | None) -> None:
+    check_bounds(**bounds)
+
+
+@TYPES.add("cgpo:word_frequency", check=_check_bounds_only, seen=_seen(pieces.count_word))
 def word_frequency(
     text: str,
     *,
@@ -65,21 +87,7 @@ def word_frequency(
     return within(pieces.count_word(text, word), exactly, at_least, at_most)
 
 
-COUNTS: dict[str, Callable[..., int]] = {
-    "cgpo:words": pieces.count_words,
-    "cgpo:sentences": pieces.count_sentences,
-    "cgpo:paragraphs": pieces.count_paragraphs,
-    "cgpo:lines": pieces.count_lines,
-    "cgpo:characters": pieces.count_characters,
-    "cgpo:bullets": pieces.count_bullets,
-    "cgpo:numbered_list": lambda text: len(pieces.numbered_items(text)),
-    "cgpo:headings": pieces.count_headings,
-    "cgpo:emoji": pieces.count_emoji,
-    "cgpo:word_frequency": pieces.count_word,
-}
-"""What an id counts, for the reason of a verdict."""
-
-
+@TYPES.add("cgpo:sentence_length")
 def sentence_length(text: str, *, max_words: Ordinal) -> bool:
     """No sentence has more words than this."""
     return all(pieces.count_words(" ".join(sentence)) <= max_words for sentence in pieces.split_sentences(text))
@@ -101,6 +109,7 @@ _MARKUP = "*_`\"'“”‘’ "
 _OPENING = " \t\r\n\"“'*_#"
 
 
+@TYPES.add("cgpo:start_phrase")
 def start_phrase(text: str, *, phrase: Text) -> bool:
     """The response begins with the phrase and the word ends there; case, quotation marks and markup do not count."""
     wanted, start = phrase.strip().casefold(), text.lstrip(_OPENING).casefold()
@@ -108,11 +117,13 @@ def start_phrase(text: str, *, phrase: Text) -> bool:
     return start.startswith(wanted) and not (wanted[-1].isalnum() and start[end : end + 1].isalnum())
 
 
+@TYPES.add("cgpo:line_start")
 def line_start(text: str, *, prefix: Text) -> bool:
     """Every line that is not blank begins with the prefix, letter for letter; indentation does not count."""
     return all(line.lstrip().startswith(prefix.strip()) for line in pieces.lines(text))
 
 
+@TYPES.add("cgpo:keyword_order")
 def keyword_order(text: str, *, keywords: Words) -> bool:
     """The keywords occur as whole words in this order, each after the one before it; case does not count."""
     position = 0
@@ -125,6 +136,7 @@ def keyword_order(text: str, *, keywords: Words) -> bool:
     return True
 
 
+@TYPES.add("cgpo:alphabetical_list")
 def alphabetical_list(text: str, *, descending: bool = False) -> bool:
     """The items of the list, at least two, stand in alphabetical order; case, accents and markup do not count."""
     items = [_sortable(item) for item in pieces.bullets(text) or [item for _, item in pieces.numbered_items(text)]]
@@ -132,17 +144,20 @@ def alphabetical_list(text: str, *, descending: bool = False) -> bool:
     return len(items) > 1 and all(a <= b for a, b in pairs)
 
 
+@TYPES.add("cgpo:no_repeated_words")
 def no_repeated_words(text: str, *, min_letters: Ordinal = 1) -> bool:
     """No word of at least so many letters is used twice; case does not count."""
     words = [word for word in pieces.words(text) if len(word) >= min_letters]
     return len(words) == len(set(words))
 
 
+@TYPES.add("cgpo:no_digits")
 def no_digits(text: str) -> bool:
     """No digit of any script."""
     return not any(map(str.isdigit, text))
 
 
+@TYPES.add("cgpo:script")
 def script(text: str, *, script: Script) -> bool:
     """Every letter belongs to the script, and there is one at least; Chinese characters are Japanese and Korean too."""
     names = _SCRIPT_NAMES.get(script, (script.upper(),))
@@ -166,6 +181,7 @@ _MAX_YAML_CHARS = 50_000
 """A longer text does not follow: YAML's parser is slow, and nobody asks for that much."""
 
 
+@TYPES.add("cgpo:csv")
 def csv_form(
     text: str,
     *,
@@ -186,6 +202,7 @@ def csv_form(
     return (rows is None or len(table) == rows + 1) and (header is None or names == [name.strip() for name in header])
 
 
+@TYPES.add("cgpo:yaml")
 def yaml_form(text: str, *, required_keys: Words | None = None) -> bool:
     """The response is one YAML mapping or list (plain prose is neither); a mapping has the required keys."""
     data = _yaml(_unfenced(text))
@@ -194,6 +211,7 @@ def yaml_form(text: str, *, required_keys: Words | None = None) -> bool:
     return isinstance(data, dict) and set(required_keys) <= data.keys()
 
 
+@TYPES.add("cgpo:json_keys")
 def json_keys(text: str, *, required_keys: Words, only: bool = False) -> bool:
     """The response is one JSON object with the required keys; with `only`, with no others."""
     try:
@@ -205,6 +223,7 @@ def json_keys(text: str, *, required_keys: Words, only: bool = False) -> bool:
     return data.keys() == set(required_keys) if only else set(required_keys) <= data.keys()
 
 
+@TYPES.add("cgpo:markdown_table")
 def markdown_table(text: str, *, columns: Ordinal | None = None, rows: Count | None = None) -> bool:
     """There is a Markdown table with so many columns and so many rows below its header."""
     return any(
@@ -212,6 +231,7 @@ def markdown_table(text: str, *, columns: Ordinal | None = None, rows: Count | N
     )
 
 
+@TYPES.add("cgpo:code_block")
 def code_block(text: str, *, language: Text | None = None) -> bool:
     """There is exactly one fenced code block, closed, not empty and, if asked for, marked with the language."""
     lines = text.splitlines()

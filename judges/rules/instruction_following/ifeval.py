@@ -12,27 +12,34 @@ import re
 from itertools import takewhile
 
 from judges.rules.instruction_following.arguments import Count, Ordinal, Relation, Text, Words, compare
+from judges.rules.instruction_following.instruction_type import Types
 from judges.rules.instruction_following.pieces import count_sentences
 from judges.rules.languages import Language, margin
+
+TYPES = Types()
 
 # --- keywords: words and letters that must or must not occur; case never counts --------------------------------------
 
 
+@TYPES.add("keywords:existence")
 def existence(text: str, *, keywords: Words) -> bool:
     """Every keyword occurs, also inside a longer word."""
     return all(_occurrences(text, keyword) > 0 for keyword in keywords)
 
 
+@TYPES.add("keywords:frequency")
 def frequency(text: str, *, keyword: Text, frequency: Count, relation: Relation) -> bool:
     """How often a keyword occurs, also inside longer words."""
     return compare(_occurrences(text, keyword.strip()), relation, frequency)
 
 
+@TYPES.add("keywords:forbidden_words")
 def forbidden_words(text: str, *, forbidden_words: Words) -> bool:
     """None of the words occurs as a word of its own."""
     return not any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in forbidden_words)
 
 
+@TYPES.add("keywords:letter_frequency")
 def letter_frequency(text: str, *, letter: Text, let_frequency: Count, let_relation: Relation) -> bool:
     """How often a letter or sign occurs."""
     return compare(text.lower().count(letter.strip().lower()), let_relation, let_frequency)
@@ -52,6 +59,7 @@ LANGDETECT = frozenset(_LANGDETECT_CODES.split())
 """Languages that langdetect tells apart (`zh`: it says which Chinese)."""
 
 
+@TYPES.add("language:response_language")
 def response_language(text: str, *, language: Language) -> bool:
     """The whole response is in the language (ISO 639-1; `zh` means any Chinese).
 
@@ -81,11 +89,13 @@ _DIVIDER = re.compile(r"\s?\*\*\*\s?")
 _ENDS_A_WORD = frozenset(".,?!'\"")
 
 
+@TYPES.add("length_constraints:number_sentences")
 def number_sentences(text: str, *, num_sentences: Count, relation: Relation) -> bool:
     """How many sentences there are."""
     return compare(count_sentences(text), relation, num_sentences)
 
 
+@TYPES.add("length_constraints:number_paragraphs")
 def number_paragraphs(text: str, *, num_paragraphs: Count) -> bool:
     """Exactly so many paragraphs, divided by `***`; an empty one counts as a fault, except at either end."""
     paragraphs = _DIVIDER.split(text)
@@ -95,11 +105,13 @@ def number_paragraphs(text: str, *, num_paragraphs: Count) -> bool:
     return sum(1 for paragraph in paragraphs if paragraph.strip()) == num_paragraphs
 
 
+@TYPES.add("length_constraints:number_words")
 def number_words(text: str, *, num_words: Count, relation: Relation) -> bool:
     """How many words there are: runs of letters, digits and underscores."""
     return compare(sum(1 for _ in re.finditer(r"\w+", text)), relation, num_words)
 
 
+@TYPES.add("length_constraints:nth_paragraph_first_word")
 def nth_paragraph_first_word(text: str, *, num_paragraphs: Count, nth_paragraph: Ordinal, first_word: Text) -> bool:
     """Exactly so many paragraphs, divided by an empty line, the n-th of which begins with a word."""
     paragraphs = text.split("\n\n")
@@ -121,11 +133,13 @@ _MARKERS = {
 }
 
 
+@TYPES.add("detectable_content:number_placeholders")
 def number_placeholders(text: str, *, num_placeholders: Count) -> bool:
     """At least so many placeholders in square brackets, each within one line."""
     return sum(_brackets(line) for line in text.split("\n")) >= num_placeholders
 
 
+@TYPES.add("detectable_content:postscript")
 def postscript(text: str, *, postscript_marker: Text) -> bool:
     """A postscript with this marker; `P.S.` and `P.P.S` may have spaces inside."""
     marker = postscript_marker.strip()
@@ -148,17 +162,20 @@ CONSTRAINED_RESPONSES = ("My answer is yes.", "My answer is no.", "My answer is 
 _FENCES = ("```json", "```Json", "```JSON", "```")
 
 
+@TYPES.add("detectable_format:number_bullet_lists")
 def number_bullet_lists(text: str, *, num_bullets: Count) -> bool:
     """Exactly so many bullet points: lines that begin with `-`, or with one `*` and something after it."""
     lines = (line.lstrip() for line in text.split("\n"))
     return sum(1 for line in lines if line.startswith("-") or re.match(r"\*[^*]", line)) == num_bullets
 
 
+@TYPES.add("detectable_format:constrained_response")
 def constrained_response(text: str) -> bool:
     """One of the three fixed answers occurs."""
     return any(answer in text for answer in CONSTRAINED_RESPONSES)
 
 
+@TYPES.add("detectable_format:number_highlighted_sections")
 def number_highlighted_sections(text: str, *, num_highlights: Count) -> bool:
     """At least so many highlights, `*…*` or `**…**`, not empty and within one line."""
     single = sum(1 for highlight in re.findall(r"\*([^\n*]*)\*", text) if highlight.strip())
@@ -166,11 +183,13 @@ def number_highlighted_sections(text: str, *, num_highlights: Count) -> bool:
     return single + double >= num_highlights
 
 
+@TYPES.add("detectable_format:multiple_sections")
 def multiple_sections(text: str, *, section_spliter: Text, num_sections: Count) -> bool:
     """At least so many sections, each begun by the section word and a number."""
     return len(re.findall(rf"{re.escape(section_spliter.strip())}\s?\d+", text)) >= num_sections
 
 
+@TYPES.add("detectable_format:json_format")
 def json_format(text: str) -> bool:
     """The whole response is JSON, perhaps in a fenced code block."""
     text = text.strip()
@@ -183,6 +202,7 @@ def json_format(text: str) -> bool:
     return True
 
 
+@TYPES.add("detectable_format:title")
 def title(text: str) -> bool:
     """A title in double angular brackets, not empty and within one line."""
     return any(_title(line) for line in text.split("\n"))
@@ -197,6 +217,7 @@ def _title(line: str) -> bool:
 # --- combination: two responses, the prompt repeated first -----------------------------------------------------------
 
 
+@TYPES.add("combination:two_responses")
 def two_responses(text: str) -> bool:
     """Two different responses divided by `******`; nothing empty between dividers."""
     parts = [part.strip() for part in text.split("******")]
@@ -206,6 +227,7 @@ def two_responses(text: str) -> bool:
     return len(filled) == 2 and filled[0] != filled[1]
 
 
+@TYPES.add("combination:repeat_prompt")
 def repeat_prompt(text: str, *, prompt_to_repeat: Text) -> bool:
     """The response begins with the request, word for word; case does not count."""
     return text.strip().lower().startswith(prompt_to_repeat.strip().lower())
@@ -214,11 +236,13 @@ def repeat_prompt(text: str, *, prompt_to_repeat: Text) -> bool:
 # --- startend: how the response starts and ends ----------------------------------------------------------------------
 
 
+@TYPES.add("startend:end_checker")
 def end_checker(text: str, *, end_phrase: Text) -> bool:
     """The response ends with the phrase; case and quotation marks around the response do not count."""
     return text.strip().strip('"').lower().endswith(end_phrase.strip().lower())
 
 
+@TYPES.add("startend:quotation")
 def quotation(text: str) -> bool:
     """The whole response stands in double quotation marks."""
     text = text.strip()
@@ -234,17 +258,20 @@ _CLITICS = re.compile(
 )
 
 
+@TYPES.add("change_case:capital_word_frequency")
 def capital_word_frequency(text: str, *, capital_frequency: Count, capital_relation: Relation) -> bool:
     """How many words are all capitals, split as in the Penn Treebank: `IT'S` and `GONNA` are two, `WELL-KNOWN` one."""
     words = _CLITICS.sub(r" \g<0>", _SIGNS.sub(" ", text)).split()
     return compare(sum(1 for word in words if word.isupper()), capital_relation, capital_frequency)
 
 
+@TYPES.add("change_case:english_capital")
 def english_capital(text: str) -> bool:
     """English, without a small letter."""
     return text.isupper() and detect(text) == "en"
 
 
+@TYPES.add("change_case:english_lowercase")
 def english_lowercase(text: str) -> bool:
     """English, without a capital letter."""
     return text.islower() and detect(text) == "en"
@@ -253,6 +280,7 @@ def english_lowercase(text: str) -> bool:
 # --- punctuation -----------------------------------------------------------------------------------------------------
 
 
+@TYPES.add("punctuation:no_comma")
 def no_comma(text: str) -> bool:
     """No comma anywhere."""
     return "," not in text
