@@ -15,10 +15,16 @@ class Block:
     Attributes:
         tag: the first word after the opening fence, in lower case; empty when there is none.
         code: the lines between the fences.
+        first: number of the line with the opening fence, from 0.
+        last: number of the line with the closing fence, or of the text's last line.
+        closed: whether there is a closing fence.
     """
 
     tag: str
     code: str
+    first: int
+    last: int
+    closed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,11 @@ class _Fence:
     def closes(self, opening: _Fence) -> bool:
         return self.mark == opening.mark and self.length >= opening.length and not self.info
 
-    def block(self, lines: list[str]) -> Block:
+    def block(self, lines: list[str], last: int, closed: bool) -> Block:
         """The block that this fence opens, without the fence's indentation (a block in a list)."""
         words = self.info.split(None, 1)
         code = "\n".join(line.removeprefix(self.indent) for line in lines)
-        return Block(words[0].lower() if words else "", code)
+        return Block(words[0].lower() if words else "", code, last - len(lines) - closed, last, closed)
 
 
 def fenced_blocks(text: str) -> list[Block]:
@@ -43,18 +49,39 @@ def fenced_blocks(text: str) -> list[Block]:
     blocks = []
     opening: _Fence | None = None
     lines: list[str] = []
-    for line in text.replace("\r\n", "\n").split("\n"):
+    number = -1
+    for number, line in enumerate(_lines(text)):
         fence = _fence(line)
         if opening is None:
             opening = fence
         elif fence is not None and fence.closes(opening):
-            blocks.append(opening.block(lines))
+            blocks.append(opening.block(lines, number, closed=True))
             opening, lines = None, []
         else:
             lines.append(line)
     if opening is not None:
-        blocks.append(opening.block(lines))
+        blocks.append(opening.block(lines, number, closed=False))
     return blocks
+
+
+def lines_outside(text: str) -> list[str]:
+    """The lines that belong to no fenced block."""
+    lines = _lines(text)
+    for block in reversed(fenced_blocks(text)):
+        del lines[block.first : block.last + 1]
+    return lines
+
+
+def whole_block(text: str) -> Block | None:
+    """The closed block that the text is, with nothing but blank lines around it; None when it is something else."""
+    blocks = fenced_blocks(text)
+    if len(blocks) != 1 or not blocks[0].closed or any(line.strip() for line in lines_outside(text)):
+        return None
+    return blocks[0]
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")
 
 
 def _fence(line: str) -> _Fence | None:

@@ -20,7 +20,8 @@ import regex
 
 from judges.judge import Judge, Row
 from judges.metadata import value_of, whole_number
-from judges.rules.instruction_following.pieces import count_sentences
+from judges.rules.instruction_following.pieces import count_characters, count_lines, count_paragraphs
+from judges.rules.instruction_following.sentences import count_sentences
 from judges.verdict import Outcome, Verdict
 
 Unit = Literal["words", "characters", "sentences", "lines", "paragraphs"]
@@ -28,8 +29,6 @@ Unit = Literal["words", "characters", "sentences", "lines", "paragraphs"]
 _IDEOGRAPH = r"[\p{Han}\p{Hiragana}\p{Katakana}ー]"
 _LETTER = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--{_IDEOGRAPH}]"
 _WORD = regex.compile(rf"{_IDEOGRAPH}|{_LETTER}++(?:['’\-‐‑.,]{_LETTER}++)*+", regex.V1)
-_CHARACTER = regex.compile(r"\X")
-_FLAG = regex.compile(r"\p{RI}\p{RI}")
 
 
 class LengthJudge(Judge):
@@ -83,23 +82,6 @@ class LengthJudge(Judge):
 def count_words(text: str) -> int:
     """How many words there are, by the rule at the top of this file."""
     return sum(1 for _ in _WORD.finditer(text))
-
-
-def count_characters(text: str) -> int:
-    """How many characters a reader sees."""
-    text = _FLAG.sub("x", text.strip())  # in a long run of flags, `\X` counts from the run's start for every one
-    return len(text) if text.isascii() and "\r" not in text else sum(1 for _ in _CHARACTER.finditer(text))
-
-
-def count_lines(text: str) -> int:
-    """How many lines have something on them."""
-    return sum(1 for line in text.splitlines() if line.strip())
-
-
-def count_paragraphs(text: str) -> int:
-    """How many runs of lines there are between empty lines."""
-    filled = [bool(line.strip()) for line in text.splitlines()]
-    return sum(1 for before, here in zip([False, *filled], filled, strict=False) if here and not before)
 
 
 COUNTERS: dict[str, Callable[[str], int]] = {

@@ -10,7 +10,7 @@ from judges import Row, Verdict
 from judges.rules.instruction_following import InstructionFollowingJudge
 from judges.rules.instruction_following.ifeval import TYPES
 from judges.rules.instruction_following.instruction_type import InstructionType, Types
-from judges.rules.instruction_following.pieces import count_sentences
+from judges.rules.instruction_following.sentences import count_as_punkt
 from judges.rules.instruction_following.table import INSTRUCTIONS
 
 ENGLISH = "The weather was fine this morning and we walked along the river until noon"
@@ -253,8 +253,8 @@ def test_loose_forgives_a_first_or_last_line_and_asterisks() -> None:
         ("a.b.c is a name.", 1),
     ],
 )
-def test_sentences(text: str, count: int) -> None:
-    assert count_sentences(text) == count
+def test_sentences_of_the_public_type(text: str, count: int) -> None:
+    assert count_as_punkt(text) == count
 
 
 def test_language_does_not_change_from_one_call_to_the_next() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from judges import Row, Verdict
 from judges.contract import HOSTILE_TEXTS
-from judges.rules.instruction_following import InstructionFollowingJudge
-from judges.rules.instruction_following.own import TYPES
+from judges.rules.instruction_following import InstructionFollowingJudge, own, own_data
 
+TYPES = own.TYPES | own_data.TYPES
 COUNTED = [id for id, type in TYPES.items() if "at_most" in {option.name for option in type.arguments}]
 TABLE = "| Name | Age |\n|---|:-:|\n| Ann | 3 |\n| Bob | 4 |"
 SHOPPING = "Fruit:\n- apples\n- Bananas\n- **éclairs**\n- figs"
@@ -57,7 +57,7 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["Dear Anna", "My dear Ann", "Dear  Ann"],
     ),
     ("cgpo:start_phrase", {"phrase": "Yes,"}, ["Yes, of course", "yes,no"], ["Yes of course"]),
-    ("cgpo:line_start", {"prefix": "> "}, ["> a\n\n  > b", ">a"], ["> a\nb"]),
+    ("cgpo:line_start", {"prefix": "> "}, ["> a\n\n  > b", ">\ta\n>"], ["> a\nb", ">a"]),
     (
         "cgpo:keyword_order",
         {"keywords": ["first", "then"]},

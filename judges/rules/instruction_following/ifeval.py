@@ -1,8 +1,9 @@
 """The 25 instructions of IFEval, a checker each: does the text follow the instruction?
 
 In the order of IFEval's families. The language of a response is told by langdetect with a fixed seed, as in the public
-checkers. Languages that langdetect does not know are told by py3langid; for the public checkers they cannot be followed
-at all.
+checkers, with two exceptions. Languages that langdetect does not know are told by py3langid; for the public checkers
+they cannot be followed at all. A text mostly in capitals is read in small letters, and both are asked: langdetect has
+hardly seen capitals, and finds English, German or Turkish in a sentence of any language.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from itertools import takewhile
 
 from judges.rules.instruction_following.arguments import Count, Ordinal, Relation, Text, Words, compare
 from judges.rules.instruction_following.instruction_type import Types
-from judges.rules.instruction_following.pieces import count_sentences
+from judges.rules.instruction_following.phrases import begins
+from judges.rules.instruction_following.sentences import count_as_punkt
 from judges.rules.languages import Language, margin
 
 TYPES = Types()
@@ -65,10 +67,22 @@ def response_language(text: str, *, language: Language) -> bool:
 
     A text whose language cannot be told, such as one of digits only, does not follow; the public checker lets it pass.
     """
+    if not _mostly_capitals(text):
+        return _in_language(text, language)
+    small = text.lower().replace("i\u0307", "i")  # what is left of a Turkish İ
+    return _in_language(small, language) or margin(small, language)[0] > 0
+
+
+def _in_language(text: str, language: str) -> bool:
     if language not in LANGDETECT:
         return margin(text, language)[0] > 0
     detected = detect(text)
     return detected is not None and detected.partition("-")[0] == language
+
+
+def _mostly_capitals(text: str) -> bool:
+    capitals = sum(map(str.isupper, text))
+    return capitals > sum(map(str.islower, text))
 
 
 def detect(text: str) -> str | None:
@@ -92,7 +106,7 @@ _ENDS_A_WORD = frozenset(".,?!'\"")
 @TYPES.add("length_constraints:number_sentences")
 def number_sentences(text: str, *, num_sentences: Count, relation: Relation) -> bool:
     """How many sentences there are."""
-    return compare(count_sentences(text), relation, num_sentences)
+    return compare(count_as_punkt(text), relation, num_sentences)
 
 
 @TYPES.add("length_constraints:number_paragraphs")
@@ -121,6 +135,8 @@ def nth_paragraph_first_word(text: str, *, num_paragraphs: Count, nth_paragraph:
     words = paragraphs[nth_paragraph - 1].split()
     if not words:
         return False
+    if not _ENDS_A_WORD.isdisjoint(first_word):  # `Don't`, `"Hello,"`: never what stands before the first sign
+        return begins(paragraphs[nth_paragraph - 1], first_word)
     word = words[0].lstrip("'").lstrip('"')
     return "".join(takewhile(lambda letter: letter not in _ENDS_A_WORD, word)).lower() == first_word.lower()
 
@@ -239,7 +255,9 @@ def repeat_prompt(text: str, *, prompt_to_repeat: Text) -> bool:
 @TYPES.add("startend:end_checker")
 def end_checker(text: str, *, end_phrase: Text) -> bool:
     """The response ends with the phrase; case and quotation marks around the response do not count."""
-    return text.strip().strip('"').lower().endswith(end_phrase.strip().lower())
+    text, phrase = text.strip().lower(), end_phrase.strip().lower()
+    body, core = text.rstrip('"'), phrase.rstrip('"')
+    return body.endswith(core) and len(text) - len(body) >= len(phrase) - len(core)
 
 
 @TYPES.add("startend:quotation")
@@ -268,13 +286,13 @@ def capital_word_frequency(text: str, *, capital_frequency: Count, capital_relat
 @TYPES.add("change_case:english_capital")
 def english_capital(text: str) -> bool:
     """English, without a small letter."""
-    return text.isupper() and detect(text) == "en"
+    return text.isupper() and response_language(text, language="en")
 
 
 @TYPES.add("change_case:english_lowercase")
 def english_lowercase(text: str) -> bool:
     """English, without a capital letter."""
-    return text.islower() and detect(text) == "en"
+    return text.islower() and response_language(text, language="en")
 
 
 # --- punctuation -----------------------------------------------------------------------------------------------------

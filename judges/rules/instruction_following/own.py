@@ -1,23 +1,15 @@
-"""Instructions of our own, a checker each: numbers of things, words and their order, data formats.
-
-For CSV, YAML and JSON the whole response is the data, perhaps in one fenced code block.
-"""
+"""Instructions of our own, a checker each: numbers of things, words and their order, line beginnings, script."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
 import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import StringConstraints
+import regex
 
-from judges.rules.blocks import PYTHON_TAGS
-from judges.rules.instruction_following import pieces
+from judges.rules.instruction_following import phrases, pieces, sentences
 from judges.rules.instruction_following.arguments import Count, Ordinal, Text, Words, check_bounds, wanted, within
 from judges.rules.instruction_following.instruction_type import Types
 
@@ -52,7 +44,7 @@ def _counted(id: str, count: Callable[[str], int]) -> None:
 
 
 _counted("cgpo:words", pieces.count_words)
-_counted("cgpo:sentences", pieces.count_sentences)
+_counted("cgpo:sentences", sentences.count_sentences)
 _counted("cgpo:paragraphs", pieces.count_paragraphs)
 _counted("cgpo:lines", pieces.count_lines)
 _counted("cgpo:characters", pieces.count_characters)
@@ -74,7 +66,7 @@ def _check_bounds_only(word: str, **bounds: int | None) -> None:
     check_bounds(**bounds)
 
 
-@TYPES.add("cgpo:word_frequency", check=_check_bounds_only, seen=_seen(pieces.count_word))
+@TYPES.add("cgpo:word_frequency", check=_check_bounds_only, seen=_seen(phrases.count))
 def word_frequency(
     text: str,
     *,
@@ -84,13 +76,13 @@ def word_frequency(
     at_most: Count | None = None,
 ) -> bool:
     """How often a word or phrase occurs as whole words; case does not count."""
-    return within(pieces.count_word(text, word), exactly, at_least, at_most)
+    return within(phrases.count(text, word), exactly, at_least, at_most)
 
 
 @TYPES.add("cgpo:sentence_length")
 def sentence_length(text: str, *, max_words: Ordinal) -> bool:
     """No sentence has more words than this."""
-    return all(pieces.count_words(" ".join(sentence)) <= max_words for sentence in pieces.split_sentences(text))
+    return all(pieces.count_words(" ".join(sentence)) <= max_words for sentence in sentences.split_sentences(text))
 
 
 # --- words, their order, line beginnings, script ---------------------------------------------------------------------
@@ -99,41 +91,41 @@ Script = Literal[
     "latin", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "bengali", "tamil", "telugu", "thai", "georgian",
     "armenian", "chinese", "japanese", "korean",
 ]  # fmt: skip
-_SCRIPT_NAMES = {
-    "chinese": ("CJK", "BOPOMOFO", "IDEOGRAPHIC"),
-    "japanese": ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "IDEOGRAPHIC"),
-    "korean": ("HANGUL", "CJK"),
-}
-"""First words of the letters' Unicode names, where they are not the script's own name."""
+_SCRIPTS = {"chinese": ("Han", "Bopomofo"), "japanese": ("Han", "Hiragana", "Katakana"), "korean": ("Hangul", "Han")}
+"""Unicode's scripts, where they are not the one of the same name."""
+_NO_SCRIPT = regex.compile(r"\p{scx=Common}|\p{scx=Inherited}")
+_MICRO = "µ"
 _MARKUP = "*_`\"'“”‘’ "
-_OPENING = " \t\r\n\"“'*_#"
+_ACCENT = regex.compile(r"\p{sc=Inherited}+")
+_HAN = regex.compile(r"\p{Han}")
 
 
 @TYPES.add("cgpo:start_phrase")
 def start_phrase(text: str, *, phrase: Text) -> bool:
-    """The response begins with the phrase and the word ends there; case, quotation marks and markup do not count."""
-    wanted, start = phrase.strip().casefold(), text.lstrip(_OPENING).casefold()
-    end = len(wanted)
-    return start.startswith(wanted) and not (wanted[-1].isalnum() and start[end : end + 1].isalnum())
+    """The response begins with the phrase, and its last word ends there; case does not count.
+
+    Quotation marks and markup before the phrase do not count either; those that it begins with itself must be there.
+    """
+    return phrases.begins(text, phrase)
 
 
 @TYPES.add("cgpo:line_start")
 def line_start(text: str, *, prefix: Text) -> bool:
     """Every line that is not blank begins with the prefix, letter for letter; indentation does not count."""
-    return all(line.lstrip().startswith(prefix.strip()) for line in pieces.lines(text))
+    start = phrases.seen(prefix).lstrip()
+    return all(_begins_line(phrases.seen(line).lstrip(), start) for line in pieces.lines(text))
+
+
+def _begins_line(line: str, start: str) -> bool:
+    """Any white space serves for a space at the end of the prefix, and so does the line's end."""
+    mark = start.rstrip()
+    return line.startswith(mark) and (mark == start or not line[len(mark) :][:1].strip())
 
 
 @TYPES.add("cgpo:keyword_order")
 def keyword_order(text: str, *, keywords: Words) -> bool:
     """The keywords occur as whole words in this order, each after the one before it; case does not count."""
-    position = 0
-    for keyword in keywords:
-        pattern = re.compile(rf"(?<!\w){re.escape(keyword.strip())}(?!\w)", re.IGNORECASE)
-        match = pattern.search(text, position)
-        if match is None:
-            return False
-        position = match.end()
-    return True
+    return phrases.in_order(text, keywords)
 
 
 @TYPES.add("cgpo:alphabetical_list")
@@ -147,146 +139,36 @@ def alphabetical_list(text: str, *, descending: bool = False) -> bool:
 @TYPES.add("cgpo:no_repeated_words")
 def no_repeated_words(text: str, *, min_letters: Ordinal = 1) -> bool:
     """No word of at least so many letters is used twice; case does not count."""
-    words = [word for word in pieces.words(text) if len(word) >= min_letters]
+    words = [word for word in phrases.words(text) if sum(map(str.isalnum, word)) >= min_letters]
     return len(words) == len(set(words))
 
 
 @TYPES.add("cgpo:no_digits")
 def no_digits(text: str) -> bool:
-    """No digit of any script."""
-    return not any(map(str.isdigit, text))
+    """No digit of any script and no other sign for a number (`½`, `⑪`, `x²`, `Ⅳ`); Chinese numerals are words."""
+    return not any(unicodedata.category(sign).startswith("N") and not _HAN.match(sign) for sign in set(text))
 
 
 @TYPES.add("cgpo:script")
 def script(text: str, *, script: Script) -> bool:
-    """Every letter belongs to the script, and there is one at least; Chinese characters are Japanese and Korean too."""
-    names = _SCRIPT_NAMES.get(script, (script.upper(),))
-    letters = [letter for letter in set(text) if letter.isalpha()]
-    return bool(letters) and all(unicodedata.name(letter, "").split(" ")[0] in names for letter in letters)
+    """Every letter belongs to the script, and there is one at least; Chinese characters are Japanese and Korean too.
+
+    Letters of no script (the micro sign, the okina) belong to any.
+    """
+    scripts = _SCRIPTS.get(script, (script.capitalize(),))
+    belongs = regex.compile("|".join(rf"\p{{scx={name}}}" for name in scripts))
+    letters = [plain for letter in set(text) if letter.isalpha() for plain in _plain(letter)]
+    return any(map(belongs.match, letters)) and all(belongs.match(x) or _NO_SCRIPT.match(x) for x in letters)
+
+
+def _plain(letter: str) -> str:
+    """The letter itself; of a letter of no script, such as a mathematical one (`𝛂`), the letters it stands for."""
+    if letter == _MICRO or not _NO_SCRIPT.match(letter):
+        return letter
+    return "".join(filter(str.isalpha, unicodedata.normalize("NFKC", letter)))
 
 
 def _sortable(item: str) -> str:
+    """Without case and accents. The vowel signs of a script are no accents: they belong to it, accents to none."""
     decomposed = unicodedata.normalize("NFKD", item.strip(_MARKUP))
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()
-
-
-# --- data formats ----------------------------------------------------------------------------------------------------
-
-Delimiter = Annotated[str, StringConstraints(min_length=1, max_length=1, pattern=r'[^"\r\n]')]
-
-_FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*)\n[ \t]*```", re.DOTALL)
-_BAR = re.compile(r"(?<!\\)\|")
-_RULE = re.compile(r":?-+:?")
-_MAX_YAML_CHARS = 50_000
-"""A longer text does not follow: YAML's parser is slow, and nobody asks for that much."""
-
-
-@TYPES.add("cgpo:csv")
-def csv_form(
-    text: str,
-    *,
-    columns: Ordinal | None = None,
-    rows: Count | None = None,
-    delimiter: Delimiter = ",",
-    header: Words | None = None,
-) -> bool:
-    """The response is CSV: a header, then `rows` rows, all with the same number of columns (two unless told)."""
-    try:
-        table = list(csv.reader(io.StringIO(_unfenced(text), newline=""), delimiter=delimiter, strict=True))
-    except csv.Error:
-        return False
-    width = len(table[0]) if table else 0
-    if any(len(row) != width for row in table) or (width < 2 if columns is None else width != columns):
-        return False
-    names = [name.strip() for name in table[0]]
-    return (rows is None or len(table) == rows + 1) and (header is None or names == [name.strip() for name in header])
-
-
-@TYPES.add("cgpo:yaml")
-def yaml_form(text: str, *, required_keys: Words | None = None) -> bool:
-    """The response is one YAML mapping or list (plain prose is neither); a mapping has the required keys."""
-    data = _yaml(_unfenced(text))
-    if required_keys is None:
-        return isinstance(data, (dict, list))
-    return isinstance(data, dict) and set(required_keys) <= data.keys()
-
-
-@TYPES.add("cgpo:json_keys")
-def json_keys(text: str, *, required_keys: Words, only: bool = False) -> bool:
-    """The response is one JSON object with the required keys; with `only`, with no others."""
-    try:
-        data = json.loads(_unfenced(text))
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(data, dict):
-        return False
-    return data.keys() == set(required_keys) if only else set(required_keys) <= data.keys()
-
-
-@TYPES.add("cgpo:markdown_table")
-def markdown_table(text: str, *, columns: Ordinal | None = None, rows: Count | None = None) -> bool:
-    """There is a Markdown table with so many columns and so many rows below its header."""
-    return any(
-        (columns is None or width == columns) and (rows is None or height == rows) for width, height in _tables(text)
-    )
-
-
-@TYPES.add("cgpo:code_block")
-def code_block(text: str, *, language: Text | None = None) -> bool:
-    """There is exactly one fenced code block, closed, not empty and, if asked for, marked with the language."""
-    lines = text.splitlines()
-    fences = [number for number, line in enumerate(lines) if line.lstrip().startswith("```")]
-    if len(fences) != 2 or not "".join(lines[fences[0] + 1 : fences[1]]).strip():
-        return False
-    marked = lines[fences[0]].strip().removeprefix("```").strip()
-    return language is None or _plain_language(marked) == _plain_language(language)
-
-
-def _plain_language(tag: str) -> str:
-    tag = tag.strip().casefold()
-    return "python" if tag in PYTHON_TAGS else tag
-
-
-def _unfenced(text: str) -> str:
-    text = text.strip()
-    fence = _FENCED.fullmatch(text)
-    return fence[1] if fence and "```" not in fence[1] else text
-
-
-def _yaml(text: str) -> Any:
-    """The data with every scalar left as text, or None. Nothing but plain data can come out of this loader."""
-    import yaml
-
-    if len(text) > _MAX_YAML_CHARS:
-        return None
-    try:
-        return yaml.load(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return None
-
-
-def _tables(text: str) -> list[tuple[int, int]]:
-    """Ordinal and rows of every table: a line of cells, a rule with as many, then lines of cells."""
-    tables: list[tuple[int, int]] = []
-    before: list[str] = []
-    inside = False
-    for line in text.splitlines():
-        cells = _cells(line)
-        if inside and cells:
-            width, height = tables[-1]
-            tables[-1] = (width, height + 1)
-        elif before and len(before) == len(cells) and all(map(_RULE.fullmatch, cells)):
-            tables.append((len(cells), 0))
-            inside = True
-        else:
-            inside = False
-        before = cells
-    return tables
-
-
-def _cells(line: str) -> list[str]:
-    """The cells of one line of a table; empty when the line has no bar."""
-    parts = [part.strip() for part in _BAR.split(line.strip())]
-    if len(parts) == 1:
-        return []
-    return parts[not parts[0] : len(parts) - (not parts[-1])]
+    return str(_ACCENT.sub("", decomposed)).casefold()

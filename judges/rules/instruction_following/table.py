@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from judges.rules.instruction_following import ifeval, own
+from judges.rules.instruction_following import ifeval, own, own_data
 from judges.rules.instruction_following.instruction_type import InstructionType
 
-_FAMILIES = (ifeval.TYPES, own.TYPES)
+_FAMILIES = (ifeval.TYPES, own.TYPES, own_data.TYPES)
 
 INSTRUCTIONS: dict[str, InstructionType] = {id: type for family in _FAMILIES for id, type in family.items()}
 
