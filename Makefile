@@ -20,7 +20,13 @@ ARGS :=
 TEST_PROCESSES := 2
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup quickstart test test-slow mutants lint format bench lock wheel clean
+# Folder with the public data sets that `make agreement` makes responses of.
+TEXTS := ../shared/data
+PUBLIC_CHECKERS := lm-eval==0.4.13 immutabledict==4.3.1 nltk==3.10.4
+# A package that holds NLTK's data (Punkt's trained model, stop words) and can be had where NLTK's own server cannot.
+NLTK_DATA_WHEEL := llama-index-core==0.14.25
+
+.PHONY: help setup quickstart test test-slow mutants lint format bench agreement lock wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +67,12 @@ bench: setup ## measure speed and memory, also against TRL; results go to bench/
 	$(BIN)/python bench/learner.py
 	$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
 	$(BIN)/python bench/step_time.py
+
+agreement: setup ## measure the instruction judge against the public checkers; figures go to the docs (TEXTS=FOLDER)
+	$(BIN)/python -m pip install --quiet --no-deps $(PUBLIC_CHECKERS)
+	$(BIN)/python -m pip download --quiet --no-deps --dest build/nltk $(NLTK_DATA_WHEEL)
+	cd build/nltk && $(CURDIR)/$(BIN)/python -m zipfile -e llama_index_core-*.whl .
+	NLTK_DATA=build/nltk/llama_index/core/_static/nltk_cache $(BIN)/python bench/instruction_following_agreement.py $(TEXTS) --write
 
 lock: setup ## resolve launch/pins-direct.txt into launch/pins-cpu.txt
 	$(BIN)/python launch/lock.py

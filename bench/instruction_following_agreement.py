@@ -1,135 +1,146 @@
-"""Compares the instruction judge with the public IFEval checkers.
+"""Compares the instruction judge with the public checkers, and puts the figures into the docs.
 
-Use: `python bench/instruction_following_agreement.py FOLDER`. FOLDER holds `ifeval/input_data.jsonl`, whose
-instructions are judged, and the texts that responses are made of (`gsm8k`, `mt_bench`, `xstest`; see
-instruction_following_responses.py). The responses depend on the seed alone.
+Use: `make agreement TEXTS=FOLDER`, or `python bench/instruction_following_agreement.py FOLDER [--write]`. FOLDER holds
+`ifeval/input_data.jsonl`, whose instructions are judged, and the texts that responses are made of (`gsm8k`, `mt_bench`,
+`xstest`; see instruction_following_responses.py). Arguments and responses depend on the seed alone.
 
-Needs the public checkers and no more of them: `pip install --no-deps lm-eval==0.4.13 nltk immutabledict`, and NLTK's
-data `punkt_tab` where it can be had (`NLTK_DATA`). Without it sentences are those of an untrained Punkt, which also
-splits after abbreviations, and words are found without splitting sentences first.
-The strict measure is compared; the loose one asks the same checkers about variants of the response.
+A family of types is a module with its public checkers (its docstring says what to install), `cases` (instructions with
+arguments) and `BUILDERS` (responses to them). A table in the docs stands between `<!-- agreement:NAME -->` and
+`<!-- end -->`; `--write` puts the figures of every family there. The strict measure is compared; the loose one asks the
+same checkers about variants of the response.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
-import logging
-import os
 import random
+import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
-from instruction_following_responses import Pool, responses
+import instruction_following_ifeval as ifeval
+from instruction_following_responses import Arguments, Build, Pool, responses
 
 from judges.rules.instruction_following.judge import Instruction
 
-MISSING = "the public checkers are missing: pip install --no-deps lm-eval==0.4.13 nltk immutabledict"
+DOCS = Path(__file__).parents[1] / "docs" / "judges"
+SETTINGS = ((True, 0.0, 0), (True, 0.05, 0), (True, 0.05, 1), (True, 0.2, 0), (False, 0.0, 0), (False, 0.05, 0))
+"""Of IFEval's further figures: Punkt trained or not, share of sentences that are hard to count, seed."""
+AWKWARD = 0.05
 
 
-class PublicCheckers:
-    """The checkers of lm-evaluation-harness, as its strict measure uses them."""
+class Family(Protocol):
+    """A module of a family of types."""
+
+    BUILDERS: dict[str, Build]
+    PublicCheckers: Callable[[], Any]
+    cases: Callable[[Pool], list[tuple[str, Arguments, str]]]
+
+
+FAMILIES: dict[str, Family] = {"ifeval": ifeval}
+
+
+class Agreement:
+    """How often the judge says what the public checkers say, by type."""
 
     def __init__(self) -> None:
-        import langdetect
+        self.instructions: Counter[str] = Counter()
+        self.responses: Counter[str] = Counter()
+        self.followed: Counter[str] = Counter()
+        self.same: Counter[str] = Counter()
 
-        if any(importlib.util.find_spec(name) is None for name in ("lm_eval", "nltk", "immutabledict")):
-            sys.exit(MISSING)
-        self.trained = _has_punkt()
-        os.environ.setdefault("LOCAL_RANK", "0" if self.trained else "1")  # only rank 0 downloads data at import
-        _package("lm_eval.tasks")
-        from lm_eval.tasks.ifeval import instructions_registry, instructions_util
+    def share(self, id: str | None = None) -> float:
+        """The share of responses with the same verdict, of one type or of all."""
+        if id is not None:
+            return self.same[id] / self.responses[id]
+        return self.same.total() / self.responses.total()
 
-        logging.getLogger("lm_eval").setLevel(logging.CRITICAL)
-        logging.getLogger(instructions_util.__name__).setLevel(logging.CRITICAL)
-        langdetect.DetectorFactory.seed = 0
-        self._checkers = instructions_registry.INSTRUCTION_DICT
-        if not self.trained:
-            _use_untrained(instructions_util)
-
-    def follows(self, id: str, given: dict[str, Any], response: str) -> bool:
-        random.seed(0)  # a checker that finds an argument strange replaces it by a random one
-        checker = self._checkers[id](id)
-        checker.build_description(**{key: value for key, value in given.items() if value})
-        return bool(response.strip() and checker.check_following(response))
-
-
-def _has_punkt() -> bool:
-    import nltk
-
-    try:
-        nltk.data.find("tokenizers/punkt_tab/english/")
-    except LookupError:
-        return False
-    return True
+    def table(self) -> str:
+        lines = [
+            "| instruction | instructions | responses | followed (public) | same verdict | agreement |",
+            "|---|---|---|---|---|---|",
+        ]
+        for id, number in sorted(self.responses.items()):
+            cells = (self.instructions[id], number, f"{self.followed[id] / number:.2f}", self.same[id])
+            lines.append(f"| `{id}` | {' | '.join(map(str, cells))} | {self.share(id):.4f} |")
+        number = self.responses.total()
+        cells = (self.instructions.total(), number, f"{self.followed.total() / number:.2f}", self.same.total())
+        return "\n".join([*lines, f"| all | {' | '.join(map(str, cells))} | {self.share():.4f} |"])
 
 
-def _use_untrained(utilities: ModuleType) -> None:
-    from nltk.tokenize import word_tokenize
-    from nltk.tokenize.punkt import PunktSentenceTokenizer
-
-    sentences = PunktSentenceTokenizer()
-    utilities._get_sentence_tokenizer = lambda: sentences
-    utilities.nltk.word_tokenize = lambda text: word_tokenize(text, preserve_line=True)
-
-
-def _package(name: str) -> None:
-    """Puts an empty package in place of the real one, whose `__init__` imports all that evaluation needs."""
-    parent = importlib.util.find_spec(name.partition(".")[0])
-    if parent is None or not parent.submodule_search_locations:
-        sys.exit(MISSING)
-    package = ModuleType(name)
-    package.__path__ = [str(Path(parent.submodule_search_locations[0]) / name.partition(".")[2])]
-    sys.modules[name] = package
+def measured(family: Family, public: Any, pool: Pool, seed: int, show: int) -> Agreement:
+    """Both verdicts on every response; the first `show` disagreements of each type go to standard error."""
+    agreement, shown = Agreement(), Counter[str]()
+    for id, given, name in family.cases(pool):
+        instruction = Instruction.parse(id, given)
+        agreement.instructions[id] += 1
+        for text in responses(family.BUILDERS[id], given, pool, random.Random(f"{seed} {name}")):
+            theirs, ours = public.follows(id, given, text), instruction.followed_by(text)
+            agreement.responses[id] += 1
+            agreement.followed[id] += theirs
+            agreement.same[id] += theirs == ours
+            if theirs != ours and shown[id] < show:
+                shown[id] += 1
+                print(f"{id} {given}: theirs {theirs}, ours {ours}\n    {text!r}", file=sys.stderr)
+    return agreement
 
 
-def instructions(path: Path) -> list[tuple[str, dict[str, Any], str]]:
-    """(id, arguments, a name for the random generator) of every instruction in the file."""
-    cases = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        for number, (id, given) in enumerate(zip(row["instruction_id_list"], row["kwargs"], strict=True)):
-            cases.append((id, given, f"{row['key']} {number}"))
-    return cases
+def settings_table(folder: Path) -> str:
+    """IFEval's agreement: Punkt trained and not, fewer and more hard sentences, another seed."""
+    lines = [
+        "| Punkt of the public checkers | hard sentences | seed | same verdict | agreement | sentences alone |",
+        "|---|---|---|---|---|---|",
+    ]
+    for trained, awkward, seed in SETTINGS:
+        if trained and not ifeval.has_punkt():
+            continue
+        found = measured(ifeval, ifeval.PublicCheckers(trained), Pool(folder, awkward), seed, 0)
+        hard = f"1 in {1 / awkward:g}" if awkward else "none put in"
+        same = f"{found.same.total():,} of {found.responses.total():,}"
+        shares = f"{found.share():.4f} | {found.share('length_constraints:number_sentences'):.4f}"
+        lines.append(f"| {'trained' if trained else 'untrained'} | {hard} | {seed} | {same} | {shares} |")
+    return "\n".join(lines)
+
+
+def write(name: str, table: str) -> None:
+    """Puts a table where the docs have the one of that name. Exits with a message when they have none."""
+    block = re.compile(rf"(<!-- agreement:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if block.search(text):
+            page.write_text(block.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text), encoding="utf-8")
+            return
+    sys.exit(f"no page in {DOCS} has a table between `<!-- agreement:{name} -->` and `<!-- end -->`")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--family", choices=FAMILIES, action="append", help="only this one (may be repeated)")
+    parser.add_argument("--write", action="store_true", help="put the tables into the docs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=0, help="print so many disagreements of each type")
-    parser.add_argument("--awkward", type=float, default=0.05, help="share of sentences that are hard to count")
+    parser.add_argument("--awkward", type=float, default=AWKWARD, help="share of sentences that are hard to count")
     options = parser.parse_args()
-    public, pool = PublicCheckers(), Pool(options.folder, options.awkward)
-    same: Counter[str] = Counter()
-    followed: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    number: Counter[str] = Counter()
-    shown: Counter[str] = Counter()
-    for id, given, name in instructions(options.folder / "ifeval" / "input_data.jsonl"):
-        instruction = Instruction.parse(id, given)
-        for text in responses(id, given, pool, random.Random(f"{options.seed} {name}")):
-            theirs, ours = public.follows(id, given, text), instruction.followed_by(text)
-            total[id] += 1
-            followed[id] += theirs
-            same[id] += theirs == ours
-            if theirs != ours and shown[id] < options.show:
-                shown[id] += 1
-                print(f"{id} {given}: theirs {theirs}, ours {ours}\n    {text!r}", file=sys.stderr)
-        number[id] += 1
-    punkt = "trained" if public.trained else "untrained"
-    print(f"Punkt: {punkt}; awkward sentences: {options.awkward:g}; seed {options.seed}\n")
-    print("| instruction | instructions | responses | followed (public) | same verdict | agreement |")
-    print("|---|---|---|---|---|---|")
-    for id in sorted(total):
-        share = same[id] / total[id]
-        print(f"| `{id}` | {number[id]} | {total[id]} | {followed[id] / total[id]:.2f} | {same[id]} | {share:.4f} |")
-    ours, all = sum(same.values()), sum(total.values())
-    print(f"| all | {sum(number.values())} | {all} | {sum(followed.values()) / all:.2f} | {ours} | {ours / all:.4f} |")
+    if options.write and (options.seed, options.awkward) != (0, AWKWARD):
+        parser.error("the docs hold the figures of the default seed and share")
+    tables = {}
+    for name in options.family or FAMILIES:
+        family = FAMILIES[name]
+        pool = Pool(options.folder, options.awkward)
+        found = measured(family, family.PublicCheckers(), pool, options.seed, options.show)
+        print(f"{name}: {found.same.total()} of {found.responses.total()} verdicts the same, {found.share():.4f}")
+        tables[name] = found.table()
+        if not options.write:
+            print(f"\n{tables[name]}\n")
+    if options.write:
+        if "ifeval" in tables:
+            tables["ifeval-settings"] = settings_table(options.folder)
+        for name, table in tables.items():
+            write(name, table)
 
 
 if __name__ == "__main__":

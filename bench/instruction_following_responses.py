@@ -84,6 +84,7 @@ class Pool:
 
     def __init__(self, folder: Path, awkward: float = 0.05) -> None:
         """`awkward`: share of `TRICKY_SENTENCES` where sentences are joined."""
+        self.folder = folder
         self.awkward = awkward
         self.texts = sorted(set(_texts(folder)))
         self.sentences = sorted({piece for text in self.texts for piece in re.split(r"(?<=[.!?])\s+", text) if piece})
@@ -105,9 +106,9 @@ class Pool:
         return "".join(sentence + rng.choice((" ", " ", " ", "\n", "\n\n")) for sentence in chosen).strip()
 
 
-def responses(id: str, arguments: Arguments, pool: Pool, rng: random.Random) -> list[str]:
-    """At least 20 different responses for one instruction."""
-    built = BUILDERS[id](rng, pool, arguments)
+def responses(build: Build, arguments: Arguments, pool: Pool, rng: random.Random) -> list[str]:
+    """At least 20 different responses for one instruction; `build` makes those for its type."""
+    built = build(rng, pool, arguments)
     natural = [pool.text(rng) for _ in range(5)] + [pool.joined(rng, rng.randint(1, 8)) for _ in range(2)]
     seen = dict.fromkeys(text for text in built + natural if text.strip())
     while len(seen) < max(20, len(built) + 12):

@@ -43,7 +43,7 @@ class LengthJudge(Judge):
         maximum: how many there may be at most.
     """
 
-    version = "2"
+    version = "3"
     examples = (
         (Row("In brief?", "Yes, of course.", {"min_length": 2, "max_length": 5}), Outcome.SATISFIED),
         (Row("In brief?", "Yes.", {"min_length": 2}), Outcome.VIOLATED),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from judges.registry import load
+from judges.rules.instruction_following import ifeval
 from judges.rules.instruction_following.table import INSTRUCTIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "judges" / "instruction_following.md").read_text(encoding="utf-8")
@@ -30,6 +31,13 @@ def test_the_command_runs(cgpo_with_few_seeds: list[str]) -> None:
 def test_every_type_of_our_own_has_its_row() -> None:
     rows = re.findall(r"^\| `(cgpo:\w+)` \|", PAGE, re.MULTILINE)
     assert sorted(rows) == sorted(id for id in INSTRUCTIONS if id.startswith("cgpo:"))
+
+
+def test_the_table_of_agreement_has_every_public_type_and_little_disagreement() -> None:
+    (table,) = re.findall(r"<!-- agreement:ifeval -->\n(.*?)<!-- end -->", PAGE, re.DOTALL)
+    rows = dict(re.findall(r"^\| `?([\w:]+)`? \|.* ([01]\.\d+) \|$", table, re.MULTILINE))
+    assert rows.keys() == {*ifeval.TYPES, "all"}
+    assert float(rows["all"]) >= 0.995
 
 
 def test_every_option_of_the_language_judge_has_its_row() -> None:

@@ -14,8 +14,8 @@ Relation = Literal["less than", "at least"]
 
 Count = Annotated[int, Ge(0)]
 Ordinal = Annotated[int, Ge(1)]
-Text = Annotated[str, StringConstraints(pattern=r"\S")]
-"""Something to look for: a text of spaces alone would be found anywhere."""
+Text = Annotated[str, StringConstraints(pattern=r"[^\s\p{Default_Ignorable_Code_Point}]")]
+"""Something to look for: a text of spaces, or of signs that nobody sees, would be found anywhere."""
 Words = Annotated[list[Text], MinLen(1)]
 
 

@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from judges.rules.instruction_following.arguments import Count, Ordinal, Relation, Text, Words, compare
 from judges.rules.instruction_following.instruction_type import Types
-from judges.rules.instruction_following.phrases import begins
+from judges.rules.instruction_following.phrases import begins, seen
 from judges.rules.instruction_following.sentences import count_as_punkt
 from judges.rules.languages import Language, margin
 
@@ -256,6 +256,8 @@ def repeat_prompt(text: str, *, prompt_to_repeat: Text) -> bool:
 def end_checker(text: str, *, end_phrase: Text) -> bool:
     """The response ends with the phrase; case and quotation marks around the response do not count."""
     text, phrase = text.strip().lower(), end_phrase.strip().lower()
+    if phrase.endswith('"'):
+        text = seen(text)  # typographic marks serve as well; without, no response could follow
     body, core = text.rstrip('"'), phrase.rstrip('"')
     return body.endswith(core) and len(text) - len(body) >= len(phrase) - len(core)
 

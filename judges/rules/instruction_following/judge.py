@@ -53,6 +53,7 @@ class InstructionFollowingJudge(Judge):
             follows it without its first line, its last line or both, or without asterisks (IFEval's loose measure).
     """
 
+    version = "2"
     requires = frozenset({"instruction_id_list", "kwargs"})
     examples = (
         (
