@@ -8,6 +8,7 @@ that are looser or stricter than they say.
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -57,6 +58,8 @@ CAPITALS: list[Case] = [
     (LANGUAGE, {"language": "el"}, "Η ΒΙΒΛΙΟΘΗΚΗ ΕΙΝΑΙ ΚΛΕΙΣΤΗ ΤΗΝ ΚΥΡΙΑΚΗ ΚΑΙ ΤΙΣ ΑΡΓΙΕΣ.", True),
     (LANGUAGE, {"language": "vi"}, "THƯ VIỆN ĐÓNG CỬA VÀO CHỦ NHẬT VÀ NGÀY LỄ.", True),
     (LANGUAGE, {"language": "is"}, "BÓKASAFNIÐ ER LOKAÐ Á SUNNUDÖGUM OG HÁTÍÐISDÖGUM.", True),
+    (LANGUAGE, {"language": "ko"}, normalize("NFD", "우리는 매일 아침 강가를 산책합니다."), True),
+    (LANGUAGE, {"language": "sv"}, normalize("NFD", "Biblioteket är stängt på söndagar och helgdagar."), True),
     (LANGUAGE, {"language": "de"}, "THE LIBRARY IS CLOSED ON SUNDAYS AND ON PUBLIC HOLIDAYS.", False),
     (LANGUAGE, {"language": "en"}, "DIE BIBLIOTHEK IST SONNTAGS UND AN FEIERTAGEN GESCHLOSSEN.", False),
     (LANGUAGE, {"language": "es"}, "A BIBLIOTECA ESTÁ FECHADA AOS DOMINGOS E FERIADOS.", False),

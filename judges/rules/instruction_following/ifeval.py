@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from itertools import takewhile
 
 from judges.rules.instruction_following.arguments import Count, Ordinal, Relation, Text, Words, compare
@@ -67,6 +68,7 @@ def response_language(text: str, *, language: Language) -> bool:
 
     A text whose language cannot be told, such as one of digits only, does not follow; the public checker lets it pass.
     """
+    text = unicodedata.normalize("NFC", text)  # neither library knows Korean or accents in pieces
     if not _mostly_capitals(text):
         return _in_language(text, language)
     small = text.lower().replace("i\u0307", "i")  # what is left of a Turkish İ
