@@ -1,23 +1,29 @@
 """Multiple choice: which letter does the response settle on, and is it the right one?
 
 Looked for in this order, and the first kind that is found decides: the response is one letter, or the text of one
-choice; `\\boxed{B}`; a statement ("the answer is (B)", "Answer: B", "I choose option B"); a statement in the words of a
+choice; `\\boxed{B}`; a statement ("the answer is (B)", "Answer: b", "I choose option B"); a statement in the words of a
 choice ("the answer is the Pacific Ocean"); a line that begins with a letter and a bracket, point or colon (`B) text`),
 or is a letter; a letter in brackets or in bold; a letter alone in the last sentence ("so it must be B."). Denied
-letters ("not (B)", "B is wrong", "neither A nor B") do not count. Different letters of the kind that decides are
-several answers: violated. Without any, the response has not chosen: violated.
+letters ("not (B)", "B is wrong", "neither A nor B", "A, B and C are out") do not count. Different letters of the kind
+that decides are several answers: violated. Without any, the response has not chosen: violated.
+
+A box that holds neither a letter nor the text of a choice is a result on the way and decides nothing. Small letters of
+a kind count where there are no capital ones, and at the beginning of lines, in brackets and in bold only if there is a
+single one, because steps are numbered with them.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from judges.judge import Judge, Row
 from judges.metadata import kind_of, structure, value_of
 from judges.rules.answers import visible
+from judges.rules.choice_letters import NO_LIST, Denials, denied, in_last_sentence, letters, stated
 from judges.verdict import Outcome, Verdict
 
 MAX_LETTERS = 26
@@ -27,32 +33,24 @@ _LAST_CHARS = 20_000
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]{0,200})\}")
 _MARKS = re.compile(r"[*_`$]+|\\[()\[\]]")
-_NOT_A_WORD = r"(?=\s*(?:$|[.,;:!?()\[\]\n\"'/&]|(?:because|since|as|or|and|is|was)\b))"
-"""After A and I, which are words: `the answer is A dog` names no choice."""
-
-
-_DOUBTS = r"(?:no,?\s+)?(?:or|wait|maybe|perhaps|possibly|actually|rather|instead|alternatively|correction)"
-_NO_LIST = r"(?![ \t]*(?:(?i:or|and)\b|[,/&]))"
-_IN_A_LIST = r"(?=\s*(?:$|[,;:/&]|(?:or|and)\b))"
-_NEW_CLAUSE = r"\b(?:so|but|hence|thus|therefore|it|must)\b"
-_DENIED_BEFORE = re.compile(
-    rf"(?:\b(?:not|cannot|never|false|wrong|incorrect)|n['’]t)\b(?:(?!{_NEW_CLAUSE})[^.!?\n,;:]){{0,30}}$"
-    rf"|\b(?:neither|nor|none\s+of)\b(?:(?!{_NEW_CLAUSE})[^.!?\n;:]){{0,50}}$",
-    re.IGNORECASE,
-)
-_DENIED_AFTER = re.compile(
-    r"\**[)\]\"']?\**\s+(?:(?:is|was|are|would\s+be|seems|looks)\s+(?:\w+ly\s+)?"
-    r"(?:not|wrong|incorrect|false|out|excluded|eliminated|ruled\s+out|neither)\b"
-    r"|(?:(?:is|was|ca|wo|would|could|does)n['’]t|cannot|(?:can|could|would|does|will)\s+not)\b)",
-    re.IGNORECASE,
-)
-_DENIAL_CHARS = 70
+_SIGNS: dict[int, int | str] = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **{0x24B6 + n: string.ascii_uppercase[n] for n in range(26)},
+    **{0x24D0 + n: string.ascii_lowercase[n] for n in range(26)},
+    **{0x249C + n: f"({string.ascii_lowercase[n]})" for n in range(26)},
+    **dict.fromkeys(map(ord, "“”„«»"), '"'),
+    ord("【"): "[",
+    ord("】"): "]",
+}
+"""Full-width and circled letters, as Chinese and Japanese texts have them, and quotation marks."""
+_BLANKS, _BLANK_LINES = re.compile(r"[^\S\n]+"), re.compile(r" ?\n\s*")
 _ARTICLE = re.compile(r"(?:the|an?)\s+(?=\S)", re.IGNORECASE)
 _LONGEST_CHOICE = 200
 _SAID_IN_WORDS = re.compile(
     r"(?i:\b(?:answer|choice|solution)\b[^.!?:=\n]{0,40}?(?:\b(?:is|be)\b|[:=])|\b(?:choose|chose|pick|select|go\s+with)\b)"
     r"(?P<said>[^\n;!?]{1,300}?)(?=\.(?:\s|$)|[\n;!?]|$)"
 )
+_DOUBTS = r"(?:no,?\s+)?(?:or|wait|maybe|perhaps|possibly|actually|rather|instead|alternatively|correction)"
 
 
 class ChoiceJudge(Judge):
@@ -131,55 +129,45 @@ def _letter_of(answer: Any, choices: Mapping[str, str]) -> str:
 
 def _settled(response: str, choices: Mapping[str, str]) -> tuple[str, set[str]]:
     """How the response chooses and the letters it chooses so; no letters when it does not choose."""
-    whole = visible(response).strip()
-    text = whole[-_LAST_CHARS:]
-    plain = _plain(text)
+    whole = visible(response).translate(_SIGNS).strip()
+    text = _tidy(whole)
+    plain, marked = _plain(text), _unwrapped(text)
     some = "".join(choices)
-    alone = re.fullmatch(rf"\W*([{some}{some.lower()}])\W*", plain) if len(whole) < 50 else None
-    kinds = (
-        ("the whole response", [alone[1].upper()] if alone else _by_text(whole, choices)),
-        ("boxed", [_in_box(content, choices) for content in _BOX.findall(_unwrapped(text))]),
-        ("stated", _stated(plain, some)),
-        ("stated in words", _stated_in_words(plain, choices)),
-        (
-            "at the beginning of a line",
-            _undenied(rf"(?m)^[ \t>#-]*[(\[]?([{some}])(?:[)\].:][ \t\n]{_NO_LIST}|[)\].:]?$)", plain),
-        ),
-        ("in brackets", _undenied(rf"[(\[]([{some}])[)\]]", plain)),
-        ("in bold", _undenied(rf"\*\*\s*[(\[]?([{some}])[)\].:]{{0,2}}\s*\*\*", text)),
-        ("in the last sentence", _in_last_sentence(plain, some)),
+    denials, among = Denials(plain, some), partial(_among, some=some)
+    kinds: tuple[tuple[str, Callable[[], Iterable[str]]], ...] = (
+        ("the whole response", lambda: _alone(whole, plain, some) or _by_text(visible(response).strip(), choices)),
+        ("boxed", lambda: [letter for box in _BOX.findall(marked) for letter in _in_box(box, choices)]),
+        ("stated", lambda: stated(plain, some, denials)),
+        ("stated in words", lambda: _stated_in_words(_plain(_tidy(visible(response).strip())), choices)),
+        ("at the beginning of a line", lambda: among(_LINE, denials)),
+        ("in brackets", lambda: among(_BRACKETS, denials)),
+        ("in bold", lambda: among(_BOLD, Denials(marked, some))),
+        ("in the last sentence", lambda: in_last_sentence(plain, some)),
     )
-    for kind, letters in kinds:
-        if letters:
-            return kind, set(letters)
+    for kind, found in kinds:
+        if chosen := set(found()):
+            return kind, chosen
     return "", set()
 
 
-def _stated(plain: str, some: str) -> list[str]:
-    """The letters of statements such as "the answer is B"; denied ones do not count, "B or C" counts as both."""
-    is_word = set(some) & set("AI")
-    sure = "".join(sorted(set(some) - is_word))
-    bare = "|".join([rf"[{sure}](?!\w)" if sure else "", *(rf"{letter}(?!\w){_NOT_A_WORD}" for letter in is_word)])
-    letter = rf"(?:[(\[\"']\s*[{some}{some.lower()}]\s*[)\]\"']|{bare.strip('|')})"
-    letter_alone = rf"[(\[]?[{some}][)\]]?"
-    named = rf"(?i:the\s+)?(?:(?i:option|choice|answer|letter)\s*:?\s*)?(?P<first>{letter})"
-    joined = r"(?:\s*(?:[,/&]|\b(?i:or|and)\b))+\s*(?:(?i:maybe|perhaps|possibly|also|option|choice)\s+){0,2}"
-    more = rf"(?P<more>(?:{joined}{letter}){{0,25}})"
-    statements = (
-        rf"\b(?i:answer|choice|solution)\b[^.!?:=\n]{{0,40}}?(?:\b(?i:is|be)\b|[:=])\s*[:-]?\s*{named}{more}",
-        rf"\b(?i:choose|chose|pick|select|go\s+with|(?:correct|right|best)\s+(?:option|one)\s+is)\s+{named}{more}",
-        rf"(?<!\w)(?P<first>{letter_alone})(?P<more>\s+is\s+(?:the\s+)?(?i:correct|right|best|true)\b)",
-    )
-    matches = [match for statement in statements for match in re.finditer(statement, plain)]
-    sure_ones = [match for match in matches if not _denied(plain, match.start("first"), match.end("first"))]
-    if not sure_ones:
-        return []
-    # "The answer is B. Or C" and "… no wait, C" take back what was stated before.
-    doubt = rf"(?:^|[.,;:!?(\n–—-]\s*)(?i:{_DOUBTS})\b[\s,.:(\[]{{1,4}}(?i:(?:maybe|it\s+is|it's|option)\s+)?{letter}"
-    doubts = re.finditer(doubt, plain[min(match.start("first") for match in sure_ones) :])
-    only = re.compile(rf"(?<!\w)[{some}](?!\w)|(?<=[(\[\"'])[{some.lower()}](?=[)\]\"'])")
-    claims = [match["first"] + match["more"] for match in sure_ones] + [match[0] for match in doubts]
-    return [choice.upper() for text in claims for choice in only.findall(text)]
+_LINE = rf"(?m)^[ \t>#-]*[(\[]?([{{some}}])(?:[)\].:][ \t\n]{NO_LIST}|[)\].:]?$)"
+_BRACKETS = r"(?<![\w)](?=.[a-z]))[(\[]([{some}])[)\]]"
+_BOLD = r"\*\*\s*[(\[]?([{some}])[)\].:]{{0,2}}\s*\*\*"
+
+
+def _among(pattern: str, denials: Denials, some: str) -> list[str]:
+    """The capital letters that the pattern finds, without denied ones; else its only small one."""
+    for wanted in (some, some.lower()):
+        matches = re.finditer(pattern.format(some=wanted), denials.text)
+        found = [match[1].upper() for match in matches if not denials.cover(*match.span(1))]
+        if found and (wanted.isupper() or len(set(found)) == 1):
+            return found
+    return []
+
+
+def _alone(whole: str, plain: str, some: str) -> list[str]:
+    match = re.fullmatch(rf"\W*([{some}{some.lower()}])\W*", plain) if len(whole) < 50 else None
+    return [match[1].upper()] if match else []
 
 
 def _stated_in_words(plain: str, choices: Mapping[str, str]) -> list[str]:
@@ -194,7 +182,7 @@ def _stated_in_words(plain: str, choices: Mapping[str, str]) -> list[str]:
         word
         for statement in _SAID_IN_WORDS.finditer(plain)
         for word in words.finditer(plain, statement.start("said"), statement.end("said"))
-        if not _denied(plain, word.start(), word.end())
+        if not denied(plain, word.start(), word.end())
     ]
     if matches:
         doubt = (
@@ -208,31 +196,18 @@ def _stated_in_words(plain: str, choices: Mapping[str, str]) -> list[str]:
     return [texts[_folded(word[0])] for word in matches if _folded(word[0]) in texts]
 
 
-def _undenied(pattern: str, text: str) -> list[str]:
-    """The first group of the pattern's matches, without those that the words around them deny."""
-    return [match[1] for match in re.finditer(pattern, text) if not _denied(text, match.start(), match.end(1))]
-
-
-def _denied(text: str, start: int, end: int) -> bool:
-    """Whether what stands there is denied: "neither A nor B", "certainly not (B)", "B is wrong"."""
-    before = text[max(0, start - _DENIAL_CHARS) : start]
-    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(text, end))
-
-
-def _in_box(content: str, choices: Mapping[str, str]) -> str:
-    """The letter in a box, perhaps with the choice's text after it; `?` when the box holds no choice."""
-    match = re.fullmatch(rf"\W*([{''.join(choices)}])(?:\W.*)?", _plain(content), re.DOTALL)
-    return match[1] if match else next(iter(_by_text(content, choices)), "?")
-
-
-def _in_last_sentence(plain: str, some: str) -> list[str]:
-    last = re.split(r"[.!?]\s|\n", plain.strip().rstrip(".!?"))[-1]
-    sure, words = "".join(sorted(set(some) - set("AI"))), "".join(sorted(set(some) & set("AI")))
-    letter = "|".join(
-        pattern for given, pattern in ((sure, rf"[{sure}](?![\w'’-])"), (words, rf"[{words}]{_IN_A_LIST}")) if given
-    )
-    letters = re.finditer(rf"(?<![\w'’-])(?:{letter})", last)
-    return [match[0] for match in letters if not _denied(last, match.start(), match.end())]
+def _in_box(content: str, choices: Mapping[str, str]) -> list[str]:
+    """The letters in a box, perhaps with the choice's text after the letter; none when the box holds a value."""
+    plain = _plain(content).strip()
+    some = "".join(choices)
+    listed = letters(some).lists.fullmatch(plain.rstrip(" .:"))
+    if listed:
+        return [letter.upper() for letter in re.findall(rf"(?<!\w)[{some}{some.lower()}](?!\w)", plain)]
+    # `B) 12`, `B: 12`, `B 12`, but not `B = 12`, `B/2`
+    named = re.match(rf"(?i:option|choice|answer)?\s*[(\[]*([{some}])(?:[)\].:,]+|\s)\s*(?![=+*/^<>|\\-])\S", plain)
+    small = re.match(rf"[(\[]*([{some.lower()}])[)\].:]+\s+\S", plain)
+    match = named or small
+    return [match[1].upper()] if match else _by_text(content, choices)
 
 
 def _by_text(whole: str, choices: Mapping[str, str]) -> list[str]:
@@ -247,6 +222,11 @@ def _by_text(whole: str, choices: Mapping[str, str]) -> list[str]:
 
 def _unwrapped(text: str) -> str:
     return _WRAPPER.sub(r"\1", text)
+
+
+def _tidy(text: str) -> str:
+    """The end of `text`, with one blank or line break for several: runs of them would make the searches slow."""
+    return _BLANK_LINES.sub("\n", _BLANKS.sub(" ", text[-_LAST_CHARS:]))
 
 
 def _plain(text: str) -> str:

@@ -186,3 +186,170 @@ def test_other_letters() -> None:
     for letters in ("", "AAB", "A1"):
         with pytest.raises(ValueError, match="letters"):
             create("choice", {"letters": letters})
+
+
+def next_letter(letter: str) -> str:
+    return "ABCDEA"["ABCDE".index(letter) + 1]
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("The answer is c.", "C"),
+        ("Final answer: b", "B"),
+        ("**Answer:** *c*", "C"),
+        ("answer: d) 4", "D"),
+        ("I pick b.", "B"),
+        ("I choose a.", "A"),
+        ("I'd go with option a, because it rains.", "A"),
+        ("I chose b over c", "B"),
+        ("Option b is correct.", "B"),
+        ("c is the right answer.", "C"),
+        ("The correct option is d", "D"),
+        ("The answer is therefore b.", "B"),
+        ("The answer is “b”.", "B"),
+        ("The answer is d – the last one.", "D"),
+        ("answer is d, not b", "D"),
+        ("The answer is\n\nd", "D"),
+        ("c) Paris", "C"),
+        ("(b) Paris", "B"),
+        ("e: five", "E"),
+        ("**c) Rome**", "C"),
+        ("We add them up. **b**", "B"),
+        ("so it must be d.", "D"),
+        ("It rains. Therefore, d", "D"),
+        (r"So \boxed{(c)}", "C"),
+        (r"Hence \boxed{\text{b) } 12}.", "B"),
+        ("Ｄ", "D"),
+        ("Ⓑ", "B"),
+        ("答案：Ｃ", "C"),
+        ("答案是D", "D"),
+        ("正解は B です", "B"),
+        ("La respuesta es b.", "B"),
+        ("Die Antwort ist d.", "D"),
+        ("Ответ: b", "B"),
+        ("정답: D", "D"),
+        ("a) compute x\nb) compute y\nSo it must be C.", "C"),
+        ("The answer is B. In (a) we saw that d is large.", "B"),
+        ("With a = 2 and b = 3, c is 5. Answer: C", "C"),
+    ],
+)
+def test_small_letters_and_other_signs(response: str, letter: str) -> None:
+    verdict = judged(response, letter)
+    assert verdict.outcome == "satisfied", verdict.reason
+    assert judged(response, next_letter(letter)).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "The answer is a dog.",
+        "The answer is a matter of taste",
+        "The answer is b^2 - 4ac.",
+        "the answer is c = 5",
+        "The answer is e.g. Paris",
+        "The answer is d/dx of it",
+        "The answer is c*d",
+        "I choose a quiet life.",
+        "The answer is a or b.",
+        "The answer is b; no wait, c",
+        "It is a, b, or c.",
+        "a) one\nb) two\nc) three",
+        "E = mc^2",
+        r"\boxed{a + b}",
+    ],
+)
+def test_small_letters_that_are_words_values_or_several(response: str) -> None:
+    for letter in "ABCD":
+        assert judged(response, letter).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("v = \\boxed{3 m/s}\n\nFinal answer: C", "C"),
+        (r"\boxed{x^2+1}. I choose A.", "A"),
+        (r"We get $\boxed{12}$ and $\boxed{15}$. The answer is (B).", "B"),
+        (r"$\boxed{-2}$, so the answer is b.", "B"),
+        ("\\boxed{C = 5}\nAnswer: D", "D"),
+        ("\\boxed{A+B}\nThe answer is E.", "E"),
+        (r"The area is \fbox{7}. B) 7", "B"),
+        ("\\boxed{0.5}\n\n**D**", "D"),
+        (r"\boxed{5} and thus \boxed{D}", "D"),
+        ("Answer: B\n\\boxed{17}", "B"),
+        ("\\boxed{}\nAnswer: A", "A"),
+        (r"\boxed{\text{Option B}}", "B"),
+        (r"\boxed{B, since 2 is even}", "B"),
+        ("\\boxed{A}\nAnswer: B", "A"),
+    ],
+)
+def test_a_box_that_holds_a_value_decides_nothing(response: str, letter: str) -> None:
+    verdict = judged(response, letter)
+    assert verdict.outcome == "satisfied", verdict.reason
+    assert judged(response, next_letter(letter)).outcome == "violated"
+
+
+def test_a_box_with_the_text_of_a_choice_or_several_letters() -> None:
+    assert judged(r"\boxed{4}. Answer: A", "B", choices=["3", "4"]).outcome == "satisfied"
+    assert judged(r"\boxed{5}. Answer: A", "A", choices=["3", "4"]).outcome == "satisfied"
+    for several in (r"\boxed{A, C}", r"\boxed{A \text{ or } C}", r"\boxed{A}, \boxed{C}"):
+        assert judged(several, "A").outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("A, B and C are wrong, so it is D.", "D"),
+        ("Options A, C, and E are incorrect. It must be B.", "B"),
+        ("It cannot be A, B, or D, so C.", "C"),
+        ("It is neither A, B nor C; it must be E.", "E"),
+        ("Ruling out A and B, we are left with C.", "C"),
+        ("After eliminating A, B, and D, only C remains.", "C"),
+        ("We can exclude B, C and D, leaving A", "A"),
+        ("A/B/C are wrong, so D", "D"),
+        ("A & C are out, therefore B.", "B"),
+        ("(A), (B) and (D) are false, so (C).", "C"),
+        ("Option A, option B and option C can be ruled out, so it must be D", "D"),
+        ("Since A and B are both too small, the result is D.", "D"),
+        ("A, B, C and E fail, so D.", "D"),
+        ("None of A, B or C works, so it must be D.", "D"),
+        ("I rejected A and B in favour of C", "C"),
+        ("D rather than B or C", "D"),
+        ("D, and B and C are wrong.", "D"),
+        ("The answer is D, B is wrong.", "D"),
+        ("The answer is D, because A, B, and C are not prime.", "D"),
+        ("A. Incorrect\nB. Incorrect\nC. Correct", "C"),
+        ("Options a and b are wrong, so it must be d.", "D"),
+        ("It is not a, b or c, so d", "D"),
+        ("D is right, A and B are not.", "D"),
+        ("It is not A, B is right", "B"),
+        ("I chose A, B is wrong", "A"),
+    ],
+)
+def test_denied_lists(response: str, letter: str) -> None:
+    verdict = judged(response, letter)
+    assert verdict.outcome == "satisfied", verdict.reason
+    for other in set("ABCDE") - {letter}:
+        assert judged(response, other).outcome == "violated"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "A, B and C are right.",
+        "Both A and B are correct.",
+        "A and B are wrong, so C or D.",
+        "Not A, B or C.",
+        "A, B, C, D and E are wrong.",
+        "Eliminating A, B.",
+    ],
+)
+def test_lists_that_leave_several_or_none(response: str) -> None:
+    for letter in "ABCDE":
+        assert judged(response, letter).outcome == "violated"
+
+
+def test_long_runs_of_blanks_take_no_time() -> None:
+    """By a search that tries every division of the run, this took minutes."""
+    assert judged("The answer is" + " " * 19_000 + "x").outcome == "violated"
+    assert judged("The answer is" + " \n" * 9_000 + "(B)").outcome == "satisfied"
