@@ -13,7 +13,7 @@ MAX_ANSWER_CHARS = 200
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")
 _EMPHASIS = r"(?:\*\*|__|\*|_)?"
-_NEXT_SENTENCE = re.compile(r"[.!?。]\s+\S|\n")
+_NEXT_SENTENCE = re.compile(r"[.?。]\s+\S|(?<!\\)!\s+[^\W\d_]|\n")
 _TRAILING = " \t\r\n.。"
 _PAIRS = (
     ("$$", "$$"),

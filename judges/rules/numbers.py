@@ -79,10 +79,11 @@ isn't aren't wasn't isnt arent wasnt don't dont wrong incorrect false true
 squared cubed factorial dozens halves thirds quarters fourths fifths tenths hundreds thousands millions billions
 """
 _NOT_UNITS = frozenset(_NOT_UNIT_WORDS.split())
+_CURRENCIES = frozenset("$€£¥")
 _REWRITES = (
-    (re.compile(r"\\[dt]frac"), r"\\frac"),
-    (re.compile(r"\\(?:text|mathrm|textbf|mathbf|operatorname)\s*\{([^{}]*)\}"), r" \1"),
-    (re.compile(r"\{,\}|,\\!"), ","),
+    (re.compile(r"\\[cdt]frac"), r"\\frac"),
+    (re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}"), r" \1"),
+    (re.compile(r"\{,\}|,\\!\s*"), ","),
     (re.compile(r"\\[,!;: ]|\\quad|~|[\u00a0\u2009\u202f]"), " "),
     (re.compile(r"\\([%$])"), r"\1"),
     (re.compile(r"\\(?:times|cdot)"), "×"),
@@ -103,7 +104,7 @@ def read_number(text: str) -> Number | None:
     part = match.groupdict()
     rest = part["rest"].strip()
     percent = rest in ("%", "percent")
-    if rest and not percent and not is_unit(part["rest"]):
+    if rest and not percent and rest not in _CURRENCIES and not is_unit(part["rest"]):
         return None
     if part["sign"] and part["late_sign"]:
         return None

@@ -159,7 +159,7 @@ def test_judges_import_neither_cgpo_nor_heavy_libraries() -> None:
         "import judges.running.worker, judges.running.runtime\n"
         "import judges.registry as r\n"
         "r.describe(); [r.create(n) for n in ('math', 'instruction_following', 'refusal')]\n"
-        "print([m for m in ('cgpo', 'torch', 'vllm', 'deepspeed', 'transformers', 'datasets', 'math_verify', 'sympy',"
+        "print([m for m in ('cgpo', 'torch', 'vllm', 'deepspeed', 'transformers', 'datasets', 'mpmath', 'sympy',"
         " 'langdetect') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

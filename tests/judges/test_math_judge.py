@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import log10
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from judges import Row, Verdict
-from judges.rules.complexity import Size, size
 from judges.rules.math import Format, MathJudge
 from judges.rules.numbers import read_number
 
@@ -511,18 +509,3 @@ def test_an_answer_far_more_complex_than_its_reference_is_violated_without_compu
 def test_large_and_high_powers_of_usual_size_are_compared(said: str, answer: str) -> None:
     verdict = judged(f"The final answer is {said}", answer)
     assert verdict.outcome == "satisfied", verdict.reason
-
-
-def test_the_bounds_of_a_formula() -> None:
-    assert size("(x+1)^{12}") == Size(terms=13, degree=12, digits=pytest.approx(12 * log10(2)))
-    assert size("-x^2y") == Size(terms=1, degree=3, digits=0)
-    assert size(r"\frac{x+y}{x-1}").terms == 4
-    assert size("2^{10^{2}}").digits == pytest.approx(100 * log10(2))
-
-
-@given(st.text(alphabet=r"0123456789x+-^!/*(){}[]\\frac binom sqrt_eE.", max_size=200))
-def test_bounds_are_found_for_any_text(text: str) -> None:
-    found = size(text)
-    assert found.terms >= 1
-    assert found.degree >= 0
-    assert found.digits >= 0
