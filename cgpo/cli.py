@@ -12,7 +12,7 @@ import io
 import pkgutil
 import sys
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 from cgpo import __version__
 from cgpo.cpu import tune_process
@@ -72,13 +72,32 @@ class Command(Protocol):
         """Does it and returns the exit status; raises CgpoError for what a person can mend."""
 
 
+class RankParser(Parser):
+    """Says what is wrong with a command line once, whatever launched the ranks."""
+
+    def print_usage(self, file: Any = None) -> None:
+        """Prints the usage, on rank 0."""
+        from cgpo.commands.failure import first_rank
+
+        if first_rank():
+            super().print_usage(file)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Ends the process, after the message where there is one."""
+        from cgpo.commands.failure import tell
+
+        if message:
+            tell(message.rstrip())
+        super().exit(status)
+
+
 def build_parser(with_options: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     """The parser of all commands.
 
     Args:
         with_options: the commands whose options are added, for which they are imported; by default all.
     """
-    parser = Parser(
+    parser = RankParser(
         prog="cgpo",
         description="Constrained generative policy optimisation of language models with a mixture of judges.",
         epilog="example: cgpo train experiment=quickstart --dry-run",
@@ -102,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs a command and exits with its status."""
     _write_in_any_locale()
     show_errors_plainly()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = _after_launcher(sys.argv[1:] if argv is None else argv)
     chosen = [word for word in arguments if not word.startswith("-")][:1]
     parser = build_parser(chosen)
     args, rest = parser.parse_known_args(arguments)
@@ -115,6 +134,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from cgpo.commands.failure import end
 
     end(status)
+
+
+def _after_launcher(arguments: Sequence[str]) -> list[str]:
+    """The arguments as the person gave them: `deepspeed` puts `--local_rank=N` in front, and LOCAL_RANK says it too."""
+    return list(arguments[1:] if arguments and arguments[0].startswith("--local_rank=") else arguments)
 
 
 def _write_in_any_locale() -> None:
