@@ -41,8 +41,35 @@ def test_the_mean_is_held_to_its_limit() -> None:
 def test_tokens_far_off_are_seen_where_the_mean_is_not() -> None:
     limits = GapLimits(1.0, 0.5, rounds=False)
     far = prepared([[-1.6, -2.6], [-3.6]], [[-1.0, -2.0], [-3.0]], 0.0)
-    with pytest.raises(RunError, match=r"more than 0\.5 nats on 3 of 3 tokens"):
+    with pytest.raises(
+        RunError, match=r"^step 5, stratum 'math', the log-probs .* more than 0\.5 nats on 3 of 3 tokens"
+    ):
         check_rollout_gaps({"math": far}, {"math": limits}, 4)
+
+
+def test_tokens_exactly_at_the_limit_pass() -> None:
+    limits = GapLimits(1.0, 0.5, rounds=False)
+    engine, policy = [[-1.5, -2.5], [-3.5]], [[-1.0, -2.0], [-3.0]]
+    check_rollout_gaps({"math": prepared(engine, policy, 0.0)}, {"math": limits}, 4)
+    gaps = in_gradient_pass(limits)
+    gaps.add(torch.tensor([0] * 3), torch.tensor([-1.5, -2.5, -3.5]), torch.tensor([-1.0, -2.0, -3.0]))
+    assert gaps.check()["math"].mean == 0.5
+
+
+def test_strata_behind_one_that_is_passed_over_are_held_to_their_limits() -> None:
+    reused: Any = SimpleNamespace(gap=None)
+    far = prepared([[-1.6, -2.6], [-3.6]], [[-1.0, -2.0], [-3.0]], 0.0)
+    with pytest.raises(RunError, match=r"stratum 'math'"):
+        check_rollout_gaps({"reused": reused, "math": far}, dict.fromkeys(("reused", "math"), limits()), 4)
+
+
+def test_gaps_are_summed_in_float64() -> None:
+    gaps = in_gradient_pass(GapLimits(1e9, None, rounds=False))
+    for engine in (-1e8, -1.0):
+        gaps.add(torch.tensor([0]), torch.tensor([engine]).double(), torch.zeros(1).double())
+    gaps.add(torch.tensor([1]), torch.tensor([-0.1], dtype=torch.float64), torch.zeros(1).double())
+    found = gaps.check()
+    assert (found["math"].mean, found["chat"].max) == (50_000_000.5, 0.1)
 
 
 def test_truncated_sampling_is_another_distribution_by_wish_and_not_held_to_a_limit() -> None:
