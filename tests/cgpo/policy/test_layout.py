@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cgpo.policy.layout import (
+    PACKED,
     SEPARATE,
     SHARED,
     Layout,
@@ -206,6 +207,49 @@ def test_full_rows_come_before_one_that_none_fitted_into() -> None:
     batches = pack(talks, range(4), 12)
     assert members(batches) == [[[0], [2, 3]], [[1]]]
     assert [batch.tokens for batch in batches] == [12, 4]
+
+
+def test_without_a_mask_whole_sequences_stand_one_behind_the_other_up_to_the_budget() -> None:
+    (batch,) = micro_batches(SEQUENCES, [2, 0, 3], 14, PACKED)
+    assert shown(batch) == {
+        "input_ids": [[5, 6, 7, 8, 9, 10, 5, 6, 7, 11, 30, 31, 32]],
+        "position_ids": [[0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 0, 1, 2]],
+        "segment": [[1] * 6 + [2] * 4 + [3] * 3],
+        "source": [2, 3, 4, 5, 8, 9, 10, 11, 12],
+        "target": [8, 9, 10, 2, 11, 2, 31, 32, 33],
+        "sample": [0, 0, 0, 0, 2, 2, 3, 3, 3],
+        "place": [0, 1, 2, 3, 0, 1, 0, 1, 2],
+    }
+    assert (batch.alone, batch.masked) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (13, [[[0, 2, 3]]]),  # 6 + 4 + 3 tokens
+        (12, [[[0, 2]], [[3]]]),
+        (9, [[[0, 3]], [[2]]]),
+        (1, [[[0]], [[2]], [[3]]]),
+    ],
+)
+def test_without_a_mask_a_pass_is_one_row(budget: int, expected: list[list[list[int]]]) -> None:
+    batches = micro_batches(SEQUENCES, [0, 2, 3], budget, PACKED)
+    assert members(batches) == expected
+    assert [batch.alone for batch in batches] == [len(row) == 1 for (row,) in expected]
+
+
+@pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
+def test_conversations_are_packed_where_they_may_share_a_row(layout: Layout) -> None:
+    batches = pack(TALKS, [0, 1, 2], 6, layout)
+    expected = {SHARED: [[[0], [1, 2]]], PACKED: [[[0, 1, 2]]], SEPARATE: [[[0], [2]], [[1]]]}
+    assert members(batches) == expected[layout]
+    assert {batch.masked for batch in batches} == {layout.masked}
+
+
+@pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
+def test_nothing_is_laid_out_in_no_pass(layout: Layout) -> None:
+    assert micro_batches(SEQUENCES, [], 10, layout) == []
+    assert pack(TALKS, [], 10, layout) == []
 
 
 def test_the_default_is_to_share() -> None:

@@ -26,7 +26,7 @@ from cgpo import distributed
 from cgpo.config import RunSettings
 from cgpo.errors import ConfigError
 from cgpo.policy import layout_choice
-from cgpo.policy.layout import SEPARATE, SHARED, Layout
+from cgpo.policy.layout import PACKED, SEPARATE, SHARED, Layout
 from cgpo.policy.layout_choice import (
     LayoutGap,
     cell_cost,
@@ -219,6 +219,7 @@ def test_what_was_chosen_is_a_sentence() -> None:
         (SEPARATE, "a row for each sequence"),
         (Layout(cell_cost=0.1), "the responses of a prompt share a row where that costs less"),
         (SHARED, "the responses of a prompt share a row"),
+        (PACKED, "whole sequences one behind the other, without padding"),
     ):
         assert layout_text(layout, "sdpa") == said + behind
 
@@ -280,8 +281,8 @@ def test_a_state_that_runs_through_a_row_is_the_reason(compare: Callable[..., Co
         choose_layout(model, settings(share_prompts=True), "the model")
 
 
-def test_flash_attention_takes_no_mask_to_share_with(compare: Callable[..., Compared]) -> None:
-    compare()
+def test_flash_attention_takes_no_mask_to_share_with_and_packs(compare: Callable[..., Compared]) -> None:
+    seen = compare()
     model = llama()
     model.causal_lm.config._attn_implementation = "flash_attention_2"
     told = "train.share_prompts = true needs a mask, and train.attention = flash takes none. Use auto or false"
@@ -289,6 +290,11 @@ def test_flash_attention_takes_no_mask_to_share_with(compare: Callable[..., Comp
         choose_layout(model, settings(share_prompts=True), "the model")
     asked = choose_layout(model, settings(share_prompts=False), "the model")
     assert (asked.shares, asked.reason) == (False, "train.share_prompts=false")
+    assert choose_layout(model, settings(), "the model") == PACKED
+    assert [layout for _, layout, *_ in seen] == [SEPARATE, PACKED]
+    compare(FAR, LayoutGap(0.0, 0.0))
+    wrong = choose_layout(model, settings(), "the model")
+    assert (wrong.shares, wrong.reason) == (False, f"with several in a row {FAR_TEXT}")
 
 
 @pytest.mark.parametrize(("largest", "right"), [(1e-3, True), (1.1e-3, False), (math.nan, False)])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from cgpo.errors import ConfigError
-from cgpo.policy.layout import SEPARATE, SHARED, Layout, TokenSequence, micro_batches
+from cgpo.policy.layout import PACKED, SEPARATE, SHARED, Layout, TokenSequence, micro_batches
 from cgpo.policy.layout_choice import layout_gap
 from cgpo.policy.logprobs import LogProbModel, ResponseHead, sequence_sums
 
@@ -149,7 +149,7 @@ PAIR = [TokenSequence((5, 6), (7, 8, 9)), TokenSequence((5, 6), (10, 11))]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("layout", [SHARED, SEPARATE])
+@pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
 @torch.no_grad()
 def test_a_value_is_a_linear_function_of_the_state_before_its_token(layout: Layout, dtype: torch.dtype) -> None:
     model = LogProbModel(llama(dtype), 2, value_outputs=3)
@@ -186,7 +186,7 @@ def test_float32_logits_are_off_unless_asked_for() -> None:
     assert LogProbModel(llama(torch.bfloat16), 2, float32_logits=True).head.float32
 
 
-@pytest.mark.parametrize("layout", [SHARED, SEPARATE])
+@pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
 def test_no_keys_and_values_are_kept(layout: Layout) -> None:
     causal_lm, kept = llama(), []
     causal_lm.model.register_forward_hook(lambda module, inputs, outputs: kept.append(outputs.past_key_values))
