@@ -73,6 +73,8 @@ PHRASES: list[Case] = [
     (START, {"phrase": "# Report"}, "# Report\n\nAll is well.", True),
     (START, {"phrase": "# Report"}, "## Report\n\nAll is well.", False),
     (START, {"phrase": "# Report"}, "# Reports", False),
+    (START, {"phrase": "##"}, "## Report", True),
+    (START, {"phrase": "##"}, "### Report", False),
     (START, {"phrase": "**Warning:**"}, "\n**Warning:** hot", True),
     (START, {"phrase": "**Warning:**"}, "**Warning** hot", False),
     (START, {"phrase": "_Dear reader_"}, "_Dear reader_, hello", True),

@@ -22,6 +22,7 @@ _INSIDE = rf"[[\p{{L}}\p{{N}}]--{_UNSPACED}]"
 _STARTS_UNSPACED = regex.compile(_UNSPACED)
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]++(?:['\-][\p{L}\p{M}\p{N}]++)*+")
 _BREAK = r"[*_]{0,3}+(?:[^\S\n]|[^\S\n]*+\n[^\S\n]*+)[*_]{0,3}?"
+_MARKS = "\"'*_#`~>"
 _BEFORE = r"[\s\"'*_#`~>«‹]*?"
 """What may stand before the first phrase of a text: quotation marks and markup."""
 
@@ -60,12 +61,15 @@ def in_order(text: str, phrases: list[str]) -> bool:
 def begins(text: str, phrase: str) -> bool:
     """Does the text begin with the phrase, perhaps after quotation marks and markup, and does its last word end there?
 
-    Marks that the phrase itself begins with must be there, as many as it has.
+    Marks that the phrase itself begins or ends with must be there, as many as it has.
     """
     phrase = folded(phrase).strip()
-    alone = "" if phrase[0].isalnum() else rf"(?<!{regex.escape(phrase[0])})"
-    end = _end_of_word(phrase) if _WORD.match(phrase[-1]) else ""
-    return regex.match(f"{_BEFORE}{alone}{_body(phrase)}{end}", folded(text), regex.V1) is not None
+    start = f"(?<!{regex.escape(phrase[0])})" if phrase[0] in _MARKS else ""
+    if phrase[-1] in _MARKS:
+        end = f"(?!{regex.escape(phrase[-1])})"
+    else:
+        end = _end_of_word(phrase) if _WORD.match(phrase[-1]) else ""
+    return regex.match(f"{_BEFORE}{start}{_body(phrase)}{end}", folded(text), regex.V1) is not None
 
 
 def _whole_words(phrase: str) -> regex.Pattern[str]:
