@@ -36,6 +36,7 @@ CAPITALS: list[Case] = [
             "WHY DO CATS SLEEP SO MUCH? NOBODY REALLY KNOWS!",
             "**TIP:** KEEP RECEIPTS FOR 30 DAYS.",
             "TURN LEFT AT THE CHURCH.",
+            "HAPPY BIRTHDAY!",
         )
     ),
     (CAPITAL, {}, "BITTE SCHLIESSEN SIE DAS FENSTER, BEVOR SIE GEHEN.", False),
@@ -183,7 +184,7 @@ STRICTNESS: list[Case] = [
     (DIGITS, {}, "x⁴", False),
     (DIGITS, {}, "H₂O", False),
     (DIGITS, {}, "chapter Ⅳ", False),
-    (DIGITS, {}, "一个苹果", True),
+    (DIGITS, {}, "一个苹果，二〇二四年", True),
     (DIGITS, {}, "three – four", True),
     (SCRIPT, {"script": "latin"}, "the 3ª edition, 10 µg, ʻokina, ⅷ", True),
     (SCRIPT, {"script": "latin"}, "x¹ yⁿ zₐ ﬁn", True),
