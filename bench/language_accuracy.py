@@ -3,7 +3,8 @@
 FOLDER is an unpacked Django (`pip download --no-deps django==5.2.19`, then unzip): its translated messages are public
 texts in many languages. A text is one, two or five messages of one language, 40 texts a language, chosen by the seed.
 The comparison is over the languages that both libraries know; the judge is asked about every language it knows, once
-with the right language and once with one of the others.
+with the right language and once with one of the others. Texts in capitals are given to the type
+`language:response_language` of the instruction judge.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from judges import Outcome, Row
-from judges.rules.instruction_following.ifeval import LANGDETECT, detect
+from judges.rules.instruction_following.ifeval import LANGDETECT, detect, response_language
 from judges.rules.language import LanguageJudge
 from judges.rules.languages import identifier, language_code
 
@@ -73,6 +74,11 @@ def main() -> None:
         length = sum(len(text) for _, text in sample) / len(sample)
         cells = " | ".join(_measured(sample, tell) for tell in (langdetect_code, py3langid_code))
         print(f"| {size} | {length:.0f} | {cells} |")
+    print("\nIn capitals, `language:response_language` and langdetect as it is:\n")
+    print("| messages | texts | langdetect right | langdetect: English | right one satisfied | another satisfied |")
+    print("|---|---|---|---|---|---|")
+    for size in (1, 2):
+        print(_in_capitals({code: texts[code] for code in common}, size, random.Random(options.seed)))
     print("\n| messages | language asked for | satisfied | violated | not applicable |\n|---|---|---|---|---|")
     confused: Counter[tuple[str, str]] = Counter()
     for size in (1, 2, 5):
@@ -89,6 +95,23 @@ def _measured(sample: list[tuple[str, str]], tell: Callable[[str], str]) -> str:
     return f"{right / len(sample):.4f} ({right}/{len(sample)}) | {milliseconds:.2f}"
 
 
+def _in_capitals(texts: dict[str, list[str]], size: int, rng: random.Random) -> str:
+    sample = [(code, " ".join(rng.sample(texts[code], size))) for code in texts for _ in range(TEXTS)]
+    sample = [(code, text.upper()) for code, text in sample if text.upper() != text]
+    told = [(code, langdetect_code(text)) for code, text in sample]
+    counts = (
+        sum(code == seen for code, seen in told),
+        sum(code != seen == "en" for code, seen in told),
+        sum(response_language(text, language=code) for code, text in sample),
+        sum(response_language(text, language=_other(code, texts, rng)) for code, text in sample),
+    )
+    return f"| {size} | {len(sample)} | {' | '.join(map(str, counts))} |"
+
+
+def _other(code: str, texts: dict[str, list[str]], rng: random.Random) -> str:
+    return rng.choice([other for other in texts if other != code])
+
+
 def _judged(
     texts: dict[str, list[str]], size: int, right: bool, rng: random.Random, confused: Counter[tuple[str, str]]
 ) -> str:
@@ -96,7 +119,7 @@ def _judged(
     seen: Counter[Outcome] = Counter()
     for code, messages in texts.items():
         for _ in range(TEXTS):
-            wanted = code if right else rng.choice([other for other in texts if other != code])
+            wanted = code if right else _other(code, texts, rng)
             verdict = judge.verdict(Row("", " ".join(rng.sample(messages, size)), {"language": wanted}))
             seen[verdict.outcome] += 1
             if right and size == 5 and verdict.outcome is Outcome.VIOLATED:
