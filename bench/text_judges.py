@@ -111,7 +111,25 @@ def a_character(text: str, chance: random.Random) -> str:
     return text + chance.choice("!ao😂") * chance.randint(40, 400)
 
 
-LOOPS = (last_sentence, last_line, a_phrase, cut_off, numbered, the_whole, in_the_middle, a_character)
+def without_spaces(text: str, chance: random.Random) -> str:
+    """One to four words of the text as one, 100 to 400 characters long; those of one letter are another loop."""
+    words = text.split()
+    start = chance.randrange(len(words))
+    unit = "".join(words[start : start + chance.randint(1, 4)]) + chance.choice("oe") + "n"
+    return text + " " + (unit * 200)[: chance.randint(max(100, 5 * len(unit)), max(400, 5 * len(unit)))]
+
+
+LOOPS = (
+    last_sentence,
+    last_line,
+    a_phrase,
+    cut_off,
+    numbered,
+    the_whole,
+    in_the_middle,
+    a_character,
+    without_spaces,
+)
 
 
 def false_alarms(folder: Path, judge: Judge, name: str, show: int) -> None:

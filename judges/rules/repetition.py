@@ -1,10 +1,13 @@
 """Repetition: does the response loop, saying the same again and again, as reward hacking policies come to do?
 
-Four measures, each compared with a limit of its own; the response is violated when one is above it. None depends on a
+Five measures, each compared with a limit of its own; the response is violated when one is above it. None depends on a
 language, and all are linear in the text.
 - characters: one letter, `!`, `?` or symbol many times in a row; digits and rules such as `-----` may be longer.
 - in a row: the same words, up to 20 of them, again and again without anything between: from `times` repetitions on,
   if they are at least 5 words long, more when shorter (a single word: 5 · `times`).
+- without spaces: the same letters or signs again and again within what has no spaces (`hahaha…`, `ACGTACGT…`, Thai):
+  from `times` repetitions on, if these are at least 80 characters together. In scripts that divide no words by spaces,
+  spaces do not count.
 - to the end: the response ends in three or more repetitions of something longer.
 - share: most of the words belong to runs of 8 words that occur four times or more, or to one sentence or line that
   occurs often: loops that something is strewn into.
@@ -35,6 +38,10 @@ _SHARE_GRAM, _SHARE_TIMES, _SHARE_WORDS = 8, 4, 60
 _SAME_SENTENCE_TIMES, _SAME_SENTENCE_WORDS = 5, 4
 _RULE_FACTOR = 20
 _DIGIT_FACTOR = 4
+_UNSPACED_CHARS, _UNSPACED_DIGITS = 80, 100
+_LONGEST_UNSPACED_UNIT = 300
+_LAST_UNSPACED_CHARS = 50_000
+"""Searching for these is the slowest measure: 0.6 s for so much text without any space."""
 
 _WORD = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}]|[[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}]]++|\p{Extended_Pictographic}",
@@ -43,6 +50,12 @@ _WORD = regex.compile(
 _LIST_MARK = re.compile(r"(?m)^[ \t>]*(?:[-*+•]|\(?[0-9]{1,4}[.):])[ \t]+")
 _TABLE_ROW = re.compile(r"(?m)^[ \t]*\|.*$")
 _CHARACTER_RUN = re.compile(r"(\S)\1{9,}")
+_SPACELESS = (
+    r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Javanese}\p{Balinese}\p{Tai_Tham}\p{Tai_Le}\p{New_Tai_Lue}\p{Cham}]"
+)
+_SPACE_INSIDE = regex.compile(rf"(?<={_SPACELESS})\s+(?={_SPACELESS})")
+_UNSPACED = re.compile(rf"\S{{{_UNSPACED_CHARS // 2},}}")
+_UNSPACED_LOOP = re.compile(rf"(?s)(.{{2,{_LONGEST_UNSPACED_UNIT}}}?)\1{{2,}}")
 _RULE_CHARACTERS = frozenset("-=_*~#.·…—–+|/\\ ")
 
 
@@ -68,6 +81,7 @@ class RepetitionJudge(Judge):
         characters: how often a character may stand in a row; 20 times as often for rules such as `-----`.
     """
 
+    version = "2"
     examples = (
         (Row("A story?", "Once there was a cat. It met a dog. They had tea."), Outcome.SATISFIED),
         (Row("A story?", "Once there was a cat. " + "I love this so much. " * 6), Outcome.VIOLATED),
@@ -91,6 +105,7 @@ class RepetitionJudge(Judge):
         findings = (
             _characters(text, self.characters),
             _in_a_row(words, self.times),
+            _unspaced(text.casefold(), self.times),
             _to_the_end(words),
             _share(words, self.share),
             _same_sentence(text, len(words), self.share),
@@ -126,6 +141,23 @@ def _in_a_row(words: Sequence[str], times: int) -> Finding:
         if repeated > 1 and ratio > worst.ratio:
             phrase = _phrase(words[end - unit : end])
             worst = Finding(ratio, f"{phrase} {repeated} times in a row")
+    return worst
+
+
+def _unspaced(text: str, times: int) -> Finding:
+    """The longest run, relative to its limit, of two characters or more repeated where no spaces divide words."""
+    worst = Finding(0.0, "")
+    for run in _UNSPACED.finditer(_SPACE_INSIDE.sub("", text[-_LAST_UNSPACED_CHARS:])):
+        for match in _UNSPACED_LOOP.finditer(run[0]):
+            unit = match[1]
+            if len(set(unit)) == 1:
+                continue  # one character many times is a measure of its own
+            repeated = (match.end() - match.start()) // len(unit)
+            chars = _UNSPACED_DIGITS if unit.isdecimal() else _UNSPACED_CHARS
+            chars *= _RULE_FACTOR if _RULE_CHARACTERS.issuperset(unit) else 1
+            ratio = repeated / (max(times, ceil(chars / len(unit))) - 0.5)
+            if ratio > worst.ratio:
+                worst = Finding(ratio, f"{_phrase([unit])} {repeated} times without a space")
     return worst
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,3 +138,80 @@ def test_any_phrase_said_twenty_times_in_a_row_is_a_loop(phrase: list[str], time
 @given(st.lists(st.text(st.characters(categories=["Ll"]), min_size=1, max_size=9), unique=True, max_size=200))
 def test_words_that_never_recur_are_no_loop(words: list[str]) -> None:
     assert judged(" ".join(words)).outcome == "satisfied"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "ha",
+        "lol",
+        "blah",
+        "GATTACA",
+        "XoXo",
+        "foo_bar",
+        "x=1;",
+        "!?",
+        "<3",
+        ":)",
+        "01",
+        "142857",
+        "хаха",
+        "사랑해",
+        "حب",
+        "अच्छा",
+        "ขอบคุณ",
+        "ขอบคุณครับ ",
+        "ฉันรักเธอ\n",
+        "ខ្ញុំស្រលាញ់អ្នក",
+        "ຂອບໃຈຫຼາຍໆ ",
+        "ကျေးဇူးတင်ပါတယ်",
+        "abcdefghijklmnopqrstuvwxyz",
+        "วันนี้อากาศดีมากเราไปเดินเล่นที่สวนสาธารณะกันเถอะแล้วก็กินไอศกรีมด้วยกันที่ร้านใกล้บ้านของเราเพราะว่ามันอร่อยมากจริงๆ",
+    ],
+)
+def test_loops_without_spaces_are_violated(unit: str) -> None:
+    loop = unit * max(5, 120 // len(unit))
+    for response in (loop, OPENING + loop, OPENING + loop[:-1], OPENING + loop + " And that is all there is to say."):
+        verdict = judged(response)
+        assert verdict.outcome == "violated", response
+        assert "without a space" in verdict.reason or "in a row" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Nooooo hahahahahahahahaha!",
+        "It begins ACGTTGCAACGGTTACCGATGCATTGCACCGGTAATGCCGATTACGGATCCGATTAGCATCGGCATTACGGATACCAGT.",
+        "One seventh is 0.142857142857142857142857142857142857142857142857…",
+        "=-" * 60,
+        "*-" * 40,
+        "---|" * 30,
+        "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz",
+        "methionylthreonylthreonylglutaminylalanylprolylthreonylphenylalanylthreonylglutaminylprolylleucylglutamine",
+        "https://example.com/a/b/c/d?x=1&y=2&z=3&x=1&y=2&z=3&page=10&sort=asc&filter=none&view=list",
+        "10101010" * 8,
+        "ขอบคุณครับ ขอบคุณมากครับ วันนี้ดีใจมาก",
+        "ไม่เป็นไร ไม่เป็นไร ไม่เป็นไร ไม่เป็นไร",
+        "<div><div><div><div></div></div></div></div>",
+    ],
+)
+def test_long_words_and_short_laughs_pass(text: str) -> None:
+    assert judged(text).outcome == "satisfied", judged(text).reason
+    assert judged(OPENING + text).outcome == "satisfied"
+
+
+def test_how_long_a_loop_without_spaces_may_be() -> None:
+    assert judged("ha" * 39).outcome == "satisfied"
+    assert judged("ha" * 40).outcome == "violated"
+    assert judged("ab" * 40, times=50).outcome == "satisfied"
+    assert judged("12" * 49).outcome == "satisfied"
+    assert judged("12" * 50).outcome == "violated"
+    assert judged("anotherverylongunit_of_letters" * 3).outcome == "satisfied"
+    assert judged("anotherverylongunit_of_letters" * 4).outcome == "violated"
+
+
+def test_a_long_text_without_spaces_takes_bounded_time() -> None:
+    """Only its end is searched; of random letters that takes longest."""
+    letters = "".join(random.Random(0).choices("ab", k=200_000))
+    assert judged(letters).outcome == "satisfied"
+    assert judged(letters + "abcd" * 30).outcome == "violated"
