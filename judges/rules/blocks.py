@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PYTHON_TAGS = frozenset({"python", "python3", "py", "py3"})
+from judges.rules.info_strings import language
+
 _SHORTEST = 3
 
 
@@ -13,7 +14,7 @@ class Block:
     """A fenced block.
 
     Attributes:
-        tag: the first word after the opening fence, in lower case; empty when there is none.
+        tag: the language that is named after the opening fence, in lower case; empty when there is none.
         code: the lines between the fences.
         first: number of the line with the opening fence, from 0.
         last: number of the line with the closing fence, or of the text's last line.
@@ -39,9 +40,8 @@ class _Fence:
 
     def block(self, lines: list[str], last: int, closed: bool) -> Block:
         """The block that this fence opens, without the fence's indentation (a block in a list)."""
-        words = self.info.split(None, 1)
         code = "\n".join(line.removeprefix(self.indent) for line in lines)
-        return Block(words[0].lower() if words else "", code, last - len(lines) - closed, last, closed)
+        return Block(language(self.info), code, last - len(lines) - closed, last, closed)
 
 
 def fenced_blocks(text: str) -> list[Block]:

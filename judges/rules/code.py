@@ -24,13 +24,17 @@ from judges.errors import JudgesError
 from judges.judge import Expense, Judge, Row
 from judges.metadata import kind_of, structure, texts, value_of
 from judges.options import GroupOf
-from judges.rules.blocks import PYTHON_TAGS, Block, fenced_blocks
+from judges.rules.blocks import Block, fenced_blocks
+from judges.rules.info_strings import PYTHON_TAGS
 from judges.sandbox import Case, Sandbox, SandboxOptions, available, connect
 from judges.sandbox.remote import QUEUE_SECONDS
 from judges.verdict import Outcome, Verdict
 
 MAX_PROGRAM_CHARS = 200_000
 """No answer is that long; parsing longer ones would take the judge's time."""
+
+_BOM = "\ufeff"
+"""A byte order mark, which Python reads over at the beginning of a file."""
 
 _STARTING_SECONDS = 40.0
 """For starting boxes, also again after a failure of the sandbox."""
@@ -118,7 +122,7 @@ class CodeJudge(Judge):
         return verdict
 
     def _program(self, response: str) -> str | Verdict:
-        blocks = fenced_blocks(response)
+        blocks = fenced_blocks(response.removeprefix(_BOM))
         if not blocks:
             return Verdict.violated("no code block")
         if self.block == "only" and len(blocks) > 1:
@@ -126,7 +130,7 @@ class CodeJudge(Judge):
         chosen = blocks if self.block in ("first", "last", "only") else _python(blocks)
         if not chosen:
             return Verdict.violated("no Python code block")
-        program = chosen[-1 if self.block.startswith("last") else 0].code
+        program = chosen[-1 if self.block.startswith("last") else 0].code.removeprefix(_BOM)
         if len(program) > MAX_PROGRAM_CHARS:
             return Verdict.violated(f"a program of {len(program)} characters (at most {MAX_PROGRAM_CHARS})")
         return program
@@ -160,7 +164,7 @@ def _unit_tests(metadata: Mapping[str, Any]) -> list[str] | Verdict:
     given = [given] if isinstance(given, str) else given
     if not isinstance(given, (list, tuple)) or any(not isinstance(text, str) for text in given):
         return Verdict.unknown("metadata `unit_tests` must be text or a list of texts")
-    return [text for text in given if text.strip()]
+    return [text.removeprefix(_BOM) for text in given if text.strip()]
 
 
 def _cases(metadata: Mapping[str, Any]) -> list[Case] | Verdict:

@@ -266,3 +266,21 @@ def test_cases_as_json_text(judge: Judge) -> None:
         found = verdict(judge, DOUBLE, {"stdin_stdout": text})
         assert found.outcome is Outcome.UNKNOWN
         assert problem in found.reason
+
+
+@pytest.mark.parametrize(
+    "tag", ["python3.11", "python,linenos", "{.python}", "python:main.py", "main.py", "python\u200b"]
+)
+def test_blocks_that_are_python_by_their_info_string(judge: Judge, tag: str) -> None:
+    """They are chosen before others, and as the last ones when those are asked for."""
+    other = fenced("not a program", "text")
+    assert verdict(judge, f"{other}\n{fenced(RIGHT, tag)}").outcome is Outcome.SATISFIED
+    assert verdict(judge, f"{other}\n{fenced(WRONG, tag)}").outcome is Outcome.VIOLATED
+
+
+def test_a_byte_order_mark_is_read_over(judge: Judge) -> None:
+    for response in (fenced(f"\ufeff{RIGHT}"), f"\ufeff{fenced(RIGHT)}"):
+        assert verdict(judge, response).outcome is Outcome.SATISFIED
+    assert verdict(judge, fenced(RIGHT), {"unit_tests": f"\ufeff{TESTS['unit_tests']}"}).outcome is Outcome.SATISFIED
+    assert verdict(judge, fenced(f"\ufeff{WRONG}")).outcome is Outcome.VIOLATED
+    assert verdict(judge, fenced(f"\ufeff\ufeff{RIGHT}")).outcome is Outcome.VIOLATED  # no Python takes two

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import StringConstraints
 
-from judges.rules.blocks import PYTHON_TAGS, fenced_blocks, lines_outside, whole_block
+from judges.rules.blocks import fenced_blocks, lines_outside, whole_block
+from judges.rules.info_strings import PYTHON_TAGS
 from judges.rules.instruction_following.arguments import Count, Ordinal, Text, Words
 from judges.rules.instruction_following.instruction_type import Types
 
