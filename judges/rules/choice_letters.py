@@ -16,14 +16,15 @@ from functools import cached_property, lru_cache
 
 _DENIAL_CHARS = 70
 
-_NOT_A_WORD = r"(?=\s*(?:$|[.,;:!?()\[\]\n\"'/&]|(?:because|since|as|or|and|is|was)\b))"
+_SIGNS = "…✅✓✔☑<|"
+_NOT_A_WORD = rf"(?=\s*(?:$|[.,;:!?()\[\]\n\"'/&{_SIGNS}]|(?:because|since|as|or|and|is|was)\b))"
 """After A and I, which are words: `the answer is A dog` names no choice."""
 _NOT_A_NAME = (
-    r"(?=[)\]\"']?\s*(?:$|[,;:!?\n)\]&–—(]|\.(?!\w)"
+    rf"(?=[)\]\"']?\s*(?:$|[,;:!?\n)\]&–—({_SIGNS}]|\.(?!\w)"
     r"|(?:because|since|as|or|and|is|was|so|which|over|but|not|rather|instead)\b))"
 )
 """After a small letter: `the answer is c = 5`, `e^2` and `b - 4ac` name no choice."""
-_NOT_AN_ARTICLE = r"(?=[)\]\"']?\s*(?:$|[,;:!?\n)\]]|\.(?!\w)|(?:because|since|is)\b|(?:or|and)\s+\w\b))"
+_NOT_AN_ARTICLE = rf"(?=[)\]\"']?\s*(?:$|[,;:!?\n)\]{_SIGNS}]|\.(?!\w)|(?:because|since|is)\b|(?:or|and)\s+\w\b))"
 _IN_A_LIST = r"(?=\s*(?:$|[,;:/&]|(?:or|and)\b))"
 NO_LIST = r"(?![ \t]*(?:(?i:or|and)\b|[,/&]))"
 
@@ -41,7 +42,11 @@ _CHOOSE = (
     r"(?:\b(?:choos(?:e|ing)|chose|chosen|pick(?:ed|ing)?|select(?:ed|ing)?|go(?:ing)?\s+(?:with|for)|went\s+with|opt(?:ed|ing)?"
     r"\s+for|settled?\s+on|vote\s+for|(?:correct|right|best)\s+(?:option|one)\s+is)|选择?|選擇?)"
 )
-_RIGHT = r"(?:the\s+)?(?:only\s+|most\s+)?(?:correct|right|best|true|answer)\b"
+_RIGHT = r"(?:(?:the|my)\s+)?(?:only\s+|most\s+|final\s+)?(?:correct|right|best|true|answer|choice|pick)\b"
+_INTRODUCTION = (
+    r"(?:(?:\b(?i:be|is|so|thus|hence|therefore|leaves|choose|pick|say|vote|guess|option|choice|letter|answer|ans|with"
+    r"|either|or|and|only|probably|definitely)|['’]s)[.,]?|[:→>…])"
+)
 _DOUBTS = r"(?:no,?\s+)?(?:or|wait|maybe|perhaps|possibly|actually|rather|instead|alternatively|correction)"
 
 _NEW_CLAUSE = r"\b(?:so|but|hence|thus|therefore|it|must|leaves?|leaving|remains?)\b"
@@ -118,15 +123,16 @@ class Letters:
     def alone(self) -> re.Pattern[str]:
         """A capital letter in a sentence that is no word."""
         bare = [rf"[{self._sure}](?![\w'’-])"] if self._sure else []
-        bare += [rf"[{self._words}]{_IN_A_LIST}"] if self._words else []
+        bare += [rf"[{self._words}]{_IN_A_LIST}", rf"(?<=[Oo]ption )[{self._words}](?!\w)"] if self._words else []
         return re.compile(rf"(?<![\w'’-])(?:{'|'.join(bare)})")
 
     @cached_property
     def introduced(self) -> re.Pattern[str]:
-        """A small letter that ends a sentence, after words that introduce it: `so it must be d`."""
+        """A small letter that begins a sentence, or stands after words that introduce it: `so it must be d`."""
+        small = [rf"[{self._sure.lower()}](?![\w'’-]){_NOT_A_NAME}"] if self._sure else []
+        small += [rf"[{self._words.lower()}](?![\w'’-]){_NOT_AN_ARTICLE}"] if self._words else []
         return re.compile(
-            rf"(?:\b(?i:be|is|so|thus|hence|therefore|leaves|choose|pick|option|choice|answer|with|either|or|and),?|[:→])\s+"
-            rf"[(\[\"']?(?P<letter>[{self.some.lower()}])(?![\w'’-])(?=[)\]\"']?\s*(?:$|[,;]|(?:or|and)\b))"
+            rf"(?:{_INTRODUCTION}\s+|^(?=\w(?:,|\W*$|\s+(?:because|since|as)\b)))[(\[\"']?(?P<letter>{'|'.join(small)})"
         )
 
     @cached_property
@@ -232,9 +238,11 @@ def _statements(some: str, letter: str) -> tuple[re.Pattern[str], ...]:
     statements = (
         rf"(?i:(?:\b(?:{_ANSWER}|solution\b)|{_ANSWER_JOINED})[^.!?:=：\n]{{0,40}}?(?:\b{_IS}|[:=]|是|为|為|は|：))\s*[:-]?\s*{named}{more}",
         rf"(?i:{_CHOOSE})\s*{named}{more}",
-        rf"(?<!\w)(?P<first>[(\[]?[{any_letter}][)\]]?)(?P<more>\s+(?i:is|must\s+be|would\s+be)\s+(?i:{_RIGHT}))",
+        rf"(?<!\w)(?P<first>[(\[]?[{any_letter}][)\]]?)(?P<more>\s+(?i:is|must\s+be|would\s+be|seems|looks)"
+        rf"\s+(?i:{_RIGHT})|\s+it\s+is(?=\W*$))",
     )
-    return tuple(map(re.compile, statements))
+    tagged = rf"(?i:<answer>)\W*(?P<first>[{letters(some).any}])\b(?P<more>)[^<]*(?i:</answer>)"
+    return tuple(map(re.compile, (*statements, tagged)))
 
 
 @lru_cache(maxsize=64)
