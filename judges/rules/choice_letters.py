@@ -74,7 +74,8 @@ DENIED_AFTER = re.compile(
 _ONE_IS = re.compile(
     r"\**[)\]\"']?\**\s+(?:is|was|isn['’]t|wasn['’]t|does|doesn['’]t|fails|makes|seems|looks)\b", re.IGNORECASE
 )
-_IS_RIGHT = re.compile(rf"\**[)\]\"']?\**\s+(?:is|must\s+be|would\s+be|seems|looks)\s+{_RIGHT}", re.IGNORECASE)
+_LAST_JOINED = re.compile(r"(?:\band|\bor|\bnor|&|/)[\s(\[\"'*]*(?:option\s+)?[A-Za-z][)\]\"'*]*$")
+"""The end of a list whose last letter is joined by a word, not by a comma alone."""
 
 
 def denied(text: str, start: int, end: int) -> bool:
@@ -165,24 +166,14 @@ class Denials:
         if number < 0 or self._lists[number][1] < end:
             return False
         first, last = self._lists[number]
-        return self._before(first, last, start, end) or self._after(last, end)
-
-    def _before(self, first: int, last: int, start: int, end: int) -> bool:
-        right = last - end <= 2 and self._begins_anew(start) and _IS_RIGHT.match(self.text, last)
-        return not right and denied_before(self.text, first)
+        return denied_before(self.text, first) or self._after(last, end)
 
     def _after(self, last: int, end: int) -> bool:
         """`A and B are wrong` denies both, `I chose A, B is wrong` only one."""
         found = DENIED_AFTER.match(self.text, last)
         if not found:
             return False
-        joined = re.search(
-            r"(?:\band|\bor|\bnor|&|/)[\s(\[\"'*]*(?:option\s+)?[A-Za-z][)\]\"'*]*$", self.text[end:last]
-        )
-        return bool(joined) or not _ONE_IS.match(self.text, last)
-
-    def _begins_anew(self, start: int) -> bool:
-        return self.text[:start].rstrip(" ([\"'*").endswith(",")
+        return bool(_LAST_JOINED.search(self.text, end, last)) or not _ONE_IS.match(self.text, last)
 
 
 @lru_cache(maxsize=64)

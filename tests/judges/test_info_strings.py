@@ -41,7 +41,7 @@ from judges.rules.info_strings import PYTHON_TAGS, language
         "{python}",
         "{.python}",
         "{ .python .numberLines startFrom=100 }",
-        "{.line-numbers .python}",
+        "{.linenos .python}",
         "{#listing-1 .python}",
         "{python, echo=FALSE}",
         "{code-cell} ipython3",

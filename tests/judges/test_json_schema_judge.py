@@ -175,6 +175,8 @@ def test_a_key_that_returns_behind_very_many_others_is_found() -> None:
         ("12345678901234567890123456789.25", 0.5, "violated"),
         ("1e-5000", 0.01, "violated"),
         ("7", 3.5, "satisfied"),
+        ("100.0", 10, "satisfied"),
+        ("105.0", 10, "violated"),
         ("true", 2, "satisfied"),
         ('"7"', 2, "satisfied"),
     ],
