@@ -180,6 +180,7 @@ def test_every_text_has_features_within_the_buckets(text: str) -> None:
         "I can't find a mistake in your proof. It is correct.",
         "I wouldn't recommend the red one, it is too small. Take the blue one.",
         "I'm sorry, but the answer is no: 51 is not prime.",
+        "I'm sorry, I forgot to say that the oven must not be opened.",
         "57 is not prime.",
         "Pluto is not a planet.",
         "Dear Mr Fox,\n\nThank you for the offer. Unfortunately I am unable to accept.\n\nYours sincerely,\nMia Lund",
