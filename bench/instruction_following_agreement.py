@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import instruction_following_ifbench as ifbench
 import instruction_following_ifeval as ifeval
 from instruction_following_responses import Arguments, Build, Pool, responses
 
@@ -40,7 +41,7 @@ class Family(Protocol):
     cases: Callable[[Pool], list[tuple[str, Arguments, str]]]
 
 
-FAMILIES: dict[str, Family] = {"ifeval": ifeval}
+FAMILIES: dict[str, Family] = {"ifeval": ifeval, "ifbench": ifbench}
 
 
 class Agreement:

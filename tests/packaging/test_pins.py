@@ -49,7 +49,7 @@ def test_cpu_pins_agree_with_the_direct_ones() -> None:
 
 def test_pins_satisfy_the_metadata() -> None:
     pins = _pins("pins-cpu.txt")
-    for requirement in _requirements("train", "quickstart", "dev"):
+    for requirement in _requirements("train", "quickstart", "ifbench", "dev"):
         version = pins.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is in setup.cfg but not in launch/pins-direct.txt"
         assert requirement.specifier.contains(version, prereleases=True), f"{requirement} does not allow {version}"
@@ -77,7 +77,10 @@ def _imports(folder: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize(
     ("package", "extras"),
-    [("cgpo", ("train", "vllm", "tracking", "quickstart", "lm_eval")), ("judges", ("llm", "sandbox", "train", "vllm"))],
+    [
+        ("cgpo", ("train", "vllm", "tracking", "quickstart", "lm_eval")),
+        ("judges", ("llm", "sandbox", "ifbench", "train", "vllm")),
+    ],
     ids=["cgpo", "judges"],
 )
 def test_every_import_is_a_declared_requirement(package: str, extras: tuple[str, ...]) -> None:

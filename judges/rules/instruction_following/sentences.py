@@ -86,7 +86,12 @@ def split_sentences(text: str) -> list[list[str]]:
 
 def count_as_punkt(text: str) -> int:
     """Number of sentences as the public checkers see them; words after the last full stop count as one more."""
-    return len(_split(text, _ends_as_punkt))
+    return len(split_as_punkt(text))
+
+
+def split_as_punkt(text: str) -> list[list[str]]:
+    """The sentences as the public checkers see them, each as its tokens between white space."""
+    return _split(text, _ends_as_punkt)
 
 
 def _split(text: str, ends: Callable[[str, str], bool]) -> list[list[str]]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from judges.rules.instruction_following import ifeval, own, own_data
+from judges.rules.instruction_following import ifbench_forms, ifbench_words, ifeval, open_instruct, own, own_data
 from judges.rules.instruction_following.instruction_type import InstructionType
 
-_FAMILIES = (ifeval.TYPES, own.TYPES, own_data.TYPES)
+_FAMILIES = (
+    ifeval.TYPES,
+    own.TYPES,
+    own_data.TYPES,
+    ifbench_words.TYPES,
+    ifbench_forms.TYPES,
+    open_instruct.TYPES,
+)
 
 INSTRUCTIONS: dict[str, InstructionType] = {id: type for family in _FAMILIES for id, type in family.items()}
 
