@@ -37,8 +37,12 @@ from judges.sandbox.options import SandboxOptions
 START_SECONDS = 30.0
 """Time an interpreter in a box has to start (from a cold disk, on a busy machine)."""
 
-_LIBRARY = ("codec", "boot")
-_ROLES = {"candidate": ("candidate",), "tests": ("names", "shims", "session", "tests")}
+_LIBRARY = ("codec", "boot", "control")
+_ROLES = {
+    "candidate": ("candidate",),
+    "nursery": ("candidate", "nursery"),
+    "tests": ("names", "shims", "session", "tests"),
+}
 _PACKAGE = "judges.sandbox.inside"
 
 # Reads modules (name, code) from the socket, makes them, and calls the last one's `main`.
@@ -61,13 +65,17 @@ for name, code in marshal.loads(r(int.from_bytes(r(4), "big"))):
     setattr(package, name.rpartition(".")[2], m)
 package.boot.main(c, sys.argv[2])
 """
-# Compiles modules for the interpreter in the box; run once, so that no box has to.
+# Compiles the modules of every role for the interpreter in the box; run once, so that no box has to.
 _COMPILE = """
 import marshal, sys, _socket
 c = _socket.socket(fileno=int(sys.argv[1]))
 d = b""
 while p := c.recv(65536): d += p
-c.sendall(marshal.dumps([(n, compile(s, n, "exec", dont_inherit=True)) for n, s in marshal.loads(d)]))
+sources, roles = marshal.loads(d)
+codes = {n: compile(s, n, "exec", dont_inherit=True) for n, s in sources}
+for names in roles:
+    d = marshal.dumps([(n, codes[n]) for n in names])
+    c.sendall(len(d).to_bytes(4, "big") + d)
 """
 
 
@@ -75,7 +83,7 @@ class SandboxError(Exception):
     """The sandbox failed, not the program in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Runtime:
     """What every box of one interpreter shares.
 
@@ -118,13 +126,14 @@ class Box:
         program = bubblewrap()
         if program is None:
             raise SandboxError(f"there is no bubblewrap on this machine: {HOW_TO_GET_IT}")
+        nests = command[-1] == "nursery"  # it gives the filter to those who run what is not trusted
         with contextlib.ExitStack() as opened:
             descriptors = [channel]
-            filter_end = _filter_pipe(opened)
+            filter_end = None if nests else _filter_pipe(opened)
             descriptors += [] if filter_end is None else [filter_end]
             executable, environment, held = _reachable(program, opened)
             return subprocess.Popen(
-                ["bwrap", *box_command(interpreter, options, filter_end), *command],
+                ["bwrap", *box_command(interpreter, options, filter_end, nests), *command],
                 executable=executable,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -160,14 +169,8 @@ class Box:
 
     def wait_until_ready(self) -> None:
         """Waits for the sign that the program in the box has started. Raises SandboxError when it does not come."""
-        self.connection.settimeout(START_SECONDS)
-        try:
-            ready = Channel(self.connection, budget=64).receive() == READY
-        except (EndOfChannelError, CodecError, OSError):
-            ready = False
-        if not ready:
+        if not is_ready(self.connection):
             raise SandboxError(f"a box could not be started: {self.last_words()}")
-        self.connection.settimeout(None)
 
     def last_words(self) -> str:
         """What bwrap or the interpreter said before it ended."""
@@ -209,11 +212,26 @@ class Box:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def start(options: SandboxOptions, runtime: Runtime, role: str, limits: dict[str, int]) -> Box:
-    """Starts a box with the program `role`; returns before it is ready."""
+def is_ready(connection: socket.socket) -> bool:
+    """Waits for the sign that a program has started and rules all that it may."""
+    connection.settimeout(START_SECONDS)
+    try:
+        ready = Channel(connection, budget=64).receive() == READY
+    except (EndOfChannelError, CodecError, OSError):
+        return False
+    connection.settimeout(None)
+    return ready
+
+
+def start(
+    options: SandboxOptions, runtime: Runtime, role: str, limits: dict[str, int] | None, arguments: tuple[Any, ...] = ()
+) -> Box:
+    """Starts a box with the program `role`, which gets `arguments`; returns before it is ready."""
     box = Box(options, runtime.interpreter, _BOOT, role)
     modules = runtime.modules[role]
-    settings = encode(limits, _no_reference)
+    # Without namespaces nobody else ends what is left behind.
+    parent = os.getpid() if options.unsafe_subprocess else 0
+    settings = encode((limits, parent, arguments), _no_reference)
     box.send(b"".join(len(part).to_bytes(4, "big") + part for part in (modules, settings)))
     return box
 
@@ -233,34 +251,47 @@ def _runtime(options: SandboxOptions) -> Runtime:
             reasons.append(f"{interpreter.path}: {problem}")
             continue
         try:
-            return Runtime(interpreter, {role: _compiled(options, interpreter, role) for role in _ROLES})
+            return Runtime(interpreter, _compiled(options, interpreter))
         except SandboxError as error:
             reasons.append(f"{interpreter.path}: {error}")
     problems = "; ".join(reasons) or "no interpreter that a box can reach (set sandbox.python)"
     raise SandboxError(f"no isolation on this machine: {problems}. What helps: {HOW_TO_GET_IT}")
 
 
-def _compiled(options: SandboxOptions, interpreter: Interpreter, role: str) -> bytes:
-    """The programs of a role, compiled in a box; also the proof that boxes work here."""
+def _compiled(options: SandboxOptions, interpreter: Interpreter) -> dict[str, bytes]:
+    """The programs of all roles, compiled in a box; also the proof that boxes work here."""
     files = resources.files(_PACKAGE)
-    names = (*_LIBRARY, *_ROLES[role])
-    sources = [(f"{_PACKAGE}.{name}", (files / f"{name}.py").read_text(encoding="utf-8")) for name in names]
+    roles = [[f"{_PACKAGE}.{name}" for name in (*_LIBRARY, *names)] for names in _ROLES.values()]
+    names = sorted({name for role in roles for name in role})
+    sources = [(name, (files / f"{name.rpartition('.')[2]}.py").read_text(encoding="utf-8")) for name in names]
     box = Box(options, interpreter, _COMPILE, "")
     try:
-        box.send(marshal.dumps(sources, 2))
+        box.send(marshal.dumps((sources, roles), 2))
         with contextlib.suppress(OSError):
             box.connection.shutdown(socket.SHUT_WR)
-        compiled = _read_all(box.connection, time.monotonic() + START_SECONDS)
-        if not compiled:
+        compiled = _frames(_read_all(box.connection, time.monotonic() + START_SECONDS))
+        if len(compiled) != len(roles):
             raise SandboxError(box.last_words())
-        return compiled
+        return dict(zip(_ROLES, compiled, strict=True))
     finally:
         box.close()
 
 
+def _frames(data: bytes) -> list[bytes]:
+    """The parts that four bytes of length precede."""
+    frames = []
+    while data:
+        end = 4 + int.from_bytes(data[:4], "big")
+        frames.append(data[4:end])
+        data = data[end:]
+    return frames
+
+
 def _read_all(connection: socket.socket, deadline: float) -> bytes:
     parts: list[bytes] = []
-    while select.select([connection], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
         try:
             part = connection.recv(65536)
         except ConnectionError:

@@ -100,12 +100,21 @@ def bubblewrap_library(program: str) -> str | None:
     return str(libraries[0]) if libraries else None
 
 
-def box_command(interpreter: Interpreter, options: SandboxOptions, seccomp: int | None) -> list[str]:
+def box_command(
+    interpreter: Interpreter, options: SandboxOptions, seccomp: int | None, nests: bool = False
+) -> list[str]:
     """Arguments for bwrap, up to the program's own.
 
     The box sees `/usr` (and the interpreter with its library) read-only, four devices, and one small folder `/tmp` in
     memory; no `/proc`, no `/etc`, no network, no environment; its own processes only.
+
+    Args:
+        interpreter: what runs in the box.
+        options: limits.
+        seccomp: descriptor of the filter of system calls.
+        nests: whether the program, which must be this package's own, may make namespaces and mount inside the box.
     """
+    rights = ("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETPCAP") if nests else ()
     mounts = ["--ro-bind", "/usr", "/usr"]
     for folder in ("/bin", "/lib", "/lib32", "/lib64", "/sbin"):
         if os.path.islink(folder):
@@ -119,7 +128,7 @@ def box_command(interpreter: Interpreter, options: SandboxOptions, seccomp: int 
     mounts += ["--size", str(options.file_mib * 2**20), "--tmpfs", "/tmp", "--remount-ro", "/"]
     return [
         *("--unshare-all", "--unshare-user", "--uid", str(BOX_ID), "--gid", str(BOX_ID), "--hostname", "box"),
-        *("--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
+        *("--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", *rights),
         *mounts,
         *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
         *("--chdir", "/tmp", *(() if seccomp is None else ("--seccomp", str(seccomp)))),

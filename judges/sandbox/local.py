@@ -1,9 +1,10 @@
 """Runs programs in boxes on this machine and says whether they pass.
 
-For every verdict the program gets a box of its own. With unit tests a second box, kept for many verdicts, runs the
-tests in a forked process; the two talk over a socket that leads from one box to the other, and the verdict comes from
-the tests' side over a pipe that the program's box never had. A program that reads standard input is fed here, and what
-it prints is compared here.
+For every verdict the program gets a process in namespaces of its own, forked in a nursery that is kept for many
+verdicts (where that is not possible: a box of its own). With unit tests another box, kept for many verdicts too, runs
+the tests in a forked process; the two talk over a socket that leads from one box to the other, and the verdict comes
+from the tests' side over a pipe that the program never had. A program that reads standard input is fed here, and
+what it prints is compared here.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from judges.sandbox import box as boxes
+from judges.sandbox import nursery
 from judges.sandbox.box import Box, Runtime, SandboxError
 from judges.sandbox.inside.codec import Channel, CodecError, EndOfChannelError, Reference, decode, encode
+from judges.sandbox.nursery import Nursery, Program
 from judges.sandbox.options import SandboxOptions
 from judges.verdict import Verdict
 
@@ -57,20 +60,20 @@ class LocalSandbox:
         self.options = options
         self._runtime: Runtime = boxes.runtime(options)
         self._tests: Box | None = None
+        self._nursery: Nursery | None = None
 
     def prepare(self) -> None:
-        """Starts the tests' box, so that the first verdict does not wait for it.
-
-        Boxes for programs are not started ahead: that costs the same processor time, and gave fewer programs per
-        second with a worker for every processor.
-        """
+        """Starts the boxes that are kept, so that the first verdict does not wait for them."""
         self._tests_box()
+        if self._nests():
+            self._running_nursery()
 
     def close(self) -> None:
         """Ends all boxes."""
-        if self._tests is not None:
-            self._tests.close()
-            self._tests = None
+        self._drop_tests_box()
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
 
     def run_tests(self, program: str, tests: Sequence[str], entry_point: str = "") -> Verdict:
         """Does `program` pass all `tests` (Python source)? `unknown` when tests or sandbox fail."""
@@ -93,8 +96,8 @@ class LocalSandbox:
         """
         return self._attempt(lambda box: self._run_cases(box, program, cases, by_token))
 
-    def _attempt(self, run: Callable[[Box], Verdict]) -> Verdict:
-        """Runs in a fresh box, again when the sandbox failed."""
+    def _attempt(self, run: Callable[[Box | Program], Verdict]) -> Verdict:
+        """Runs in fresh namespaces, again when the sandbox failed."""
         for attempt in range(self.options.retries + 1):
             try:
                 with contextlib.closing(self._start()) as box:
@@ -107,15 +110,27 @@ class LocalSandbox:
 
     # -- boxes -----------------------------------------------------------------------------------------------------
 
-    def _start(self) -> Box:
+    def _nests(self) -> bool:
+        return not self.options.unsafe_subprocess and nursery.works(self._runtime)
+
+    def _start(self) -> Box | Program:
+        if self._nests():
+            return self._running_nursery().start()
         limits = dict(self.options.limits)
         limits["RLIMIT_NPROC"] += _OTHER_PROCESSES
         return boxes.start(self.options, self._runtime, "candidate", self._enforceable(limits))
 
+    def _running_nursery(self) -> Nursery:
+        if self._nursery is not None and not self._nursery.alive:
+            self._nursery.close()
+            self._nursery = None
+        if self._nursery is None:
+            self._nursery = Nursery(self.options, self._runtime)
+        return self._nursery
+
     def _tests_box(self) -> Box:
         if self._tests is not None and self._tests.process.poll() is not None:
-            self._tests.close()
-            self._tests = None
+            self._drop_tests_box()
         if self._tests is None:
             limits = {
                 **self.options.limits,
@@ -128,15 +143,14 @@ class LocalSandbox:
         return self._tests
 
     def _enforceable(self, limits: dict[str, int]) -> dict[str, int]:
-        """Without namespaces a limit on processes counts all of the user's, and nobody ends what is left behind."""
+        """Without namespaces a limit on processes counts all of the user's."""
         if not self.options.unsafe_subprocess:
             return limits
-        enforceable = {name: value for name, value in limits.items() if name != "RLIMIT_NPROC" or os.geteuid() == 0}
-        return {**enforceable, "parent": os.getpid()}
+        return {name: value for name, value in limits.items() if name != "RLIMIT_NPROC" or os.geteuid() == 0}
 
     # -- unit tests ------------------------------------------------------------------------------------------------
 
-    def _run_tests(self, box: Box, job: bytes) -> Verdict:
+    def _run_tests(self, box: Box | Program, job: bytes) -> Verdict:
         reading, writing = os.pipe()
         try:
             try:
@@ -157,7 +171,7 @@ class LocalSandbox:
             self._drop_tests_box()
             raise SandboxError(f"the tests' process is gone: {error}") from error
 
-    def _verdict(self, box: Box, reading: int) -> Verdict:
+    def _verdict(self, box: Box | Program, reading: int) -> Verdict:
         report = _read_report(reading, self.options.wall_seconds)
         late = report is None
         if late:
@@ -178,9 +192,7 @@ class LocalSandbox:
         try:
             tests.connection.settimeout(_GRACE_SECONDS)
             socket.send_fds(tests.connection, [b"s"], [])
-            channel = Channel(tests.connection, budget=64)
-            channel.send(b"state")
-            state = channel.receive()
+            state = Channel(tests.connection, budget=64).receive()
             tests.connection.settimeout(None)
         except (OSError, EndOfChannelError, CodecError) as error:
             self._drop_tests_box()
@@ -205,7 +217,7 @@ class LocalSandbox:
 
     # -- programs that read and print ------------------------------------------------------------------------------
 
-    def _run_cases(self, box: Box, program: str, cases: Sequence[Case], by_token: bool) -> Verdict:
+    def _run_cases(self, box: Box | Program, program: str, cases: Sequence[Case], by_token: bool) -> Verdict:
         deadline = time.monotonic() + self.options.wall_seconds
         limit = self.options.output_kib * 1024
         channel = Channel(_Timed(box.connection, deadline))

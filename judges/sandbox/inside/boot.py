@@ -5,8 +5,10 @@ Whoever reads `READY` knows that everything up to here worked; what fails later 
 
 from __future__ import annotations
 
+import _sitebuiltins
 import builtins
 import os
+import resource
 import sys
 from typing import Any
 
@@ -16,15 +18,26 @@ READY = b"ready"
 
 
 def main(connection: Any, role: str) -> None:
-    """Serves as `candidate` or `tests` on a connected socket. The first frame holds the limits, by their names."""
+    """Runs the program `role` on a connected socket.
+
+    The first frame is `(limits, parent, arguments)`: resource limits by their names (None: for a program of this
+    package alone, which keeps its standard error to say why it fails), the process without which this one must not
+    live (0: a box sees to that), and what the program's `main` gets besides the channel.
+    """
     channel = Channel(connection)
-    limits = decode(channel.receive(), _no_reference)
-    _die_with(limits.pop("parent", 0))
-    _silence(connection.fileno())
+    limits, parent, arguments = decode(channel.receive(), _no_reference)
+    _die_with(parent)
+    if limits is not None:
+        prepare(connection.fileno(), limits)
+    channel.send(READY)
+    sys.modules[f"judges.sandbox.inside.{role}"].main(channel, *arguments)
+
+
+def prepare(channel: int, limits: dict[str, int]) -> None:
+    """Leaves this process nothing but an open channel, limits that it cannot raise, and the built-ins of a script."""
+    _silence(channel)
     _limit(limits)
     _builtins_of_a_script()
-    channel.send(READY)
-    sys.modules[f"judges.sandbox.inside.{role}"].main(channel)
 
 
 def _no_reference(reference: Reference) -> Any:
@@ -32,7 +45,7 @@ def _no_reference(reference: Reference) -> Any:
 
 
 def _die_with(parent: int) -> None:
-    """Without a box: ends this process when the one that started it ends. In a box bubblewrap sees to that."""
+    """Without a box: ends this process when the one that started it ends."""
     if not parent:
         return
     import ctypes
@@ -57,8 +70,6 @@ def _silence(channel: int) -> None:
 
 def _limit(limits: dict[str, int]) -> None:
     """Sets hard limits: not even the code that sets them can raise them again."""
-    import resource
-
     for name, value in limits.items():
         which = getattr(resource, name)
         _, hard = resource.getrlimit(which)
@@ -71,7 +82,5 @@ def _limit(limits: dict[str, int]) -> None:
 
 def _builtins_of_a_script() -> None:
     """`exit` and `quit`, which scripts use although they belong to the interactive interpreter."""
-    import _sitebuiltins
-
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D"))

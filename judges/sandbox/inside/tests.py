@@ -6,23 +6,21 @@ The tests never share a process with the code under test. They see proxies of th
 
 from __future__ import annotations
 
-import array
+import _socket
 import ast
 import contextlib
+import gc
 import importlib
 import os
+import resource
 import signal
 import sys
 import types
 from typing import Any, NoReturn
 
 from judges.sandbox.inside import names, shims
-from judges.sandbox.inside.codec import (
-    Channel,
-    CodecError,
-    Reference,
-    decode,
-)
+from judges.sandbox.inside.codec import Channel, CodecError, Reference, decode
+from judges.sandbox.inside.control import order
 from judges.sandbox.inside.session import MODULE_NAME, Remote, Session, state, text_of
 
 _ASSERT = "__assert_and_count__"
@@ -207,38 +205,29 @@ def _source(node: ast.expr) -> str:
 
 
 def main(channel: Channel) -> None:
-    """The server: forks for every job. A job comes with two descriptors: the candidate's channel and the report."""
+    """The server: forks for every job. Orders: `j` with the candidate's channel and the pipe for the report, and the
+    job behind it; `s` asks what the running tests do, and ends them."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
+    gc.collect()
+    gc.freeze()  # what a fork does not look through, it does not copy
     child = 0
     while True:
-        command, descriptors = _command(channel)
-        if command == b"state":
-            if child:
-                _kill(child)
+        command, descriptors = order(channel.connection)
+        if child:
+            _kill(child)  # also what the last tests may have left
+            child = 0
+        if command == b"s":
             channel.send(bytes(state[:1]))
             continue
-        if child:
-            _kill(child)  # what the last tests may have left
+        job = channel.receive()
         state[0] = 0
         child = os.fork()
         if not child:
             os.setsid()
             channel.connection.close()
-            _run_job(command, *descriptors)
+            _run_job(job, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-
-
-def _command(channel: Channel) -> tuple[bytes, list[int]]:
-    """A frame from the control socket with the descriptors that came with it."""
-    connection = channel.connection
-    head, ancillary, _, _ = connection.recvmsg(1, 1024)
-    if not head:
-        os._exit(0)
-    descriptors = array.array("i")
-    for _, _, data in ancillary:
-        descriptors.frombytes(data)
-    return channel.receive(), list(descriptors)
 
 
 def _kill(child: int) -> None:
@@ -249,13 +238,10 @@ def _kill(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def _run_job(command: bytes, candidate: int, report: int) -> NoReturn:
-    import _socket
-    import resource
-
+def _run_job(data: bytes, candidate: int, report: int) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        job = decode(command, _no_reference)
+        job = decode(data, _no_reference)
         resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 1))
         session = Session(Channel(_socket.socket(fileno=candidate), job["budget"]), report)
         sys.setrecursionlimit(5000)
