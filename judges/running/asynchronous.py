@@ -24,6 +24,8 @@ from judges.verdict import Cost, Verdict
 
 _CLOSED = "not judged: the judges were closed"
 _CLOSING_SECONDS = 10.0
+_UNWINDING_SECONDS = 2.0
+"""Time a judge has for what it does when it is cancelled, before it is left to itself."""
 
 
 class AsyncJudge(Judge):
@@ -188,7 +190,8 @@ class AsyncJudges:
         others = [task for task in asyncio.all_tasks(loop) if task is not current]
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=_UNWINDING_SECONDS)
         closing: list[Coroutine[Any, Any, None]] = [o.judge.close() for o in opened if isinstance(o, _Opened)]
         await asyncio.gather(*closing, return_exceptions=True)
         await self._shared.close()
@@ -208,11 +211,23 @@ class _Opened:
             return replace(excused, cost=Cost())
         async with self._places:
             started = time.monotonic()
-            try:
-                verdict = normalised(await self.judge.judge_within(row, self._seconds))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code; a failing judge is `unknown`
-                verdict = failed(error)
+            verdict = await self._verdict_in_time(row)
         return verdict if verdict.cost else replace(verdict, cost=Cost(time.monotonic() - started))
+
+    async def _verdict_in_time(self, row: Row) -> Verdict:
+        """A judge that does not let itself be cancelled is left to itself."""
+        asking = asyncio.create_task(self._asked(row))
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=self._seconds + _UNWINDING_SECONDS)
+        finally:
+            asking.cancel()
+        return asking.result() if done else Verdict.unknown(f"timed out after {self._seconds:g} s, and goes on")
+
+    async def _asked(self, row: Row) -> Verdict:
+        try:
+            return normalised(await self.judge.judge_within(row, self._seconds))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code; a failing judge is `unknown`
+            return failed(error)
 
 
 async def _opened(spec: JudgeSpec, shared: Shared) -> _Opened | Verdict:

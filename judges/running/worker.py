@@ -9,17 +9,18 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing.connection import Connection
 
 from judges.errors import JudgesError
 from judges.judge import Judge, Row
 from judges.registry import create
 from judges.running.boundary import readable, safe_verdict
+from judges.running.messages import packed, received
 from judges.spec import JudgeSpec
 from judges.verdict import Verdict
 
@@ -29,8 +30,9 @@ _PARENT_POLL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One row for one judge."""
+    """One row for one judge. Answers bear its number: a late one must not be taken for the next row's."""
 
+    number: int
     spec: JudgeSpec
     row: Row
 
@@ -38,6 +40,16 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """Sent when the judge exists and the clock of its verdict starts."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict on a task's row."""
+
+    number: int
+    verdict: Verdict
 
 
 def main(descriptor: int, parent: int, memory_bytes: int | None) -> None:
@@ -54,18 +66,21 @@ def main(descriptor: int, parent: int, memory_bytes: int | None) -> None:
     _die_with(parent)
     if memory_bytes is not None:
         _limit_memory(memory_bytes)
-    connection: Connection[Ready | Verdict, Task] = Connection(descriptor)
+    connection, own = socket.socket(fileno=descriptor), os.getpid()
     try:
         while True:
-            _serve(connection, connection.recv())
+            _serve(connection, received(connection.recv), own)
     except (EOFError, ConnectionError):
         return
 
 
-def _serve(connection: Connection[Ready | Verdict, Task], task: Task) -> None:
+def _serve(connection: socket.socket, task: Task, own: int) -> None:
     judge = _created(task.spec)
-    connection.send(Ready())
-    connection.send(safe_verdict(judge, task.row) if isinstance(judge, Judge) else judge)
+    connection.sendall(packed(Ready(task.number)))
+    verdict = safe_verdict(judge, task.row) if isinstance(judge, Judge) else judge
+    if os.getpid() != own:  # a process that the judge forked and that came back here: there is one answer, not two
+        os._exit(1)
+    connection.sendall(packed(Answer(task.number, verdict)))
 
 
 @cache

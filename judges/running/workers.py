@@ -11,8 +11,9 @@ Each worker is a fresh interpreter with a connection of its own to the thread th
 
 from __future__ import annotations
 
+import itertools
 import os
-import pickle
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,15 +21,15 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import replace
-from multiprocessing import Pipe
 from queue import SimpleQueue
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from judges import registry
 from judges.errors import JudgesError
 from judges.judge import Row
 from judges.running.boundary import readable
-from judges.running.worker import Ready, Task
+from judges.running.messages import MAX_ANSWER_BYTES, NoMessageError, packed, received
+from judges.running.worker import Answer, Ready, Task
 from judges.spec import JudgeSpec
 from judges.verdict import Cost, Verdict
 
@@ -60,6 +61,7 @@ class JudgeWorkers:
         self.processes = processes
         self._memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
         self._tasks: SimpleQueue[tuple[Task, float, Future[Verdict]] | None] = SimpleQueue()
+        self._numbers = itertools.count()
         self._timeouts: dict[JudgeSpec, float] = {}
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
@@ -83,7 +85,7 @@ class JudgeWorkers:
             if self._closed:
                 raise RuntimeError("these judge workers are closed")
             self._unfinished += 1
-            self._tasks.put((Task(spec, row), timeout, future))
+            self._tasks.put((Task(next(self._numbers), spec, row), timeout, future))
             if self._unfinished > len(self._threads) < self.processes:
                 self._start_thread()
         return future
@@ -168,32 +170,52 @@ class _Worker:
 
     def _ask(self, task: Task, timeout: float) -> Verdict:
         try:
-            message = pickle.dumps(task)
+            message = packed(task)
         except Exception as error:  # noqa: BLE001 - metadata may hold any object; this row's is no data
             return Verdict.unknown(readable(f"the row cannot be sent to a worker process: {error}"))
         if self._process is None:
             self._start()
-        self._connection.send_bytes(message)
-        self._receive(CREATION_SECONDS, f"worker or judge not ready after {CREATION_SECONDS:g} s")
+        self._send(message)
+        ready = self._receive(CREATION_SECONDS, f"worker or judge not ready after {CREATION_SECONDS:g} s")
         started = time.monotonic()
         answer = self._receive(timeout, f"timed out after {timeout:g} s")
         self._trim_log()
-        assert isinstance(answer, Verdict)
-        return replace(answer, cost=Cost(time.monotonic() - started))
+        if ready != Ready(task.number) or not isinstance(answer, Answer) or answer.number != task.number:
+            raise NoMessageError("the worker's answer is not that to the row it was given")
+        return replace(answer.verdict, cost=Cost(time.monotonic() - started))
 
-    def _receive(self, seconds: float, too_late: str) -> Ready | Verdict:
-        """Waits for a message. Checks on the process too: another child of ours may hold its end of the pipe open."""
+    def _send(self, message: bytes) -> None:
+        """Sends within the time that a worker has to be ready."""
+        self._connection.settimeout(CREATION_SECONDS)
+        try:
+            self._connection.sendall(message)
+        except TimeoutError:
+            raise _TooLateError(f"worker not ready after {CREATION_SECONDS:g} s") from None
+
+    def _receive(self, seconds: float, too_late: str) -> Any:
+        """A whole message, in time."""
         deadline = time.monotonic() + seconds
-        while not self._connection.poll(max(0.0, min(_CHECK_SECONDS, deadline - time.monotonic()))):
-            if self._process is None or (self._process.poll() is not None and not self._connection.poll()):
-                raise EOFError
-            if time.monotonic() >= deadline:
+        return received(lambda count: self._part(count, deadline, too_late), MAX_ANSWER_BYTES)
+
+    def _part(self, count: int, deadline: float, too_late: str) -> bytes:
+        """Some bytes. Looks at the process too: another child of ours may hold its end of the connection open."""
+        gone = False
+        while True:
+            left = deadline - time.monotonic()
+            if left < -_CHECK_SECONDS:  # it drips
                 raise _TooLateError(too_late)
-        message: Ready | Verdict = self._connection.recv()
-        return message
+            self._connection.settimeout(max(0.001, min(_CHECK_SECONDS, left)))
+            try:
+                return self._connection.recv(count)
+            except TimeoutError:
+                if gone or self._process is None:
+                    raise EOFError from None
+                gone = self._process.poll() is not None  # what it sent before is still read, once more round
+            if left <= 0:
+                raise _TooLateError(too_late)
 
     def _start(self) -> None:
-        ours, theirs = Pipe()
+        ours, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile(mode="a+b")  # noqa: SIM115 - lives as long as the process
         program = _PROGRAM.format(path=sys.path, fd=theirs.fileno(), parent=os.getpid(), memory=self._memory_bytes)
         with self._lock, theirs:
