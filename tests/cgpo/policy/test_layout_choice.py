@@ -279,6 +279,9 @@ def test_a_state_that_runs_through_a_row_is_the_reason(compare: Callable[..., Co
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(told)}$"):
         choose_layout(model, settings(share_prompts=True), "the model")
+    compare(FAR)
+    with pytest.raises(ConfigError, match=r"^the model \(LlamaForCausalLM\): log-probs from its hidden states are not"):
+        choose_layout(model, settings(), "the model")
 
 
 def test_flash_attention_takes_no_mask_to_share_with_and_packs(compare: Callable[..., Compared]) -> None:
