@@ -238,6 +238,10 @@ def test_without_a_mask_a_pass_is_one_row(budget: int, expected: list[list[list[
     assert [batch.alone for batch in batches] == [len(row) == 1 for (row,) in expected]
 
 
+def test_without_a_mask_rows_are_as_long_as_the_longest_sequence_where_that_is_beyond_the_budget() -> None:
+    assert members(micro_batches(SEQUENCES, [0, 1, 2], 5, PACKED)) == [[[0]], [[1, 2]]]  # 6 tokens, and 4 + 2
+
+
 @pytest.mark.parametrize("layout", [SHARED, PACKED, SEPARATE])
 def test_conversations_are_packed_where_they_may_share_a_row(layout: Layout) -> None:
     batches = pack(TALKS, [0, 1, 2], 6, layout)
