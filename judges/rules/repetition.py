@@ -53,7 +53,8 @@ _CHARACTER_RUN = re.compile(r"(\S)\1{9,}")
 _SPACELESS = (
     r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Javanese}\p{Balinese}\p{Tai_Tham}\p{Tai_Le}\p{New_Tai_Lue}\p{Cham}]"
 )
-_SPACE_INSIDE = regex.compile(rf"(?<={_SPACELESS})\s+(?={_SPACELESS})")
+_SPACE_INSIDE = regex.compile(rf"(?<={_SPACELESS})\s+(?={_SPACELESS})|(?<=\S{{30}})\s+(?=\S{{30}})")
+"""White space that divides no words: in such scripts, and where a very long one is broken into lines."""
 _UNSPACED = re.compile(rf"\S{{{_UNSPACED_CHARS // 2},}}")
 _UNSPACED_LOOP = re.compile(rf"(?s)(.{{2,{_LONGEST_UNSPACED_UNIT}}}?)\1{{2,}}")
 _RULE_CHARACTERS = frozenset("-=_*~#.·…—–+|/\\ ")

@@ -210,6 +210,11 @@ def test_how_long_a_loop_without_spaces_may_be() -> None:
     assert judged("anotherverylongunit_of_letters" * 4).outcome == "violated"
 
 
+def test_line_breaks_within_a_very_long_word_do_not_hide_a_loop() -> None:
+    assert judged("\n".join(["ACGT" * 15] * 5)).outcome == "violated"
+    assert judged("\n".join("".join(random.Random(n).choices("ACGT", k=60)) for n in range(5))).outcome == "satisfied"
+
+
 def test_a_long_text_without_spaces_takes_bounded_time() -> None:
     """Only its end is searched; of random letters that takes longest."""
     letters = "".join(random.Random(0).choices("ab", k=200_000))
