@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 
-PYTHON_TAGS = frozenset(
-    {"python", "python3", "py", "py3", "ipython", "ipython3", "cpython", "cpython3", "pypy", "pypy3"}
-)
+PYTHON_TAGS = frozenset({"python", "python3", "py", "py3", "ipython", "ipython3"})
 """What blocks with a Python program are marked with, as `language` gives it."""
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
@@ -21,7 +19,7 @@ _DIRECTIVES = frozenset({"code-cell", "code-block", "code", "sourcecode"})
 _DECORATIONS = frozenset({".numberlines", ".number-lines", ".line-numbers", ".linenos"})
 _NAMED = re.compile(r"lang(?:uage)?[-=:]")
 _SCRIPT = re.compile(r"(?:[\w.-]+[/\\])*[\w.-]*\.py")
-_VERSION = re.compile(r"([ic]?python|py(?:py)?)[-_]?([23]?)(?:\.[0-9x]+)*")
+_VERSION = re.compile(r"(i?python|py)[-_]?([23]?)(?:\.[0-9x]+)*")
 _END = re.compile(r"[,:;{|=!(\[&?]|#.")
 
 
