@@ -127,7 +127,8 @@ def bare(text: str) -> str:
         text = _unpaired(_unboxed(text.strip().rstrip(_TRAILING)))
         for left, right in _PAIRS:
             inner = text[len(left) : -len(right)]
-            if text.startswith(left) and text.endswith(right) and inner.strip() and left not in inner:
+            alone = left not in inner.replace(r"\$", "")
+            if text.startswith(left) and text.endswith(right) and inner.strip() and alone:
                 text = inner
                 break
     return text

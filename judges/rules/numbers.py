@@ -71,6 +71,11 @@ _UNIT_WORD = r"[A-Za-z°]+(?:['’][A-Za-z]+)?(?:/[A-Za-z]+)?(?:[²³]|\^\{?[23]
 _UNIT = re.compile(rf"(?P<gap>\s*)(?P<words>{_UNIT_WORD}(?:\s+{_UNIT_WORD}){{0,5}})")
 _ATTACHED = frozenset("° °C °F m mm cm km g kg mg s h min ms l L ml mL ft in lb oz mph am pm".split())  # noqa: SIM905
 _SINGLE = frozenset("mgshlLJNWVAKCF°")
+_SHORT_UNIT_WORDS = """
+km cm mm nm kg mg mL ml cl dl ft in lb oz yd mi hr pm am AM PM Hz kW MW GB MB kB KB TB kJ kN Pa mA mV kV eV ms ns ha
+dB pt qt kWh mph rpm lbs hrs yds kmh kph bpm fps pcs pts
+"""
+_SHORT_UNITS = frozenset(_SHORT_UNIT_WORDS.split())
 _NOT_UNIT_WORDS = """
 or and either maybe perhaps possibly probably not no where if but to plus minus times divided over is isn't are was also
 then than because since so which pi e i sqrt theta infinity log ln sin cos tan mod half dozen hundred thousand million
@@ -165,4 +170,13 @@ def is_unit(rest: str) -> bool:
     words = match["words"].replace("’", "'").split()
     if not match["gap"] and words[0].rstrip("²³^{}23") not in _ATTACHED:
         return False
-    return not any(word.lower() in _NOT_UNITS or (len(word) == 1 and word not in _SINGLE) for word in words)
+    return not any(word.lower() in _NOT_UNITS or _is_symbols(word) for word in words)
+
+
+def _is_symbols(word: str) -> bool:
+    """Whether a short word is symbols rather than a unit: `x`, `mv^2`, `xyz`; but `m`, `kg`, `men`."""
+    letters = word.rstrip("²³^{}23")
+    if len(letters) == 1:
+        return letters not in _SINGLE
+    short = len(letters) == 2 or (len(letters) == 3 and not re.search("[aeiouy]", letters))
+    return short and letters.isalpha() and letters not in _SHORT_UNITS

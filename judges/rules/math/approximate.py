@@ -19,7 +19,7 @@ from judges.rules.math.exact import MAX_STEPS, InexactError, Point, TooLargeErro
 from judges.rules.math.tree import Node, key
 
 _MAX_EXPONENT = 10**7
-_MAX_SPREAD = 6_000
+_MAX_SPREAD = 2_500
 _FIRST_DIGITS = 100
 _SPARE_DIGITS = 60
 
@@ -220,7 +220,8 @@ class _Approximate:
             return self.unknown(name, args)
         if name == "ln":
             self.nonzero(args[0])
-        self.check_exponent(self.mp.fabs(args[0]))
+        if name in _EXPONENTIAL:
+            self.check_exponent(self.mp.fabs(args[0]) * 1.5)
         return getattr(self.mp, function)(args[0])
 
     def nonzero(self, value: Any) -> Any:
@@ -260,6 +261,7 @@ class _Approximate:
         return 1 + self.mp.mpf(int.from_bytes(digest, "big")) / 2**64
 
 
+_EXPONENTIAL = frozenset({"sinh", "cosh", "tanh", "coth"})
 _FUNCTIONS = {
     **{name: name for name in "sin cos tan cot sec csc sinh cosh tanh coth ln arg".split()},  # noqa: SIM905
     "arcsin": "asin",

@@ -48,6 +48,8 @@ class AtomReader(ExpressionReader):
             return self.named(token.text)
         if token.kind == "name":
             return self.function(token.text)
+        if token.kind == "text":
+            return self.named(f"text {token.text}")
         if token.kind == "set":
             return Node("const", value=token.text)
         if token.kind == "command":
@@ -101,7 +103,9 @@ class AtomReader(ExpressionReader):
                 self.skip_argument()
             else:
                 break
-        if self.token.text == "(" and (letter in _APPLIED or name.endswith("'") or self.several_in_brackets()):
+        if self.token.text == "(" and (
+            letter in _APPLIED or letter.startswith("text ") or name.endswith("'") or self.several_in_brackets()
+        ):
             self.next()
             return self.applied(name, self.brackets("("))
         if letter in _APPLIED and self.token.text == "^" and self.tokens[self.at + 1].text in ("{", "("):

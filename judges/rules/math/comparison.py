@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from judges.rules.math.equality import equal, proportional
 from judges.rules.math.exact import UndefinedError
@@ -32,6 +33,10 @@ def same(reference: Form, answer: Form) -> bool:
     Raises:
         TooLargeError: nobody can compute that in time.
     """
+    for side in (reference, answer):
+        if isinstance(side, Statement) and side.operation == ",":
+            both = [replace(side, operation=operation) for operation in ("and", "or")]
+            return any(same(one, answer) if side is reference else same(reference, one) for one in both)
     if not _names_agree(reference, answer):
         return _same_statement(reference, answer)
     if isinstance(reference, Value) and isinstance(answer, Value):
@@ -100,8 +105,7 @@ def _same_named(reference: Form, answer: Form) -> bool:
     named, other = (reference, answer) if isinstance(reference, Named) else (answer, reference)
     assert isinstance(named, Named)
     if isinstance(other, Ordered) and other.brackets == "()":
-        values = sorted(named.items, key=lambda item: key(item.name) if item.name else "")
-        return _same_in_order([Value(item.node) for item in values], other.items)
+        return _same_in_order([Value(item.node) for item in named.items], other.items)
     return _same_statement(reference, answer)
 
 

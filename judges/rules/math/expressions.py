@@ -28,6 +28,7 @@ _STRUCTURE = frozenset(
     {r"\begin", r"\end", r"\\", r"\{", r"\}", r"\rfloor", r"\rceil", r"\rangle", r"\pm", r"\mp", r"\land", r"\lor"}
     | {r"\%", r"\$", r"\#", r"\_", r"\boxed", r"\middle", r"\&", r"\pmod", r"\mod", r"\bmod", r"\text"}
 )
+_AFTER_WORDS = _TIMES | {"+", "-", "/", "(", r"\frac", r"\sqrt"}
 NO_FACTORS = _STRUCTURE | RELATIONS.keys() | _SET_OPERATIONS.keys() | _TIMES | _OVER
 """Commands and signs that cannot begin a factor."""
 
@@ -136,12 +137,19 @@ class ExpressionReader:
         token = self.token
         if token.kind in ("letter", "name", "set"):
             return True
+        if token.kind == "text":
+            return self.words_go_on()
         if token.kind == "number":
             # `4 2` is no product of numbers, `x 2` and `2\cdot 3` are
             return self.tokens[self.at - 1].kind != "number"
         if token.kind == "command":
             return token.text not in NO_FACTORS
         return token.text in ("(", "[", "{") or (token.text == "|" and not self.bars)
+
+    def words_go_on(self) -> bool:
+        r"""Whether mathematics follows the words at hand: `6\text{ m} \times 4`; else they are a unit or an answer."""
+        following = self.tokens[self.at + 1]
+        return following.kind in ("number", "letter", "name") or following.text in _AFTER_WORDS
 
     def factor(self) -> Node:
         node = self.atom()

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judges.rules.math.tree import EXPRESSIONS, MINUS_ONE, Node, count, negative
+from judges.rules.math.tree import EXPRESSIONS, MINUS_ONE, Node, count, key, negative
 
 _SETS = frozenset({"union", "intersection", "minus", "builder"})
 _NUMBER_SETS = frozenset({"Reals", "Integers", "Naturals", "Rationals", "Complexes"})
@@ -45,7 +45,7 @@ class Several:
 
 @dataclass(frozen=True)
 class Named:
-    """Values of different names."""
+    """Values of different names; of a point, `(x, y) = (1, 2)`, in its order, else in that of the alphabet."""
 
     items: tuple[Value, ...]
 
@@ -77,7 +77,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Statement:
-    """A relation, or several with `and` or `or` between them (`operation`); of one, `items` is empty."""
+    """A relation, or several with `and`, `or` or a comma between them (`operation`); of one, `items` is empty.
+
+    A comma may mean either: `x < 0, x > 4`, and `x > 0, y > 0`.
+    """
 
     node: Node
     operation: str = ""
@@ -184,6 +187,8 @@ def _related(node: Node) -> Form:
     if not more and node.value == ("=",):
         if is_name(right) and not left.symbols:
             left, right = right, left
+        if left.op == right.op == "brackets" and is_name(left) and len(left.args) == len(right.args):
+            return Named(tuple(Value(value, name) for name, value in zip(left.args, right.args, strict=True)))
         if is_name(left) and not (_own(left) & right.symbols):
             return form(right, left)
     if not more and node.value == ("in",) and is_name(left):
@@ -206,10 +211,10 @@ def _several(node: Node, name: Node | None) -> Form:
     names = [getattr(item, "name", None) for item in items]
     values = [item for item in items if isinstance(item, Value)]
     if len(values) == len(items) and None not in names and len(set(names)) == len(names) and node.value != "or":
-        return Named(tuple(values))
+        return Named(tuple(sorted(values, key=lambda value: key(value.name) if value.name else "")))
     if any(isinstance(item, Statement) for item in items) and _all_statements(node):
         statements = tuple(as_statement(item, arg) for item, arg in zip(items, node.args, strict=True))
-        return Statement(node, "or" if node.value == "or" else "and", statements)
+        return Statement(node, node.value if node.value in ("or", ",") else "and", statements)
     if name is None and names[0] is not None and set(names) <= {names[0], None}:
         name, items = names[0], [_nameless(item) for item in items]
     flat: list[Form] = []

@@ -21,6 +21,7 @@ _BASED = re.compile(
     r"\(?\s*(?P<digits>[0-9A-Z]+)\s*\)?\s*_\s*(?:\{\s*\(?(?:\\(?:text|mathrm)\s*\{)?\s*(?P<braced>[0-9]{1,2}|[a-z]+)\s*\}?\)?\s*\}"
     r"|(?P<base>[0-9]{1,2}))"
 )
+_IN_BASE = re.compile(r"(?<=[0-9A-Z])\s*\(?\s*(?:in\s+)?base\s+([0-9]{1,2}|[a-z]+)\)?$")
 _BASE_NAMES = dict(
     zip("two three four five six seven eight nine ten eleven twelve sixteen".split(), [*range(2, 13), 16], strict=True)  # noqa: SIM905
 )
@@ -106,7 +107,7 @@ class _Reader(AtomReader):
 
     def item(self) -> Node:
         """One statement: an expression, or several with relations between them."""
-        if self.token.kind == "text":
+        if self.token.kind == "text" and not self.words_go_on():
             named = self.words()
             if self.token.text not in RELATIONS:
                 return named
@@ -134,7 +135,7 @@ class _Reader(AtomReader):
 
     def unit(self) -> None:
         r"""A unit or noun behind an expression, `5\pi\text{ cm}^2`; it counts only where both sides have one."""
-        while self.token.kind == "text" and not self.token.text[:1].isdigit():
+        while self.token.kind == "text":
             self.units.append(self.next().text)
             if self.token.text == "^":
                 self.next()
@@ -144,7 +145,7 @@ class _Reader(AtomReader):
     def set(self) -> Node:
         if self.have(r"\}"):
             return Node("set")
-        built = self.builder()
+        built = self.builder(r"\}")
         if built is not None:
             return built
         bars, self.bars = self.bars, 0
@@ -153,7 +154,17 @@ class _Reader(AtomReader):
         self.bars = bars
         return Node("set", inner.args if inner.op == "list" else (inner,))
 
-    def builder(self) -> Node | None:
+    def group(self) -> Node:
+        """What stands in braces; in plain text also a set, `{x | x > 3}`."""
+        start = self.at
+        self.expect("{")
+        built = self.builder("}")
+        if built is not None:
+            return built
+        self.at = start
+        return super().group()
+
+    def builder(self, closing: str) -> Node | None:
         r"""`\{x \mid x > 3\}`, also with `x \in \mathbb{R}` before the bar."""
         start = self.at
         if self.token.kind != "letter":
@@ -166,7 +177,7 @@ class _Reader(AtomReader):
             self.at = start
             return None
         condition = self.statement()
-        self.expect(r"\}")
+        self.expect(closing)
         if domain is not None and domain != Node("const", value="Reals"):
             condition = Node("and", (condition, Node("relation", (symbol(name), domain), ("in",))))
         return Node("builder", (condition,), name)
@@ -209,7 +220,7 @@ def _joined(items: list[Node], between: list[str]) -> Node:
 
 def _based(text: str) -> Node | None:
     r"""`204_5`, `A3_{16}`, `1011_{\text{two}}`: a number in a base."""
-    match = _BASED.fullmatch(text.strip())
+    match = _BASED.fullmatch(_IN_BASE.sub(r"_{\1}", text.strip()))
     if match is None:
         return None
     named = match["braced"] or match["base"]

@@ -68,13 +68,19 @@ _COMMANDS = {
     "∏": "prod",
     "∫": "int",
     "∂": "partial",
+    "∘": "circ",
+    "⋯": "ldots",
+    "≅": "cong",
+    "⊂": "subset",
+    "⊆": "subseteq",
+    "µ": "mu",
     **dict(zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True)),
 }
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("−–—‐‑﹣－", "-"),
         **dict.fromkeys("∕⁄／", "/"),
-        **dict.fromkeys("∣❘｜ǀ", "|"),
+        **dict.fromkeys("∣❘｜ǀ‖", "|"),
         **dict.fromkeys("′’‘ʹ＇", "'"),
         **dict.fromkeys("″“”", "''"),
         "‴": "'''",
@@ -82,6 +88,7 @@ _ASCII = str.maketrans(
         "、": ",",
         "；": ";",
         "：": ":",
+        "∶": ":",
         "．": ".",
         "＋": "+",
         "＝": "=",
@@ -102,6 +109,8 @@ _ASCII = str.maketrans(
 )
 _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 _ROOT = re.compile(r"([√∛∜])\s*(\{|\(|[0-9]+(?:\.[0-9]+)?|[A-Za-z]|\\[A-Za-z]+)?")
+_INDEXED_ROOT = re.compile("([²³⁴])√")
+_INVISIBLE = dict.fromkeys(range(0x2061, 0x2065))
 _STYLED_LETTER = re.compile("[\U0001d400-\U0001d7ff\uff21-\uff3a\uff41-\uff5aℎ]")
 _MULTI = re.compile("|".join(map(re.escape, _COMMANDS)))
 _SYNONYMS = {
@@ -138,8 +147,9 @@ _SIGNS = {
 }
 _REWRITES = (
     (re.compile(r"\{,\}|,\\!\s*"), ","),
-    (re.compile(r"\{:\}"), ":"),
+    (re.compile(r"(?<![A-Za-z])\{:\}"), ":"),
     (re.compile(r"\.\.\."), r"\\ldots "),
+    (re.compile(r"(?<![,;\s])\s*\\q?quad\s*(?=[A-Za-z](?:_\{?\w\}?)?\s*=)"), ", "),  # `x=1 \quad y=2`
     (re.compile(r"\\q?quad"), " "),  # also in `\quadx`
     (re.compile(r"\\not\s*="), r"\\ne "),
     (re.compile(r"\\not\s*\\in(?![A-Za-z])"), r"\\notin "),
@@ -162,6 +172,7 @@ def unicode_as_latex(text: str) -> str:
     if text.isascii():
         return text
     text = _STYLED_LETTER.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    text = _INDEXED_ROOT.sub(lambda match: {"²": "√", "³": "∛", "⁴": "∜"}[match[1]], text.translate(_INVISIBLE))
     text = "".join(_vulgar_fraction(sign) for sign in text).translate(_ASCII)
     text = _RAISED.sub(lambda match: "^{" + "".join(map(_SUPERSCRIPTS.__getitem__, match[0])) + "}", text)
     text = _LOWERED.sub(lambda match: "_{" + "".join(map(_SUBSCRIPTS.__getitem__, match[0])) + "}", text)

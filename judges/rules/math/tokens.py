@@ -179,6 +179,8 @@ def _marked(piece: str, inner: str, gap: bool) -> list[Token]:
         return [Token("set", _BLACKBOARD[content], gap)]
     if piece.startswith((r"\mathcal", r"\mathbb")):
         return [Token("letter", f"{piece[1:8]} {content}", gap)]
+    if content in (",", ":", ";"):
+        return [Token("sign", content, gap)]
     if content in FUNCTIONS:
         return [Token("name", content, gap)]
     if not piece.startswith((r"\text", r"\mbox", r"\hbox")):
