@@ -31,11 +31,13 @@ class Value(NamedTuple):
         number: mpmath's number, real or complex.
         largest: the largest size of an intermediate value.
         spread: how many decimal digits lie between that and the smallest one.
+        real: all intermediate values are real.
     """
 
     number: Any
     largest: Any
     spread: int
+    real: bool
 
 
 def approximate(nodes: list[Node], point: Point) -> list[Value]:
@@ -88,11 +90,13 @@ class _Approximate:
         self.point = point
         self.noise = self.mp.mpf(10) ** -(digits - 10)
         self.largest = self.smallest = self.mp.mpf(1)
+        self.real = True
         self.steps = 0
 
     def all(self, node: Node) -> Value:
         result = self.value(node)
-        return Value(result, self.largest, int((self.mp.mag(self.largest) - self.mp.mag(self.smallest)) * log10(2)) + 1)
+        spread = int((self.mp.mag(self.largest) - self.mp.mag(self.smallest)) * log10(2)) + 1
+        return Value(result, self.largest, spread, self.real)
 
     def value(self, node: Node) -> Any:
         self.steps += 1
@@ -112,6 +116,7 @@ class _Approximate:
             raise UndefinedError("no finite value")
         if size and abs(self.mp.mag(size)) > _MAX_EXPONENT:
             raise TooLargeError("too large or too small a value")
+        self.real = self.real and abs(self.mp.im(result)) <= self.noise * size
         self.largest = max(self.largest, size)
         if size and not (cancelled and size < self.noise * self.largest):
             self.smallest = min(self.smallest, size)

@@ -2,9 +2,10 @@
 
 Two different rational functions agree at a random point of 60 bits with a probability below 10^-15 for degrees in the
 hundreds; two points are tried. The points are always the same, and so are verdicts. Where there are roots, logarithms
-or other functions, five points are tried: positive and negative ones, within and without the unit circle. There, two
-expressions are equal when they agree wherever either of them is real; so `sqrt(x^2)` is not x, but `x*sqrt(x)` is
-`sqrt(x^3)`.
+or other functions, five points are tried: positive and negative ones, within and without the unit circle. Two
+expressions are equal when they agree wherever both are computed from real numbers alone: `x*sqrt(x)` is `sqrt(x^3)` and
+`ln(xy)` is `ln(x) + ln(y)`, as for the positive numbers that such answers are about, but `sqrt(x^2)` is not x. Where
+one has absolute values and the other has none, they must agree wherever either is real: `ln|x|` is not `ln(x)`.
 
 n, m and k stand for positive whole numbers, which is what they are in answers: `(-1)^n` is `cos(n*pi)`.
 """
@@ -18,7 +19,7 @@ from functools import lru_cache
 
 from judges.rules.math.approximate import Value, approximate, tolerance
 from judges.rules.math.exact import InexactError, Point, TooLargeError, UndefinedError, exact, whole
-from judges.rules.math.tree import Node, key, product, quotient, symbol
+from judges.rules.math.tree import Node, count, key, product, quotient, symbol
 
 _EXACT_POINTS = 2
 _POINTS = 5
@@ -60,6 +61,7 @@ def _equal_exactly(first: Node, second: Node, symbols: frozenset[str]) -> bool:
 
 
 def _equal_nearly(first: Node, second: Node, symbols: frozenset[str]) -> bool:
+    either = (count(first, "abs") > 0) != (count(second, "abs") > 0)
     agreed = too_large = 0
     nonreal: list[tuple[Value, Value]] = []
     for point in points(symbols):
@@ -74,7 +76,8 @@ def _equal_nearly(first: Node, second: Node, symbols: frozenset[str]) -> bool:
             if not symbols or too_large > _MOST_TOO_LARGE:
                 raise
             continue
-        if symbols and not (_is_real(one) or _is_real(other)):
+        inside = (_is_real(one) or _is_real(other)) if either else (one.real and other.real)
+        if symbols and not inside:
             nonreal.append((one, other))
             continue
         if not _agree(one, other):

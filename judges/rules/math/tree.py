@@ -102,5 +102,5 @@ def _flat(node: Node) -> Iterable[Node]:
 
 
 def count(node: Node, op: str) -> int:
-    """How many nodes of kind `op` there are in the tree."""
-    return (node.op == op) + sum(count(arg, op) for arg in node.args)
+    """How many nodes of kind `op`, or calls of a function `op`, there are in the tree."""
+    return (op in (node.op, node.value if node.op == "call" else None)) + sum(count(arg, op) for arg in node.args)
