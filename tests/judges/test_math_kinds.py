@@ -68,6 +68,7 @@ RIGHT = {
         (r"\cos^2 x-\sin^2 x", r"\cos 2x"),
         (r"\tan\frac{\pi}{4}", "1"),
         (r"\arctan 1", r"\frac{\pi}{4}"),
+        (r"\arctan x", r"\operatorname{atan}{\left(x \right)}"),
         ("(n+1)!", "(n+1)n!"),
         (r"\binom{n}{3}", r"\frac{n(n-1)(n-2)}{6}"),
         (r"\binom{7}{3}", "35"),

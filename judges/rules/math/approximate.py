@@ -90,13 +90,13 @@ class _Approximate:
         self.point = point
         self.noise = self.mp.mpf(10) ** -(digits - 10)
         self.largest = self.smallest = self.mp.mpf(1)
-        self.real = True
+        self.all_real = True
         self.steps = 0
 
     def all(self, node: Node) -> Value:
         result = self.value(node)
         spread = int((self.mp.mag(self.largest) - self.mp.mag(self.smallest)) * log10(2)) + 1
-        return Value(result, self.largest, spread, self.real)
+        return Value(result, self.largest, spread, self.all_real)
 
     def value(self, node: Node) -> Any:
         self.steps += 1
@@ -116,7 +116,7 @@ class _Approximate:
             raise UndefinedError("no finite value")
         if size and abs(self.mp.mag(size)) > _MAX_EXPONENT:
             raise TooLargeError("too large or too small a value")
-        self.real = self.real and abs(self.mp.im(result)) <= self.noise * size
+        self.all_real = self.all_real and abs(self.mp.im(result)) <= self.noise * size
         self.largest = max(self.largest, size)
         if size and not (cancelled and size < self.noise * self.largest):
             self.smallest = min(self.smallest, size)

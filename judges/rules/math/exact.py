@@ -12,7 +12,7 @@ Point = dict[str, Fraction]
 """A value for every symbol."""
 
 _MAX_BITS = 60_000
-MAX_STEPS = 20_000
+MAX_STEPS = 10_000
 _MAX_RANGE = 1000
 _MAX_FACTORIAL = 5000
 _INTEGER_FUNCTIONS = frozenset("factorial factorial2 binomial abs floor ceil max min gcd lcm".split())  # noqa: SIM905

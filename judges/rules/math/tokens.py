@@ -17,6 +17,7 @@ FUNCTIONS = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth ln log lg exp max min gcd lcm det "  # noqa: SIM905
     "dim ker deg Re Im arg floor ceil abs sgn arcsinh arccosh arctanh".split()
 )
+_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "acot": "arccot"}
 _GREEK_NAMES = frozenset(
     "alpha beta gamma delta theta lambda sigma omega Delta Gamma Omega phi psi rho tau mu nu epsilon infinity".split()  # noqa: SIM905
 )
@@ -122,6 +123,7 @@ def _attached(found: list[Token], gap: bool, following: str) -> bool:
 def _letters(run: str, gap: bool, symbols: frozenset[str], attached: bool) -> list[Token]:
     if run.lower() in _CONNECTIVES:
         return [Token(run.lower(), run, gap)]
+    run = _ALIASES.get(run, run)
     if run in FUNCTIONS or run in _GREEK_NAMES or run in ("pi", "sqrt"):
         return [Token("name" if run in FUNCTIONS else "command", run if run in FUNCTIONS else f"\\{run}", gap)]
     if _is_product(run, symbols, attached):
@@ -181,6 +183,7 @@ def _marked(piece: str, inner: str, gap: bool) -> list[Token]:
         return [Token("letter", f"{piece[1:8]} {content}", gap)]
     if content in (",", ":", ";"):
         return [Token("sign", content, gap)]
+    content = _ALIASES.get(content, content)
     if content in FUNCTIONS:
         return [Token("name", content, gap)]
     if not piece.startswith((r"\text", r"\mbox", r"\hbox")):
