@@ -65,8 +65,10 @@ bench: setup ## measure speed and memory, also against TRL; results go to bench/
 	$(BIN)/python bench/rollout_throughput.py
 	$(BIN)/python bench/judging.py
 	$(BIN)/python bench/sandbox_throughput.py
-	$(BIN)/python bench/learner.py
-	$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
+	$(BIN)/python bench/decode_profile.py
+	$(BIN)/python bench/learner.py --sharing
+	$(BIN)/python bench/scaling.py
+	$(BIN)/python bench/checkpoints.py
 	$(BIN)/python bench/step_time.py
 
 agreement: setup ## measure the instruction judge against the public checkers; figures go to the docs (TEXTS=FOLDER)

@@ -1,6 +1,7 @@
 """How fast the learner is against the machine's matrix products, and its peak memory against the plan's estimate.
 
     python bench/learner.py                     writes bench/results/learner.json
+    python bench/learner.py --sharing           … and compares shared rows with a row for each response
 
 A step is what the trainer does with a stratum's samples: log-probs under the policy and the reference (forward), then
 forward and backward on every response, and AdamW. The tokens are random, of fixed lengths; weights and sizes are those
@@ -13,6 +14,10 @@ the base weights have no gradient), and 4 · layers · hidden · row length a to
 three times that with backward. The token embedding multiplies nothing and is not counted; the output head is counted
 for response tokens only, because nothing else reaches it. What is computed twice (the head's logits in the backward
 pass) is counted once. Tokens are those laid out: a shared prompt once, padding left out.
+
+With `--sharing` the same step of two prompts with eight responses each is taken in the rows that the layout chooses,
+and in turn in a row for each response: prompts as long as the responses, and three times as long. Both compute the same
+log-probs and gradients. Where every token cost the same, sharing would save K (p + r) / (p + K r).
 """
 
 from __future__ import annotations
@@ -29,17 +34,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scaling import masks_timed, timed_into
 from surroundings import surroundings
 
 from cgpo import distributed
 from cgpo.compose import validate
 from cgpo.config import RunSettings
 from cgpo.models.memory import memory_parts, model_shape
-from cgpo.policy.layout import MicroBatch, TokenSequence
+from cgpo.policy.layout import SEPARATE, MicroBatch, TokenSequence
 from cgpo.policy.policy import Policy, ScoringModel
 from cgpo.policy.reference import make_reference
 
 SEED = 0
+SHARING = {"prompts as long as responses": (64, 64), "prompts three times as long": (96, 32)}
+"""Tokens of a prompt and of a response."""
+SHARED_PROMPTS, SHARED_RESPONSES = 2, 8
 PROMPTS, RESPONSES, PROMPT_TOKENS, RESPONSE_TOKENS = 4, 4, 48, 40
 
 
@@ -83,14 +92,14 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def samples() -> list[TokenSequence]:
+def samples(prompts: int, responses: int, prompt_tokens: int, response_tokens: int) -> list[TokenSequence]:
     """Random tokens, the responses of a prompt beside each other."""
     rng = random.Random(SEED)
-    prompts = [tuple(rng.randrange(1000, 40000) for _ in range(PROMPT_TOKENS)) for _ in range(PROMPTS)]
+    drawn = [tuple(rng.randrange(1000, 40000) for _ in range(prompt_tokens)) for _ in range(prompts)]
     return [
-        TokenSequence(prompt, tuple(rng.randrange(1000, 40000) for _ in range(RESPONSE_TOKENS)))
-        for prompt in prompts
-        for _ in range(RESPONSES)
+        TokenSequence(prompt, tuple(rng.randrange(1000, 40000) for _ in range(response_tokens)))
+        for prompt in drawn
+        for _ in range(responses)
     ]
 
 
@@ -103,7 +112,9 @@ def forward_flops(batch: MicroBatch, body: int, head: int, layers: int, hidden: 
 
 def learn(policy: Policy, reference: ScoringModel, sequences: list[TokenSequence]) -> dict[str, float]:
     """Seconds of the parts of one step."""
-    batches = policy.lay_out(sequences, range(len(sequences)))
+    rows: dict[str, float] = {}
+    with timed_into(rows, "seconds"):
+        batches = policy.lay_out(sequences, range(len(sequences)))
 
     def backward() -> None:
         for i, batch in enumerate(batches):
@@ -115,10 +126,38 @@ def learn(policy: Policy, reference: ScoringModel, sequences: list[TokenSequence
         "reference_forward": timed(lambda: reference.token_logprobs(sequences, 1.0)),
         "forward_backward": timed(backward),
         "optimizer": timed(lambda: policy.step(1e-5)),
+        "rows": rows["seconds"],
     }
 
 
-def measure(steps: int, lora: bool) -> dict[str, Any]:
+def compare_sharing(policy: Policy, reference: ScoringModel, repeats: int) -> dict[str, Any]:
+    """Seconds of a step in the chosen rows and in separate ones, in turn."""
+    layouts = {"chosen": policy.layout, "separate": SEPARATE}
+    results = {}
+    for name, (prompt_tokens, response_tokens) in SHARING.items():
+        sequences = samples(SHARED_PROMPTS, SHARED_RESPONSES, prompt_tokens, response_tokens)
+        seconds: dict[str, list[float]] = {which: [] for which in layouts}
+        masks: dict[str, float] = {"masks": 0.0}
+        with masks_timed(masks):
+            for _ in range(repeats):
+                for which, layout in layouts.items():
+                    policy.layout = reference.layout = layout
+                    seconds[which].append(sum(learn(policy, reference, sequences).values()))
+        ratios = [separate / chosen for chosen, separate in zip(seconds["chosen"], seconds["separate"], strict=True)]
+        k = SHARED_RESPONSES
+        results[name] = {
+            "tokens": f"{SHARED_PROMPTS} prompts of {prompt_tokens}, {k} responses of {response_tokens} each",
+            "median_seconds": {which: statistics.median(values) for which, values in seconds.items()},
+            "faster": statistics.median(ratios),
+            "smallest_largest": [min(ratios), max(ratios)],
+            "mask_seconds": masks["masks"] / repeats,
+            "bound_by_tokens": k * (prompt_tokens + response_tokens) / (prompt_tokens + k * response_tokens),
+        }
+    policy.layout = reference.layout = layouts["chosen"]
+    return results
+
+
+def measure(steps: int, lora: bool, sharing: bool) -> dict[str, Any]:
     """The whole measurement, in this process."""
     peaks = [matmul_peak()]
     settings = settings_for(lora)
@@ -127,7 +166,7 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
     policy = Policy(settings)
     reference = make_reference(settings, policy)
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    sequences = samples()
+    sequences = samples(PROMPTS, RESPONSES, PROMPT_TOKENS, RESPONSE_TOKENS)
     learn(policy, reference, sequences)
     seconds = []
     for _ in range(steps):
@@ -135,6 +174,7 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
         seconds.append(learn(policy, reference, sequences))
     peaks.append(matmul_peak())
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    compared = compare_sharing(policy, reference, steps) if sharing else {}
     shape = model_shape(settings.model)
     if shape is None:
         sys.exit("the small model is not in the cache, though it was just loaded")
@@ -167,6 +207,7 @@ def measure(steps: int, lora: bool) -> dict[str, Any]:
             "estimate": sum(estimate.values()) / 2**30,
             "estimate_parts": {name: size / 2**30 for name, size in estimate.items()},
         },
+        "sharing": compared,
     }
 
 
@@ -174,6 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=3, help="measured steps, after one that is not")
     parser.add_argument("--lora", action="store_true", help="train an adapter, the reference being the policy without")
+    parser.add_argument("--sharing", action="store_true", help="compare shared rows with separate ones")
     parser.add_argument("--output", default="bench/results/learner.json")
     args = parser.parse_args()
     around = surroundings(("torch", "deepspeed", "transformers", "peft", "cgpo"))
@@ -183,7 +225,7 @@ def main() -> None:
         "seed": SEED,
         **around,
         "torch_threads": torch.get_num_threads(),
-        **measure(args.steps, args.lora),
+        **measure(args.steps, args.lora, args.sharing),
     }
     Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     Path(args.output).write_text(json.dumps(record, indent=1) + "\n")

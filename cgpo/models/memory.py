@@ -4,7 +4,8 @@ With P weights of which T are trained, N ranks, ZeRO stage z, and w bytes a weig
 
     policy            P · w        / N where z = 3
     gradients         T · 4        / N where z ≥ 2; and T · w more where a 16-bit gradient waits to be added to the sum
-    reduction         DeepSpeed's bucket of 5·10⁸ gradients, allocated whole under ZeRO; without it, no more than T
+    reduction         DeepSpeed's bucket of 5·10⁸ gradients, allocated whole under ZeRO; without it, no more than T, and
+                      nothing on one rank in float32
     master weights    T · 4 / N    where z ≥ 1 (without ZeRO the weights themselves are float32)
     AdamW             T · 8        / N where z ≥ 1
     reference         P · w        nothing with adapter_off; in the host's memory with offload
@@ -112,7 +113,8 @@ def memory_parts(settings: RunSettings, shape: ModelShape, ranks: int) -> list[M
     frozen = 0 if model.lora is None else trained  # the adapter comes beside the base model
     offload = deepspeed.offload_optimizer == "cpu"
     bucket = deepspeed.config.get("zero_optimization", {}).get("reduce_bucket_size", _BUCKET)
-    bucket = bucket if stage >= 1 else min(trained, _BUCKET)
+    if stage == 0:
+        bucket = 0 if ranks == 1 and wide == 4 else min(trained, _BUCKET)
     reference = 0 if model.reference_mode == "adapter_off" else whole * wide
     share = ranks if stage >= 1 else 1
     gradients = trained * 4 / (ranks if stage >= 2 else 1) + (trained * wide if wide == 2 else 0)

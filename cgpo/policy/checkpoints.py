@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written beside, renamed when whole, verified when loaded; the newest ones and the best kept.
+"""Checkpoints of a run: written aside, renamed when whole, verified when loaded; the newest ones and the best kept.
 
     checkpoints/step-000050/state/*.pt      what DeepSpeed writes: weights, optimiser state
                             random/         the random states of each rank
@@ -7,13 +7,19 @@
                 best.json                   which one is the best by a named metric
 
 A folder without `manifest.json`, or under another name, was never finished and is ignored.
+
+Most of the time goes into serialising, forcing to the disk and hashing. Nothing of it needs the run to wait, as long as
+the weights stay as they are: `begin` collects and starts a thread on each rank, which writes and describes that rank's
+files; `finish`, called before the weights change, waits for it, and puts the checkpoint in place.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +27,10 @@ from typing import Any
 from cgpo import distributed
 from cgpo.errors import ConfigError, RunError
 from cgpo.policy import manifest
-from cgpo.policy.manifest import DamagedError
+from cgpo.policy.manifest import DamagedError, Description
 from cgpo.policy.random_states import FOLDER as RANDOM_FOLDER
 from cgpo.policy.random_states import restore_random_states, save_random_states
+from cgpo.policy.saving import Write
 from cgpo.storage.disk import is_write_failure, sync_folder, write_atomically
 from cgpo.storage.file_names import BEST_NAME, STATE_NAME, step_name, step_of
 
@@ -65,6 +72,14 @@ class Checkpoint:
         restore_random_states(self.folder / RANDOM_FOLDER)
 
 
+@dataclass(frozen=True)
+class _Pending:
+    """A checkpoint that is being written."""
+
+    step: int
+    described: Future[Description]
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -76,6 +91,7 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder = folder
         self.keep = keep
+        self._pending: _Pending | None = None
 
     def all(self) -> list[Checkpoint]:
         """Finished checkpoints, oldest first."""
@@ -151,8 +167,54 @@ class Checkpoints:
             raise ConfigError(f"--checkpoint {name}: no such checkpoint{hint}. There are: {', '.join(allowed)}")
         return by_name[step]
 
+    @property
+    def pending(self) -> int | None:
+        """The step of the checkpoint that is being written, if one is: the same on every rank."""
+        return None if self._pending is None else self._pending.step
+
+    def begin(self, step: int, collect: Callable[[str], Write], state: Mapping[str, Any]) -> None:
+        """Begins to write a checkpoint beside what comes next; every rank must call it.
+
+        Args:
+            step: steps done so far.
+            collect: collects the policy's part for the folder it is given, on every rank.
+            state: JSON-ready; `schema` and `step` are added.
+
+        Raises:
+            RunError: as `finish`.
+        """
+        self.finish()
+        with self._explained(step):
+            temporary = self._open(step)
+            write = collect(str(temporary))
+            self._note(temporary, step, state)
+        executor = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending = _Pending(step, executor.submit(lambda: manifest.describe(temporary, write())))
+        executor.shutdown(wait=False)  # the thread ends with its work
+
+    def finish(self) -> None:
+        """Waits for the checkpoint that is being written, and puts it in place; every rank must call it.
+
+        Raises:
+            RunError: the disk is full or not writable; earlier checkpoints are untouched.
+        """
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        with self._explained(pending.step):
+            with distributed.together():
+                described = pending.described.result()
+            self._complete(pending.step, described)
+
+    def close(self) -> None:
+        """Waits for what is being written. One rank alone also puts it in place; of several, others may not be here."""
+        if distributed.world_size() == 1:
+            self.finish()
+        elif self._pending is not None:
+            wait([self._pending.described])
+
     def save(self, step: int, write: Callable[[str], None], state: Mapping[str, Any]) -> None:
-        """Writes a checkpoint; every rank must call it.
+        """Writes a checkpoint at once; every rank must call it.
 
         Args:
             step: steps done so far.
@@ -160,32 +222,53 @@ class Checkpoints:
             state: JSON-ready; `schema` and `step` are added.
 
         Raises:
-            RunError: the disk is full or not writable; earlier checkpoints are untouched.
+            RunError: as `finish`.
         """
-        target = self.folder / step_name(step)
-        temporary = self.folder / f".{step_name(step)}.tmp"
-        first = distributed.rank() == 0
-        try:
-            with distributed.together():
-                if first:
-                    self._remove_unfinished()
-                    temporary.mkdir(parents=True)
+        self.finish()
+        with self._explained(step):
+            temporary = self._open(step)
             write(str(temporary))
-            with distributed.together():
-                save_random_states(temporary / RANDOM_FOLDER)
-                if first:
-                    text = json.dumps({"schema": SCHEMA, "step": step, **state}, indent=1)
-                    (temporary / STATE_NAME).write_text(text, encoding="utf-8")
-                distributed.barrier()
-                manifest.write_manifest(temporary)
-                if first:
-                    _put_in_place(temporary, target)
-                    self._remove_old()
+            self._note(temporary, step, state)
+            self._complete(step, {})
+
+    def _open(self, step: int) -> Path:
+        temporary = self._temporary(step)
+        with distributed.together():
+            if distributed.rank() == 0:
+                self._remove_unfinished()
+                temporary.mkdir(parents=True)
+        return temporary
+
+    def _temporary(self, step: int) -> Path:
+        return self.folder / f".{step_name(step)}.tmp"
+
+    def _note(self, temporary: Path, step: int, state: Mapping[str, Any]) -> None:
+        """What stands beside the policy's part."""
+        with distributed.together():
+            save_random_states(temporary / RANDOM_FOLDER)
+            if distributed.rank() == 0:
+                text = json.dumps({"schema": SCHEMA, "step": step, **state}, indent=1)
+                (temporary / STATE_NAME).write_text(text, encoding="utf-8")
+
+    def _complete(self, step: int, described: Description) -> None:
+        temporary = self._temporary(step)
+        with distributed.together():
+            distributed.barrier()
+            manifest.write_manifest(temporary, described)
+            if distributed.rank() == 0:
+                _put_in_place(temporary, self.folder / step_name(step))
+                self._remove_old()
+
+    @contextmanager
+    def _explained(self, step: int) -> Iterator[None]:
+        """Says what a failure to write inside means for the run, and removes what is half-written."""
+        try:
+            yield
         except (OSError, RuntimeError) as error:
             if not is_write_failure(error):
                 raise
             free = shutil.disk_usage(self.folder if self.folder.exists() else Path.cwd()).free
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(self._temporary(step), ignore_errors=True)
             raise RunError(
                 f"the checkpoint of step {step} could not be written to {self.folder} ({free / 2**30:.2f} GiB free): "
                 f"{str(error).splitlines()[0]}. Earlier checkpoints are untouched; make room and start the same "

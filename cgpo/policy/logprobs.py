@@ -11,6 +11,7 @@ token y_t. It has one output for each stratum that wants values, and starts at 0
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cgpo.errors import ConfigError
 from cgpo.policy.attention import segments
+from cgpo.policy.chunk_logprobs import chunk_logprobs
 from cgpo.policy.layout import MicroBatch
 
 
@@ -121,30 +123,36 @@ class ResponseHead(nn.Module):
         Returns:
             float32 [M], in nats; float64 where the model is.
         """
-        linear = self._linear
-        # A head that is more than a linear map (one with an adapter) has modules of its own that are called.
-        size = self.chunk if type(linear) is nn.Linear else max(len(target), 1)
-        multiply = _in_float32(linear) if self.float32 else linear.forward
-        parts = zip(torch.split(hidden, size), torch.split(target, size), strict=True)
-        if torch.is_grad_enabled():
-            logprobs = [checkpoint(self._logprobs, multiply, h, y, temperature, use_reentrant=False) for h, y in parts]
-        else:
-            logprobs = [self._logprobs(multiply, h, y, temperature) for h, y in parts]
-        return torch.cat(logprobs)
+        linear: Any = self._linear
+        if type(linear) is not nn.Linear:  # one with an adapter has modules of its own, which are called as a whole
+            return self._recomputed(linear.forward, hidden, target, temperature)
+        weight: Tensor = linear.weight
+        bias: Tensor | None = linear.bias
+        if self.float32:  # copies, made once a pass; gradients flow through them
+            weight, bias = _float32_at_least(weight), None if bias is None else _float32_at_least(bias)
+        hidden = hidden.to(weight.dtype)
+        parts = zip(torch.split(hidden, self.chunk), torch.split(target, self.chunk), strict=True)
+        if self._adjust is None:
+            return torch.cat([chunk_logprobs(h, weight, bias, y, temperature) for h, y in parts])
+        multiply = partial(nn.functional.linear, weight=weight, bias=bias)
+        return torch.cat([self._recomputed(multiply, h, y, temperature) for h, y in parts])
+
+    def _recomputed(
+        self, multiply: Callable[[Tensor], Tensor], hidden: Tensor, target: Tensor, temperature: float
+    ) -> Tensor:
+        """The log-probs of any head, whose logits are computed anew in the backward pass."""
+        if not torch.is_grad_enabled():
+            return self._logprobs(multiply, hidden, target, temperature)
+        logprobs: Tensor = checkpoint(self._logprobs, multiply, hidden, target, temperature, use_reentrant=False)
+        return logprobs
 
     def _logprobs(
         self, multiply: Callable[[Tensor], Tensor], hidden: Tensor, target: Tensor, temperature: float
     ) -> Tensor:
-        logits = self._adjust(multiply(hidden))
+        logits = multiply(hidden)
+        logits = logits if self._adjust is None else self._adjust(logits)
         logits = _float32_at_least(logits) / temperature
         return logits.gather(1, target[:, None]).squeeze(1) - logits.logsumexp(dim=1)
-
-
-def _in_float32(linear: Any) -> Callable[[Tensor], Tensor]:
-    """The linear layer on float32 copies of its weights, made once a pass; gradients flow through the copies."""
-    weight = _float32_at_least(linear.weight)
-    bias = None if linear.bias is None else _float32_at_least(linear.bias)
-    return lambda hidden: nn.functional.linear(hidden.to(weight.dtype), weight, bias)
 
 
 def _float32_at_least(values: Tensor) -> Tensor:
@@ -169,12 +177,12 @@ def sequence_sums(token_logprobs: Tensor, sample: Tensor, n: int) -> Tensor:
     return torch.zeros(n, dtype=torch.float32, device=token_logprobs.device).index_add(0, sample, token_logprobs)
 
 
-def _logit_adjustment(config: Any) -> Callable[[Tensor], Tensor]:
-    """What an architecture does to its logits after the output head (Gemma, Granite, Cohere)."""
+def _logit_adjustment(config: Any) -> Callable[[Tensor], Tensor] | None:
+    """What an architecture does to its logits after the output head (Gemma, Granite, Cohere); None: nothing."""
     if cap := getattr(config, "final_logit_softcapping", None):
         return lambda logits: torch.tanh(logits / cap) * cap
     if divisor := getattr(config, "logits_scaling", None):
         return lambda logits: logits / divisor
     if factor := getattr(config, "logit_scale", None):
         return lambda logits: logits * factor
-    return lambda logits: logits
+    return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,43 @@ class DamagedError(RunError):
     """A checkpoint is not what was written."""
 
 
-def write_manifest(folder: Path) -> None:
+Description = Mapping[str, dict[str, Any]]
+"""What a manifest says of some files, by their names in the checkpoint."""
+
+
+def describe(folder: Path, files: Iterable[Path]) -> Description:
+    """Forces files of a checkpoint to the disk and describes them; on this rank alone.
+
+    Raises:
+        OSError: a file cannot be read or synced.
+    """
+    return {file.relative_to(folder).as_posix(): _describe(file) for file in files}
+
+
+def write_manifest(folder: Path, described: Description) -> None:
     """Forces every file to the disk and writes the manifest; every rank must call it, after all have written.
+
+    Args:
+        folder: the checkpoint's.
+        described: what this rank has described already.
 
     Raises:
         OSError: a file cannot be read or synced.
         RunError: the manifest cannot be written.
     """
-    described = {name: _describe(folder / name) for name in _for_this_rank(_files(folder))}
-    files = {name: entry for part in distributed.gather_objects(described) for name, entry in part.items()}
+    files = _joined(described)
+    left = _for_this_rank([name for name in _files(folder) if name not in files])
+    files |= _joined(describe(folder, (folder / name for name in left)))
     if distributed.rank() == 0:
         for inside in {folder, *((folder / name).parent for name in files)}:
             sync_folder(inside)
         text = json.dumps({"schema": SCHEMA, "files": dict(sorted(files.items()))}, indent=1)
         write_atomically(folder / NAME, text.encode(), "the checkpoint's manifest")
+
+
+def _joined(described: Description) -> dict[str, Any]:
+    """Those of all ranks."""
+    return {name: entry for part in distributed.gather_objects(described) for name, entry in part.items()}
 
 
 def verify(folder: Path) -> None:

@@ -26,7 +26,7 @@ from cgpo.policy.layout_choice import choose_layout, layout_text
 from cgpo.policy.loading import check_precision, load_causal_lm
 from cgpo.policy.logprobs import LogProbModel
 from cgpo.policy.lora import add_adapter, leave_frozen_out
-from cgpo.policy.saving import save_engine
+from cgpo.policy.saving import Write, collect_engine
 from cgpo.policy.universal import load_from_elsewhere
 from cgpo.policy.weights import ModuleWeights
 from cgpo.types import Progress
@@ -139,11 +139,14 @@ class Policy(ScoringModel):
             lr=train.learning_rate,
             betas=(train.betas[0], train.betas[1]),
             weight_decay=train.weight_decay,
-            fused=True if settings.deepspeed.offload_optimizer == "cpu" else None,
+            fused=True if steps_on_host(settings) else None,
         )
         for parameter in model.head.shared_parameters:
             deepspeed.zero.register_external_parameter(model.head, parameter)
         self.engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=deepspeed_config(settings))
+        plain = settings.deepspeed.zero_stage == 0 and settings.model.dtype == "float32"
+        self._reduces = distributed.world_size() > 1 or not plain
+        self.engine.enable_backward_allreduce = self._reduces  # of one rank: a copy of all gradients, and back
         super().__init__(self.engine, settings, layout)
         self.layout_text = layout_text(layout, causal_lm.config._attn_implementation)
         _log.info(self.layout_text)
@@ -184,6 +187,8 @@ class Policy(ScoringModel):
         """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
+        if not self._reduces:
+            self._fill_gradients()
         norm = self._plain_grad_norm() if self.zero_stage == 0 else None
         self._check_finite(norm is None or math.isfinite(norm), learning_rate)
         try:
@@ -203,6 +208,12 @@ class Policy(ScoringModel):
         norm = float(self.engine.get_global_grad_norm() if norm is None else norm)
         self._check_finite(math.isfinite(norm), learning_rate)
         return norm
+
+    def _fill_gradients(self) -> None:
+        """Zeros where no token reached a parameter (an expert of a mixture), as where gradients are reduced."""
+        for parameter in self.engine.module.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
 
     def _check_finite(self, finite: bool, learning_rate: float) -> None:
         if not finite:
@@ -225,10 +236,20 @@ class Policy(ScoringModel):
         """The current weights, an adapter merged into them, for the rollout engine."""
         return ModuleWeights(self.causal_lm)
 
-    def save(self, folder: str) -> None:
-        """Writes what is trained (all weights, or the adapter) and optimiser state; every rank must call it."""
+    def collect(self, folder: str) -> Write:
+        """Collects what is trained (all weights, or the adapter) and optimiser state; every rank must call it.
+
+        Returns:
+            Writes it under `folder`; to be done before the next `step`.
+        """
         frozen = self.adapter is not None  # the base model is where it came from
-        save_engine(self.engine, folder, exclude_frozen_parameters=frozen)
+        return collect_engine(self.engine, folder, exclude_frozen_parameters=frozen)
+
+    def save(self, folder: str) -> None:
+        """Writes what `collect` collects; every rank must call it."""
+        write = self.collect(folder)
+        with distributed.together():
+            write()
 
     def load_from_elsewhere(self, folder: str, zero_stage: int) -> None:
         """Restores what `save` wrote with another ZeRO stage or on another number of ranks.
@@ -249,6 +270,16 @@ class Policy(ScoringModel):
             raise RunError(
                 f"{folder}: DeepSpeed finds no whole checkpoint; remove the folder to go on from an older one"
             )
+
+
+def model_is_16_bit(settings: RunSettings) -> bool:
+    """Whether weights and gradients have 16 bits."""
+    return settings.model.dtype != "float32"
+
+
+def steps_on_host(settings: RunSettings) -> bool:
+    """Whether the optimiser's step is taken on a CPU, where torch's fused AdamW reads each number once."""
+    return distributed.device().type == "cpu" or settings.deepspeed.offload_optimizer == "cpu"
 
 
 def pad_to_all_ranks(batches: list[MicroBatch]) -> list[MicroBatch]:

@@ -69,6 +69,7 @@ class RunEvaluations:
                 f"train.keep_best: no {best.metric} after step {done}: nothing known to measure it on"
             )
             return
+        session.finish_saving()  # it was written beside the evaluation
         # One rank compares: another might already see what it has written.
         if not distributed.on_first_rank(lambda: checkpoints.is_better(value, best.metric, best.mode)):
             return

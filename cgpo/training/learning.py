@@ -105,8 +105,18 @@ def learn(
     rate: float,
     progress: Callable[[int, int], None],
     gaps: GradientPassGaps,
+    before_update: Callable[[], None],
 ) -> LearnedStep:
     """Takes one optimiser step, at the learning rate `rate`, for each epoch of the step. Every rank must call it.
+
+    Args:
+        policy: what is trained.
+        strata: the step's, by name.
+        prepared: their samples.
+        rate: the learning rate.
+        progress: told how many micro-batches are done.
+        gaps: holds the gradient pass to the engine's log-probs.
+        before_update: called on every rank before the weights change.
 
     Raises:
         RunError: the gap between engine and policy is above its limit; the policy has not moved.
@@ -129,6 +139,8 @@ def learn(
         accumulated = _accumulate(policy, work, progress, gaps)
         if epoch == 0:
             measured = gaps.check()
+        if accumulated:
+            before_update()
         norms.append(policy.step(rate) if accumulated else None)
         tokens += sum(item.batch.tokens for item in work)
     return LearnedStep(surrogates, norms, tokens, rate, policy.overflows - overflows_before, measured)

@@ -27,6 +27,7 @@ class Phases:
     def __init__(self, display: Display) -> None:
         self._display = display
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._of_inner = 0.0
         self._step_started = time.monotonic()
         # Other ranks on this machine are no strangers: what started them has them all as descendants.
         self._load = LoadMeter(os.getppid() if distributed.world_size() > 1 else None)
@@ -39,13 +40,16 @@ class Phases:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Work inside belongs to the phase `name`."""
+        """Work inside belongs to the phase `name`, but for what a phase within it takes."""
         self._display.phase(name)
-        started = time.monotonic()
+        started, before = time.monotonic(), self._of_inner
+        self._of_inner = 0.0
         try:
             yield
         finally:
-            self._seconds[name.replace(" ", "_").replace("-", "")] += time.monotonic() - started
+            seconds = time.monotonic() - started
+            self._seconds[name.replace(" ", "_").replace("-", "")] += seconds - self._of_inner
+            self._of_inner = before + seconds
 
     def progress(self, name: str) -> Progress:
         """Tells the display how far a phase is."""

@@ -89,13 +89,28 @@ class Session:
 
     def save(self, step: int, positions: dict[str, Any]) -> None:
         """Writes a checkpoint after `step` steps, unless there is one; every rank must call it."""
-        if distributed.on_first_rank(lambda: self.checkpoints.has(step)):
+        self.begin_saving(step, positions)
+        self.finish_saving()
+
+    def begin_saving(self, step: int, positions: dict[str, Any]) -> None:
+        """Begins a checkpoint after `step` steps, unless there is one; every rank must call it.
+
+        `finish_saving` has to come before the policy's next optimiser step.
+        """
+        if self.checkpoints.pending == step or distributed.on_first_rank(lambda: self.checkpoints.has(step)):
             return
+        self.finish_saving()
         parts, surroundings = self.parts, {}
         with distributed.together():
             if parts.writes:
                 surroundings = describe_surroundings(parts.run_dir, parts.baselines.file, self.settings.judging.cache)
-        self.checkpoints.save(step, self.policy.save, {**positions, "model": self.identity, **surroundings})
+        self.checkpoints.begin(step, self.policy.collect, {**positions, "model": self.identity, **surroundings})
+
+    def finish_saving(self) -> None:
+        """Waits for the checkpoint that was begun, if one was; every rank must call it."""
+        if self.checkpoints.pending is None:
+            return
+        self.checkpoints.finish()
         with distributed.together():
             self.journal.forget_before(self.checkpoints.oldest_resumable())
 
@@ -164,6 +179,7 @@ def open_session(settings: RunSettings, display: Display) -> Iterator[Session]:
         with distributed.together():
             session = _session(parts, policy, with_values, identity)
         stack.callback(session.records.close)
+        stack.callback(session.checkpoints.close)
         yield session
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from cgpo import distributed
-from cgpo.errors import LimitError
+from cgpo.errors import CgpoError, LimitError
 from cgpo.interrupt import Interrupted, StopSignal
 from cgpo.responses.baselines import baseline_requests, baseline_samples, make_baselines
 from cgpo.responses.stratum import Stratum
@@ -75,6 +75,7 @@ class Trainer:
                 s.records.write_metrics(step + 1, metrics)
             with self._saved_if_broken_off(step + 1):
                 self._after_step(step + 1)
+        self._finish_saving()
 
     def _step(self, step: int) -> dict[str, float | None]:
         """One step of Algorithm 2; returns its metrics on every rank."""
@@ -110,7 +111,8 @@ class Trainer:
         with self.phases.phase("learning"):
             rate = learning_rate_at(self.settings.train, step)
             gaps = GradientPassGaps(prepared, stratum_limits(s.strata, s.engine_probe.limits), step)
-            learned = learn(s.policy, s.strata, prepared, rate, self.phases.progress("learning"), gaps)
+            progress = self.phases.progress("learning")
+            learned = learn(s.policy, s.strata, prepared, rate, progress, gaps, self._finish_saving)
         with distributed.together():
             for name, p in prepared.items():
                 s.strata[name].optimizer.update(p.batch, RANKS)
@@ -179,20 +181,32 @@ class Trainer:
         last = done == self.settings.train.steps
         if last or (save_every and done % save_every == 0):
             with self.phases.phase("checkpoint"):
-                self.session.save(done, self.session.positions())
+                self.session.begin_saving(done, self.session.positions())
         self.evaluations.evaluate_if_due(done)
         if distributed.any_rank(self.stop.requested) and not last:
             raise Interrupted("stopped by a signal")
 
+    def _finish_saving(self) -> None:
+        """Puts the checkpoint in place that was begun, if one was: the weights may change from here on."""
+        if self.session.checkpoints.pending is not None:
+            with self.phases.phase("checkpoint"):
+                self.session.finish_saving()
+
     @contextmanager
     def _saved_if_broken_off(self, done: int) -> Iterator[None]:
-        """Saves the state after `done` steps when what follows stops before it has changed the policy."""
+        """Saves the state after `done` steps when what follows stops before it has changed the policy.
+
+        A checkpoint that is being written is finished whatever the error, if all ranks end by it.
+        """
         positions = self.session.positions()
         try:
             yield
         except (Interrupted, LimitError):
             if done:
                 self.session.save(done, positions)
+            raise
+        except CgpoError:
+            self.session.finish_saving()
             raise
 
     def _check_stop_alone(self) -> None:

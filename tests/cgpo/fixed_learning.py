@@ -131,9 +131,8 @@ def learn_step(
 ) -> LearnedStep:
     """`learn`; without `limits` engine and policy may be as far apart as they like."""
     limits = GapLimits(math.inf, None, rounds=False) if limits is None else limits
-    return learn(
-        policy, strata, prepared, rate, progress, GradientPassGaps(prepared, dict.fromkeys(prepared, limits), 0)
-    )
+    gaps = GradientPassGaps(prepared, dict.fromkeys(prepared, limits), 0)
+    return learn(policy, strata, prepared, rate, progress, gaps, lambda: None)
 
 
 def settings_of(case: Case) -> RunSettings:

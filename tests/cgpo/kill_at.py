@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # phase: module, class or None, function, kill before or after it
@@ -23,7 +24,8 @@ PHASES = {
     "optimiser step": ("cgpo.policy.policy", "Policy", "step", "after"),
     "sync": ("cgpo.training.trainer", "Trainer", "_push_weights", "after"),
     "records": ("cgpo.training.records", "RunRecords", "write_rollouts", "after"),
-    "checkpoint begun": ("cgpo.policy.policy", "Policy", "save", "after"),
+    "checkpoint begun": ("cgpo.policy.policy", "Policy", "collect", "after"),
+    "checkpoint half written": ("cgpo.policy.manifest", None, "describe", "before"),  # in a thread of its own
     "checkpoint without manifest": ("cgpo.policy.manifest", None, "write_manifest", "before"),
     "checkpoint not in place": ("cgpo.policy.manifest", None, "write_manifest", "after"),
     "checkpoint in place": ("cgpo.policy.checkpoints", "Checkpoints", "_remove_old", "before"),
@@ -51,11 +53,16 @@ def patch(phase: str, at_step: int) -> None:
     holder = getattr(holder, owner) if owner else holder
     original: Callable[..., Any] = getattr(holder, name)
 
+    def reached(*arguments: Any) -> bool:
+        if isinstance(arguments[0], Path):  # a checkpoint's folder, which may be written beside the next step
+            return arguments[0].name == f".step-{at_step + 1:06d}.tmp"
+        return now["step"] == at_step
+
     def deadly(*arguments: Any, **options: Any) -> Any:
-        if now["step"] == at_step and when == "before":
+        if reached(*arguments) and when == "before":
             die()
         result = original(*arguments, **options)
-        if now["step"] == at_step:
+        if reached(*arguments):
             die()
         return result
 

@@ -53,7 +53,6 @@ def test_plain_float32_on_one_rank() -> None:
     assert needs() == {
         "policy": (4 * p, False),
         "gradients": (4 * p, False),
-        "reduction": (4 * p, False),
         "AdamW": (8 * p, False),
         "reference": (4 * p, False),
         "rollout engine": (4 * p, False),
@@ -61,6 +60,11 @@ def test_plain_float32_on_one_rank() -> None:
         "attention mask": (32 * 32 * (1 + 4), False),
         "logits": (10 * 100 * 12, False),
     }
+
+
+def test_what_is_reduced_over_ranks_is_copied() -> None:
+    assert needs(2)["reduction"] == (4 * PARAMETERS, False)
+    assert needs(model={"dtype": "bfloat16"}, deepspeed={"zero_stage": 1})["reduction"] == (2 * 5 * 10**8, False)
 
 
 def test_zero_3_in_bfloat16_on_four_ranks_offloaded() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def weights(text: str) -> Callable[[str], None]:
     return write
 
 
-def no_space(folder: str) -> None:
+def no_space(folder: str) -> NoReturn:
     (Path(folder) / "weights").write_text("half")
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -155,6 +157,48 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path, write: Callable[
         assert expected in str(caught.value)
     assert checkpoints.newest_whole(pytest.fail) == checkpoints.find("5")
     assert not list((tmp_path / "c").glob(".*tmp"))
+
+
+def test_one_is_written_beside_and_is_there_when_it_is_finished(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 5, keep=1)
+    gate, writers = threading.Event(), []
+
+    def collect(folder: str) -> Callable[[], list[Path]]:
+        def write() -> list[Path]:
+            assert gate.wait(60)
+            writers.append(threading.current_thread())
+            weights("weights of 10")(folder)
+            return [Path(folder) / "state" / "weights"]
+
+        return write
+
+    checkpoints.begin(10, collect, {"position": 10})
+    assert checkpoints.pending == 10
+    assert checkpoints.newest_whole(pytest.fail) == checkpoints.find("5")  # what a kill would go on from
+    gate.set()
+    checkpoints.finish()
+    assert checkpoints.pending is None
+    assert writers != [threading.current_thread()]
+    latest = checkpoints.newest_whole(pytest.fail)
+    assert latest is not None
+    assert latest.read_state()["position"] == 10
+    assert (latest.folder / "state" / "weights").read_text() == "weights of 10"
+    assert names(tmp_path) == ["step-000010"]
+    checkpoints.begin(15, collect, {})
+    checkpoints.begin(20, collect, {})  # the one before is finished first
+    assert [c.step for c in checkpoints.all()] == [15]
+    checkpoints.close()
+    assert [c.step for c in checkpoints.all()] == [20]
+
+
+def test_a_disk_that_fills_beside_is_named_when_it_is_finished(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 5, keep=1)
+    checkpoints.begin(10, lambda folder: lambda: no_space(folder), {})
+    with pytest.raises(RunError, match=r"step 10 could not be written.*No space left.*untouched"):
+        checkpoints.finish()
+    assert checkpoints.newest_whole(pytest.fail) == checkpoints.find("5")
+    assert names(tmp_path) == ["step-000005"]
+    checkpoints.finish()  # nothing is left to wait for
 
 
 def test_unfinished_ones_are_ignored_and_removed_by_the_next(tmp_path: Path) -> None:

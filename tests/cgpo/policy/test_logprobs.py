@@ -20,10 +20,11 @@ from transformers import (
 
 from cgpo.config import ModelSettings
 from cgpo.errors import ConfigError
+from cgpo.policy import chunk_logprobs as chunk_module
 from cgpo.policy.layout import SHARED, Layout, TokenSequence, idle_micro_batch, micro_batches
 from cgpo.policy.layout_choice import choose_layout, layout_gap
 from cgpo.policy.loading import load_causal_lm
-from cgpo.policy.logprobs import LogProbModel, sequence_sums
+from cgpo.policy.logprobs import LogProbModel, ResponseHead, sequence_sums
 
 VOCABULARY = 97
 SMALL = {
@@ -120,14 +121,54 @@ def test_gradient_is_that_of_the_plain_model() -> None:
         torch.testing.assert_close(ours[name], p.grad, atol=2e-5, rtol=1e-4)
 
 
-def test_logits_exist_for_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny(LlamaConfig(**SMALL))
+@pytest.mark.parametrize("config", [LlamaConfig(**SMALL), GraniteConfig(**SMALL, logits_scaling=3.0)])
+def test_logits_exist_for_a_chunk_at_a_time(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, target = ResponseHead(tiny(config), chunk=4), torch.arange(3, 13)
+    hidden = torch.randn(10, SMALL["hidden_size"], requires_grad=True)
     seen: list[int] = []
-    plain = model.lm_head.forward
-    monkeypatch.setattr(model.lm_head, "forward", lambda hidden: seen.append(len(hidden)) or plain(hidden))
-    sums(model, chunk=4)
-    assert max(seen) <= 4
-    assert sum(seen) == sum(len(s.response_ids) for s in SEQUENCES)
+
+    def linear(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        seen.append(len(hidden))
+        return plain(hidden, weight, bias)
+
+    plain = torch.nn.functional.linear
+    monkeypatch.setattr(chunk_module, "linear", linear)
+    monkeypatch.setattr(torch.nn.functional, "linear", linear)
+    logprobs = head(hidden, target, 1.0)
+    assert seen == [4, 4, 2]
+    logprobs.sum().backward()
+    assert sorted(seen[3:]) == [2, 4, 4]  # computed anew
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_chunks_gradient_is_autograds(dtype: torch.dtype, bias: bool) -> None:
+    torch.manual_seed(3)
+    sizes = {"hidden": (5, 8), "weight": (11, 8), "bias": (11,)}
+    target, factor = torch.tensor([0, 3, 3, 10, 7]), torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0])
+
+    def gradients(logprobs_of: Any) -> list[torch.Tensor]:
+        inputs = {name: value.clone().requires_grad_() for name, value in drawn.items()}
+        logprobs = logprobs_of(inputs["hidden"], inputs["weight"], inputs.get("bias"))
+        return [logprobs, *torch.autograd.grad((logprobs * factor).sum(), list(inputs.values()))]
+
+    def plainly(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        logits = torch.nn.functional.linear(hidden, weight, bias).to(torch.promote_types(dtype, torch.float32))
+        return (logits / 0.7).log_softmax(1).gather(1, target[:, None]).squeeze(1)
+
+    drawn = {name: torch.randn(size, dtype=dtype) for name, size in sizes.items() if bias or name != "bias"}
+    ours = gradients(lambda h, w, b: chunk_module.chunk_logprobs(h, w, b, target, 0.7))
+    for found, expected in zip(ours, gradients(plainly), strict=True):
+        assert found.dtype == expected.dtype
+        tolerance = {"atol": 1e-12, "rtol": 1e-12} if dtype == torch.float64 else {"atol": 1e-2, "rtol": 1e-2}
+        torch.testing.assert_close(found, expected, **tolerance)
+
+
+def test_a_frozen_head_gets_no_gradient() -> None:
+    hidden, weight = torch.randn(3, 8, requires_grad=True), torch.randn(11, 8)
+    chunk_module.chunk_logprobs(hidden, weight, None, torch.tensor([1, 2, 3]), 1.0).sum().backward()
+    assert weight.grad is None
+    assert hidden.grad is not None
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,18 @@ def test_float16_is_refused_where_the_processor_lacks_it(tiny_model: str, monkey
         Policy(settings)
     answer_for_float16(monkeypatch, True)
     assert {p.dtype for _, p in Policy(settings).weights()} == {torch.float16}
+
+
+@pytest.mark.usefixtures("process_group")
+def test_one_rank_alone_reduces_nothing(tiny_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy(settings_for(tiny_model))
+    monkeypatch.setattr(policy.engine, "buffered_allreduce_fallback", lambda **_: pytest.fail("gradients were copied"))
+    step(policy)
+    (batch,) = policy.lay_out(SEQUENCES, [3])
+    policy.accumulate(batch, torch.ones(3), torch.zeros(3, 0), 1.0, last=True)
+    unreached = policy.causal_lm.model.norm.weight
+    unreached.grad = None
+    before = unreached.detach().clone()
+    policy.step(1e-2)
+    assert policy.engine.optimizer.state[unreached]["step"] == 2  # its gradient counts as 0: moments and decay go on
+    assert not torch.equal(unreached, before)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 from cgpo.cli import main
 from cgpo.commands.train import run_training
 from cgpo.compose import compose
+from cgpo.policy import manifest
+from cgpo.policy.policy import Policy
 from cgpo.responses.stratum import Stratum
 from cgpo.types import Rollout
 from judges import Judgement
@@ -35,6 +38,7 @@ PHASES = (
     "sync",
     "records",
     "checkpoint begun",
+    "checkpoint half written",
     "checkpoint without manifest",
     "checkpoint not in place",
     "checkpoint in place",
@@ -175,6 +179,47 @@ def test_killed_and_started_again(whole: Experiment, phase: str, monkeypatch: py
     for name in ("best.json", ""):
         left = [whole.folder / each / "checkpoints" / name for each in (run, "whole")]
         assert len({path.read_text() if name else str(sorted(p.name for p in path.iterdir())) for path in left}) == 1
+
+
+def test_a_checkpoint_is_written_beside_the_next_step(whole: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread waits here until the next step's gradient is there; the optimiser step waits for the thread."""
+    happened: list[str] = []
+    learnt = threading.Event()
+    describe, accumulate, step = manifest.describe, Policy.accumulate, Policy.step
+
+    def late(*arguments: Any) -> Any:
+        assert learnt.wait(120)
+        described = describe(*arguments)
+        if threading.current_thread() is not threading.main_thread():
+            happened.append("written")
+        return described
+
+    def counted(self: Policy, *arguments: Any, last: bool, **options: Any) -> Any:
+        result = accumulate(self, *arguments, last=last, **options)
+        if last and "optimiser step" in happened:  # the second step or a later one
+            happened.append("gradient")
+            learnt.set()
+        return result
+
+    def noted(self: Policy, *arguments: Any) -> Any:
+        happened.append("optimiser step")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(manifest, "describe", late)
+    monkeypatch.setattr(Policy, "accumulate", counted)
+    monkeypatch.setattr(Policy, "step", noted)
+    run, without = "beside", ["eval.every=0", "train.keep_best=null", "train.save_every=1"]
+    Experiment(whole.folder, *whole.overrides[1:], *without).train(run)
+    assert happened[:4] == ["optimiser step", "gradient", "written", "optimiser step"]
+    assert_equal(whole.state(run), whole.state("whole"))
+
+
+def test_killed_while_a_checkpoint_is_written_beside_the_next_step(whole: Experiment) -> None:
+    run, without = "killed_beside", ("eval.every=0", "train.keep_best=null")
+    assert whole.start(run, "checkpoint half written", KILLED, *without) == -signal.SIGKILL
+    assert [path.name for path in (whole.folder / run / "checkpoints").glob("step-*")] == [f"step-{KILLED:06d}"]
+    Experiment(whole.folder, *whole.overrides[1:], *without).train(run)
+    assert_equal(whole.state(run), whole.state("whole"))
 
 
 @pytest.mark.slow

@@ -66,3 +66,18 @@ def test_seconds_of_phases_add_up_and_begin_anew() -> None:
             pass
     assert sorted(phases.take_times()) == ["time/logprobs", "time/step"]
     assert sorted(phases.take_times()) == ["time/step"]
+
+
+def test_a_phase_within_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 10.0, 11.0, 13.0, 20.0, 20.5, 22.0, 30.0, 31.0, 32.0])
+    monkeypatch.setattr(module, "LoadMeter", lambda family: Meter([None]))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    phases = Phases(Messages())  # at 0
+    with phases.phase("learning"):  # 10
+        with phases.phase("checkpoint"):  # 11 to 13
+            pass
+        with phases.phase("checkpoint"):  # 20 to 20.5
+            pass
+    with phases.phase("sync"):  # from 30, after 22
+        pass
+    assert phases.take_times() == {"time/learning": 9.5, "time/checkpoint": 2.5, "time/sync": 1.0, "time/step": 32.0}
