@@ -126,7 +126,7 @@ CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
         ["```Python\nx\n```", "```py\nx\n```"],
         ["```\nx\n```", "```js\nx\n```"],
     ),
-    ("cgpo:code_block", {"language": "py"}, ["```python\nx\n```"], ["```pypy\nx\n```"]),
+    ("cgpo:code_block", {"language": "py"}, ["```python\nx\n```"], ["```pyrex\nx\n```"]),
 ]
 
 
