@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.config import SamplingSettings
 from judges import Judgement, Message, Outcome
+from judges.messages import message_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +38,8 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The prompt for a person or an encoder to read: the messages' contents, one a paragraph."""
-        return "\n\n".join(m["content"] for m in self.messages)
+        """The prompt for a person or an encoder to read: what the messages say, one a paragraph."""
+        return "\n\n".join(map(message_text, self.messages))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from typing import Any, ClassVar, Literal
 
 from judges.verdict import Outcome, Verdict
 
-Message = Mapping[str, str]
-"""A chat message: `{"role": "user", "content": "…"}`."""
+Message = Mapping[str, Any]
+"""A chat message: `{"role": "user", "content": "…"}`, and what else its row has (`tool_calls`, `tool_call_id`, `name`).
+
+In a `Row` the content is text, empty where the row has none; only beside an image or the like it is a list of parts.
+`judges.messages.message_text` gives all of it as text."""
 
 
 @dataclass(frozen=True, slots=True)

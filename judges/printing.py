@@ -52,6 +52,8 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 def escaped_json(text: str) -> str:
     """JSON text with such characters, which only its strings can hold, as JSON's own escapes."""
+    if text.isascii() and "\x7f" not in text:  # most lines; of C0, JSON has only blanks raw
+        return text
     return _IN_JSON.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

@@ -20,7 +20,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cgpo.data.ids import fingerprint
+from cgpo.data.same_prompts import SamePrompts
 from cgpo.errors import DataError
 from cgpo.types import Prompt
 
@@ -43,6 +43,7 @@ class InformativeSampler:
         if not prompts:
             raise DataError(f"{self._name} has no prompts to sample from")
         self._prompts = tuple(prompts)
+        self._same = SamePrompts(self._prompts, self._name)
         self._index = {prompt.id: i for i, prompt in enumerate(self._prompts)}
         self._seed = seed
         self._share = share
@@ -94,21 +95,16 @@ class InformativeSampler:
             "due": drawn,
             "dull": sorted(self._dull),
             "seed": self._seed,
-            "prompts": len(self),
-            "fingerprint": fingerprint(self._prompts),
+            **self._same.state,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes to a saved position of a sampler over the same prompts.
 
         Raises:
-            DataError: the prompts, their order or the seed are not those of the saved position.
+            DataError: the prompts, their order, their metadata or the seed are not those of the saved position.
         """
-        if state["fingerprint"] != fingerprint(self._prompts):
-            raise DataError(
-                f"{self._name}: the prompts are not those the checkpoint was made with ({state['prompts']} then, "
-                f"{len(self)} now; their texts or their order changed). Restore the data set or start a new run."
-            )
+        self._same.check(state)
         if state["seed"] != self._seed:
             raise DataError(f"{self._name}: the checkpoint was made with seed {state['seed']}, not {self._seed}")
         self._drawn, self._carried = state["drawn"], state["carried"]

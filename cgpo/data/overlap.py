@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from judges import Message
+from judges.messages import message_text
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -45,7 +46,7 @@ class Overlap:
 
 def words_of(prompt: Sequence[Message]) -> Words:
     """The words of a prompt: all its messages but the system's, in lower case."""
-    return tuple(_WORD.findall("\n".join(m["content"] for m in prompt if m["role"] != "system").lower()))
+    return tuple(_WORD.findall("\n".join(message_text(m) for m in prompt if m["role"] != "system").lower()))
 
 
 def heldout_overlaps(

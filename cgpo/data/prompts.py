@@ -106,12 +106,14 @@ def _check_optional_columns(settings: PromptSettings, rows: Sequence[RawRow], wh
 
 
 def _metadata(row: RawRow, settings: PromptSettings) -> dict[str, Any]:
-    """Every column that is not prompt or baseline, overruled by the metadata column; None means absent."""
+    """Every column that is not prompt or baseline, overruled by the metadata column; a key without a value is absent.
+
+    Nulls further inside are the row's own: a JSON schema may have them.
+    """
     named = {settings.prompt_column, settings.metadata_column, settings.baseline_column}
     others = {column: value for column, value in row.values.items() if column not in named}
     explicit = _decoded(row.values.get(settings.metadata_column), f"{row.where}: column {settings.metadata_column!r}")
-    cleaned: dict[str, Any] = _without_none(others | _without_none(explicit))
-    return cleaned
+    return _without_none(others | _without_none(explicit))
 
 
 def _decoded(value: Any, what: str) -> dict[str, Any]:
@@ -127,13 +129,8 @@ def _decoded(value: Any, what: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _without_none(value: Any) -> Any:
-    """Drops keys whose value is None, at every depth: Arrow adds them where rows have different keys."""
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
-    return value
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _baseline(row: RawRow, settings: PromptSettings) -> str | None:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class RawRow:
 
     Attributes:
         where: `prompts.jsonl row 17`; rows count from 1, and in JSONL and CSV files it is the row's line.
-        values: column → value, None where there is no value.
+        values: column → value, None where there is no value. Objects have the keys that the row gave them: nulls that a
+            Parquet file or `datasets` added are left out, those of a JSON file are not.
     """
 
     where: str
@@ -63,7 +65,7 @@ def read_rows(settings: PromptSettings, where: str, bad: Bad | None = None) -> I
     assert settings.path is not None
     files = _local_files(settings.path, where)
     if files is None:
-        yield from _table_rows(settings.path, hub.load(settings, where))
+        yield from starmap(RawRow, hub.load(settings, where))
         return
     if settings.split != "train":
         raise DataError(unknown_name("split", settings.split, ["train"], f"{where}: a file has one split"))
@@ -105,7 +107,7 @@ def _file_rows(file: Path, where: str, bad: Bad | None) -> Iterator[RawRow]:
         ".json": _json_rows,
         ".csv": cells,
         ".tsv": cells,
-        ".parquet": lambda path: _table_rows(str(path), hub.parquet_rows(path)),
+        ".parquet": lambda path: starmap(RawRow, hub.parquet_rows(path)),
     }
     suffix = _suffix(file)
     if suffix not in readers:
@@ -114,11 +116,6 @@ def _file_rows(file: Path, where: str, bad: Bad | None) -> Iterator[RawRow]:
         yield from readers[suffix](file)
     except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"{where}.path: {str(file)!r} cannot be read: {error}") from error
-
-
-def _table_rows(name: str, rows: Any) -> Iterator[RawRow]:
-    for number, values in enumerate(rows, start=1):
-        yield RawRow(f"{name} row {number}", dict(values))
 
 
 def _bytes(file: Path) -> Any:

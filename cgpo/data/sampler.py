@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cgpo.data.ids import fingerprint
+from cgpo.data.same_prompts import SamePrompts
 from cgpo.errors import DataError
 from cgpo.types import Prompt
 
@@ -34,6 +34,7 @@ class PromptSampler:
         if not prompts:
             raise DataError(f"{self._name} has no prompts to sample from")
         self._prompts = tuple(prompts)
+        self._same = SamePrompts(self._prompts, self._name)
         self._seed = seed
         self._epoch = 0
         self._offset = 0
@@ -87,21 +88,16 @@ class PromptSampler:
             "carried": list(self._carried),
             "window": self._window,
             "seed": self._seed,
-            "prompts": len(self),
-            "fingerprint": self.fingerprint,
+            **self._same.state,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes to a saved position.
 
         Raises:
-            DataError: the prompts, their order or the seed are not those of the saved position.
+            DataError: the prompts, their order, their metadata or the seed are not those of the saved position.
         """
-        if state["fingerprint"] != self.fingerprint:
-            raise DataError(
-                f"{self._name}: the prompts are not those the checkpoint was made with ({state['prompts']} then, "
-                f"{len(self)} now; their texts or their order changed). Restore the data set or start a new run."
-            )
+        self._same.check(state)
         if state["seed"] != self._seed:
             raise DataError(f"{self._name}: the checkpoint was made with seed {state['seed']}, not {self._seed}")
         self._epoch = state["epoch"]
@@ -109,11 +105,6 @@ class PromptSampler:
         self._carried = tuple(state["carried"])
         self._window = state["window"]
         self._order = self._make_order()
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with the prompts' ids and their order."""
-        return fingerprint(self._prompts)
 
     def _next_epoch(self, taken: Sequence[int], count: int) -> None:
         self._epoch += 1

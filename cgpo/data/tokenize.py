@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from cgpo.data.template import check_template, for_template, open_block, rendered
 from cgpo.errors import DataError
 from cgpo.types import Prompt
 
@@ -17,32 +18,24 @@ def encode_prompt(tokenizer: Any, prompt: Prompt) -> tuple[int, ...]:
         prompt: the prompt.
 
     Raises:
-        DataError: the tokenizer has no chat template, or the template refuses the messages.
+        DataError: the tokenizer has no chat template, or the template refuses the messages or does not show their calls
+            of tools.
     """
-    if not getattr(tokenizer, "chat_template", None):
-        raise DataError(
-            f"the tokenizer of {getattr(tokenizer, 'name_or_path', '') or 'this model'!r} has no chat template. Use an "
-            "instruction-tuned model, or save the model with one: set tokenizer.chat_template, then save_pretrained"
-        )
+    check_template(tokenizer)
     import jinja2
 
-    messages = [dict(message) for message in prompt.messages]
+    messages = for_template(tokenizer, prompt.messages, prompt.source)
     try:
         ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError) as error:
         raise DataError(f"{prompt.source}: the model's chat template refuses the prompt: {error}") from error
     return tuple(int(i) for i in ids)
 
 
-def encode_response(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Token ids of a response that nobody generated, ended as the model ends its own.
-
-    Raises:
-        DataError: the tokenizer knows no end token.
-    """
-    if tokenizer.eos_token_id is None:
-        raise DataError(f"the tokenizer of {tokenizer.name_or_path!r} has no end token: a response cannot be ended")
-    return (*(int(i) for i in tokenizer.encode(text, add_special_tokens=False)), int(tokenizer.eos_token_id))
+def opens_reasoning(tokenizer: Any, prompt: Prompt) -> bool:
+    """Whether the chat template itself opens a block of reasoning before a response to this prompt."""
+    text = rendered(tokenizer, for_template(tokenizer, prompt.messages, prompt.source), reply=True)
+    return open_block(text) is not None
 
 
 def fit_prompts(

@@ -40,6 +40,7 @@ from cgpo.overoptimisation.tokens import (
 from cgpo.storage.text import percent, storable
 from cgpo.tracking.rollouts import RolloutRow
 from cgpo.types import Prompt
+from judges.messages import message_text
 
 FEWEST_PROMPTS = 4
 """Prompts of the window in whose responses a phrase must stand, as an effective number."""
@@ -115,7 +116,7 @@ class StratumPhrases:
         # In the order of a hash of their names: a part of them is then like the whole.
         chosen = sorted(baselines, key=lambda pair: hashlib.sha256(pair[0].id.encode()).digest())
         chosen = chosen[: settings.reference_responses]
-        self._early = [_document(p.id, text, prompt_phrases(m["content"] for m in p.messages)) for p, text in chosen]
+        self._early = [_document(p.id, text, prompt_phrases(map(message_text, p.messages))) for p, text in chosen]
         self._reference: Counts | None = None
         self._first: list[int] = []
         self._window: deque[tuple[int, list[Document]]] = deque()
@@ -181,7 +182,7 @@ def documents(rows: Iterable[RolloutRow]) -> list[Document]:
     made = []
     for row in rows:
         if row.prompt_id not in of_prompts:
-            of_prompts[row.prompt_id] = prompt_phrases(message["content"] for message in row.messages)
+            of_prompts[row.prompt_id] = prompt_phrases(map(message_text, row.messages))
         made.append(_document(row.prompt_id, row.response, of_prompts[row.prompt_id]))
     return made
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cgpo.data.ids import identity
 from cgpo.errors import DataError, nearest
 from cgpo.storage.disk import write_atomically
 from cgpo.storage.jsonl import SCHEMA
@@ -62,7 +63,7 @@ class PreferencePair:
 
 def prompt_key(prompt: Sequence[Message]) -> str:
     """The same for prompts with the same text, whatever their ids: a split by it cannot leak."""
-    return json.dumps([[m["role"], m["content"]] for m in prompt])
+    return json.dumps([identity(message) for message in prompt])
 
 
 def choose_heldout(keys: Iterable[str], share: float, seed: int) -> set[str]:
@@ -181,11 +182,13 @@ def _messages(value: Any, where: str) -> tuple[Message, ...]:
     if isinstance(value, str) and value:
         return ({"role": "user", "content": value},)
     if isinstance(value, list) and value and all(_is_message(message) for message in value):
-        return tuple({"role": m["role"], "content": m["content"]} for m in value)
+        return tuple(value)
     raise DataError(
         f'{where}: \'prompt\' must be a string or a list of messages {{"role", "content"}}, not empty; got {value!r}'
     )
 
 
 def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("role"), str) and isinstance(value.get("content"), str)
+    if not isinstance(value, dict) or not isinstance(value.get("role"), str) or "content" not in value:
+        return False
+    return isinstance(value["content"], str) or (value["content"] is None and bool(value.get("tool_calls")))

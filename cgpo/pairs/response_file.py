@@ -124,5 +124,5 @@ def _line(response: SampledResponse) -> str:
 
 def _from_row(row: Mapping[str, Any]) -> SampledResponse:
     values = {key: value for key, value in row.items() if key != "schema"}
-    values["prompt"] = tuple({"role": m["role"], "content": m["content"]} for m in values["prompt"])
+    values["prompt"] = tuple(values["prompt"])
     return SampledResponse(**{**values, "outcome": Outcome(values["outcome"])})

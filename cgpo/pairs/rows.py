@@ -26,7 +26,7 @@ from cgpo.data.contamination import (
     heldout_prompts,
     without_contaminated,
 )
-from cgpo.data.messages import content, message_list, messages_of
+from cgpo.data.messages import content, last_text, message_list, messages_of
 from cgpo.data.rows import RawRow, kind_of
 from cgpo.data.stage_rows import column, parse_rows, stage_rows
 from cgpo.errors import DataError, unknown_name
@@ -35,6 +35,7 @@ from cgpo.pairs.graded_rows import RowPairs, best_of_n_pairs, rating_pairs
 from cgpo.pairs.pair import GIVEN, PreferencePair, checked_margin, prompt_key, split
 from cgpo.types import Prompt
 from judges import Message
+from judges.messages import message_text
 
 _WORDS = {
     "equal": "pairs were left out because their two sides are equal",
@@ -224,11 +225,11 @@ def _response(side: str | tuple[Message, ...], prompt: tuple[Message, ...], wher
             f"which has {len(prompt)}: it answers something else. Leave the prompt's column out (name another with "
             "prompt_column) to take the messages as the prompt"
         )
-    return side[-1]["content"]
+    return last_text(side, where, repr(name))
 
 
 def _texts(messages: Sequence[Message]) -> list[tuple[str, str]]:
-    return [(m["role"], m["content"].strip()) for m in messages]
+    return [(m["role"], message_text(m).strip()) for m in messages]
 
 
 def _ending_with_assistant(messages: tuple[Message, ...], where: str, name: str) -> tuple[Message, ...]:
@@ -256,7 +257,8 @@ def _shared_prompt(
     chosen, rejected = conversations
     if chosen[:-1] != rejected[:-1]:
         raise DataError(f"{where}: {names[0]!r} and {names[1]!r} differ before their last message: not one prompt")
-    return messages_of([dict(m) for m in chosen[:-1]], where), chosen[-1]["content"], rejected[-1]["content"]
+    texts = [last_text(side, where, repr(name)) for side, name in zip(conversations, names, strict=True)]
+    return messages_of([dict(m) for m in chosen[:-1]], where), texts[0], texts[1]
 
 
 def _transcript(text: str) -> tuple[Message, ...]:

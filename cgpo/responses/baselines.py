@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cgpo import distributed
-from cgpo.data.tokenize import encode_response
+from cgpo.data.turns import TurnEncoder
 from cgpo.responses.collection import open_scoring
 from cgpo.responses.parts import ResponseParts
 from cgpo.responses.stratum import BASELINE_STEP, Stratum, share_of_rank
@@ -112,7 +112,7 @@ def _responses(parts: ResponseParts, requests: Sequence[GenerationRequest]) -> I
     """Golden responses first, then the reference's."""
     for request in requests:
         if (golden := request.prompt.baseline) is not None:
-            ids = encode_response(parts.tokenizer, golden)
+            ids = TurnEncoder(parts.tokenizer).response(request.prompt.messages, golden, request.prompt.source)
             yield Rollout(request, golden, ids, (0.0,) * len(ids), "stop")
     yield from parts.engine.generate([r for r in requests if r.prompt.baseline is None])
 

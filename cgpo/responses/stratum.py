@@ -15,12 +15,13 @@ from cgpo.data.ids import content_hash
 from cgpo.data.informative import InformativeSampler
 from cgpo.data.prompts import check_disjoint, load_prompts
 from cgpo.data.sampler import PromptSampler
-from cgpo.data.tokenize import fit_prompts
+from cgpo.data.tokenize import fit_prompts, opens_reasoning
 from cgpo.optimizers.base import Need, StratumOptimizer
 from cgpo.rewards.calibration import calibrate, ranking_reward
 from cgpo.rollout.engine import request_seed
 from cgpo.types import GenerationRequest, JudgedRollout, Prompt, Rollout
 from judges import Judgement, Outcome, Row, Verdict
+from judges.messages import judged_messages
 from judges.mixture import Mixture
 from judges.reasoning import without_reasoning
 from judges.running.runtime import JudgeRuntime
@@ -48,6 +49,7 @@ class Stratum:
         optimizer: its constrained optimiser.
         dropped: prompts left out because they were too long, (training, held-out).
         independent_rewards: rewards that score its responses without training it.
+        reasoning_opened: the chat template opens a block of reasoning before every response.
         weight_factor: what automatic weights make of ρ in this step.
     """
 
@@ -60,6 +62,7 @@ class Stratum:
     optimizer: StratumOptimizer[Any]
     dropped: tuple[int, int]
     independent_rewards: tuple[str, ...] = ()
+    reasoning_opened: bool = False
     weight_factor: float = 1.0
 
     @property
@@ -110,11 +113,11 @@ class Stratum:
     def row(self, rollout: Rollout) -> Row:
         """What any judge sees of a response: without its reasoning, where the stratum hides it."""
         prompt = rollout.request.prompt
-        return Row(prompt.messages, self.shown(rollout.response), prompt.metadata)
+        return Row(judged_messages(prompt.messages), self.shown(rollout.response), prompt.metadata)
 
     def shown(self, response: str) -> str:
         """The part of a response's text that judges see."""
-        return without_reasoning(response) if self.settings.hide_reasoning else response
+        return without_reasoning(response, self.reasoning_opened) if self.settings.hide_reasoning else response
 
     def judged(
         self,
@@ -200,6 +203,7 @@ def _build(name: str, run: RunSettings, tokenizer: Any, context_length: int, run
         optimizer=kind(settings.optimizer),
         dropped=(dropped, heldout_dropped),
         independent_rewards=tuple(run.independent_rewards(name)),
+        reasoning_opened=opens_reasoning(tokenizer, prompts[0][0]),
     )
 
 

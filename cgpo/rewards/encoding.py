@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgpo.errors import ConfigError
 from cgpo.types import Prompt
+from judges.messages import message_text
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -80,7 +81,8 @@ class ResponseEncoder:
         return Encoded(tuple(ids[i] for i in positions), token_types, len(positions) < len(ids))
 
     def _as_chat(self, prompt: Prompt, response: str) -> Encoded:
-        messages = [{"role": m["role"], "content": clean(m["content"])} for m in prompt.messages]
+        # Calls of tools in words: few templates of reward models show them, and none refuses to leave them out.
+        messages = [{"role": m["role"], "content": clean(message_text(m))} for m in prompt.messages]
         template = self._tokenizer.apply_chat_template
         question = template(messages, tokenize=False, add_generation_prompt=True)
         whole = template([*messages, {"role": "assistant", "content": response}], tokenize=False)

@@ -24,6 +24,7 @@ from cgpo.rewards.notes import ScoringNotes
 from cgpo.types import Prompt
 from judges import Outcome, Row, Verdict
 from judges.constraint import Constraint
+from judges.messages import judged_messages
 from judges.mixture import Judging, Mixture
 from judges.running.runtime import JudgeRuntime
 
@@ -73,7 +74,7 @@ class JudgeReward:
 
     def score(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float | None]:
         """r(s, a) of each response, in order; None where the verdict is unknown."""
-        rows = [Row(p.messages, r, p.metadata) for p, r in zip(prompts, responses, strict=True)]
+        rows = [Row(judged_messages(p.messages), r, p.metadata) for p, r in zip(prompts, responses, strict=True)]
         label = self._settings.judge.label
         verdicts = [judgement.verdicts[label] for judgement in self._mixture.judge(rows)]
         scores = [verdict_score(verdict) for verdict in verdicts]

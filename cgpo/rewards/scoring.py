@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from cgpo.config import RewardSettings
+from cgpo.data.ids import identity
 from cgpo.errors import ConfigError
 from cgpo.rewards.calibration import finite
 from cgpo.rewards.model import Reward
@@ -306,6 +307,6 @@ def _chunk(lane: _Lane, settings: Sequence[RewardSettings]) -> int | None:
 
 def _text(prompt: Prompt, response: str, *, metadata: bool) -> Hashable:
     """The identity of a scored text; equal for two prompts of different strata that say the same."""
-    messages = tuple((message["role"], message["content"]) for message in prompt.messages)
+    messages = json.dumps([identity(message) for message in prompt.messages])
     read = json.dumps(prompt.metadata, default=lambda value: pickle.dumps(value).hex()) if metadata else ""
     return messages, read, response

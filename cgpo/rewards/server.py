@@ -24,6 +24,7 @@ from cgpo.rewards.encoding import clean
 from cgpo.rewards.notes import ScoringNotes
 from cgpo.types import Prompt
 from judges.errors import JudgesError
+from judges.messages import message_text
 
 Answer = float | str
 """A score, or why there is none."""
@@ -187,5 +188,5 @@ def malformed(reply: Any, expected: str) -> ValueError:
 
 
 def plain_messages(prompt: Prompt) -> list[dict[str, str]]:
-    """A prompt's conversation as plain data."""
-    return [{"role": message["role"], "content": clean(message["content"])} for message in prompt.messages]
+    """A prompt's conversation as plain data: roles and contents, calls of tools in words."""
+    return [{"role": message["role"], "content": clean(message_text(message))} for message in prompt.messages]

@@ -22,6 +22,7 @@ from typing import Any
 from judges.errors import JudgesError
 from judges.files.jsonl import metadata_object
 from judges.files.rows import USUAL_FIELDS, Fields, InputRow, added, json_line, output_line, row_of
+from judges.files.structs import as_given, has_struct
 from judges.judge import Row
 from judges.verdict import Judgement
 
@@ -43,8 +44,8 @@ _INT64 = 2**63
 class ParquetSource:
     """The rows of a Parquet file, numbered from 1; a row's position is the number of rows before the next one.
 
-    Null fields of a `metadata` struct count as absent, because a struct has the same fields in every row.
-    `metadata` may also be a map, or text that holds a JSON object.
+    Null fields of structs count as absent, in messages too (`judges.files.structs`). `metadata` may also be a map, or
+    text that holds a JSON object.
 
     Raises:
         JudgesError: the file is no Parquet file.
@@ -63,10 +64,11 @@ class ParquetSource:
     def rows(self, line: int = 0, end: int = 0) -> Iterator[InputRow]:
         """The rows after row number `end`."""
         number = 0
+        structs = {field.name: field.type for field in self._file.schema_arrow if has_struct(field.type)}
         for batch in _batches(self._file, self._path, end):
             first = end if number == 0 else number
             for number, content in enumerate(batch.to_pylist(), start=first + 1):
-                yield _input_row(number, content, self._fields)
+                yield _input_row(number, content, structs, self._fields)
 
 
 class ParquetSink:
@@ -143,26 +145,21 @@ def _group_batches(file: pq.ParquetFile, path: Path, group: int, skip: int) -> I
         raise JudgesError(f"{path}: row group {group} cannot be read: {error}") from error
 
 
-def _input_row(number: int, record: dict[str, Any], fields: Fields) -> InputRow:
+def _input_row(number: int, record: dict[str, Any], structs: Mapping[str, pa.DataType], fields: Fields) -> InputRow:
     content = {name: _plain(value) for name, value in record.items()}
     size = sum(len(value) for value in content.values() if isinstance(value, str))
+    metadata = record.get("metadata")
     try:
-        if isinstance(record.get("metadata"), str):
-            content["metadata"] = metadata_object(record["metadata"])
-        elif isinstance(record.get("metadata"), list):  # a map's entries
-            content["metadata"] = {str(key): _plain(value) for key, value in record["metadata"]}
-        row: Row | None = row_of(_without_nulls(content), fields)
+        if isinstance(metadata, str):
+            content["metadata"] = metadata_object(metadata)
+        elif isinstance(metadata, list):  # a map's entries
+            content["metadata"] = {str(key): _plain(value) for key, value in metadata}
+        given = {name: _plain(as_given(record[name], kind, name)) for name, kind in structs.items()}
+        row: Row | None = row_of({**content, **given}, fields)
         problem = ""
     except JudgesError as error:
         row, problem = None, str(error)
     return InputRow(number, size, content, row, problem, number, number)
-
-
-def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
-    metadata = content.get("metadata")
-    if not isinstance(metadata, dict):
-        return content
-    return {**content, "metadata": {name: value for name, value in metadata.items() if value is not None}}
 
 
 def _plain(value: Any) -> Any:

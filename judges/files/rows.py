@@ -11,6 +11,7 @@ from typing import Any
 
 from judges.errors import JudgesError
 from judges.judge import Message, Row
+from judges.messages import judged_messages, plain_content
 from judges.mixture import Mixture
 from judges.printing import escaped_json
 from judges.verdict import Cost, Judgement, Outcome, Verdict
@@ -216,9 +217,9 @@ def row_of(content: Mapping[str, Any], fields: Fields = USUAL_FIELDS) -> Row:
     if metadata is not None and not isinstance(metadata, dict):
         raise JudgesError(f"`metadata` must be an object, not {json_type(metadata)}")
     beside = {key: field_of(content, path) for key, path in fields.metadata.items()}
-    given = {key: value for key, value in beside.items() if value is not None}
+    found = [item for values in (metadata or {}, beside) for item in values.items() if item[1] is not None]
     prompt = "" if prompt is None else _prompt(prompt, fields.prompt)
-    return Row(prompt, _response(response, fields.response), {**(metadata or {}), **given})
+    return Row(prompt, _response(response, fields.response), dict(found))
 
 
 def field_of(content: Mapping[str, Any], path: str) -> Any:
@@ -267,19 +268,20 @@ def _prompt(prompt: Any, name: str) -> str | tuple[Message, ...]:
 
 
 def _response(response: Any, name: str) -> str:
-    """The text of a response; of messages that of the assistant's last one."""
+    """The text of a response; of messages that of the assistant's last one, which must have one."""
     if isinstance(response, str):
         return response
     if not isinstance(response, list):
         raise JudgesError(f"`{name}` must be text, not {json_type(response)}")
-    texts = [message["content"] for message in _messages(response, name) if message["role"] == "assistant"]
-    if not texts:
+    own = [message for message in response if isinstance(message, dict) and message.get("role") == "assistant"]
+    _messages(response, name)
+    if not own:
         raise JudgesError(f"`{name}` has no message of the role assistant")
-    return str(texts[-1])
+    text = plain_content(own[-1].get("content"))
+    if own[-1].get("content") is None or not isinstance(text, str):
+        raise JudgesError(f"`{name}`: the assistant's last message has no text")
+    return text
 
 
 def _messages(messages: list[Any], name: str) -> tuple[Message, ...]:
-    for number, message in enumerate(messages, start=1):
-        if not isinstance(message, dict) or not all(isinstance(message.get(k), str) for k in ("role", "content")):
-            raise JudgesError(f'message {number} of `{name}` must be {{"role": text, "content": text}}')
-    return tuple(messages)
+    return judged_messages(messages, f"`{name}`")

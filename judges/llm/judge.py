@@ -77,7 +77,10 @@ class LLMJudge(AsyncJudge):
         assert backend is not None, "not opened"
         if (problem := self.judge_problem(row)) is not None:
             return problem
-        questions = tuple(self._neutralised(question) for question in self.questions(row))
+        try:
+            questions = tuple(self._neutralised(question) for question in self.questions(row))
+        except JudgesError as error:  # the row holds what cannot be asked about
+            return Verdict.unknown(str(error))
         asking = (backend.ask(question, seconds) for question in questions)
         results = await asyncio.gather(*asking, return_exceptions=True)
         answers, costs, failure = [], [], None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import groupby
 from typing import Literal
 
 from judges.errors import JudgesError
@@ -114,7 +115,14 @@ class _ShieldGemma(_Family):
 
 
 def _conversation(row: Row) -> tuple[Message, ...]:
-    """The turns of user and assistant with the response as the last one: guard templates know no other roles."""
+    """The turns of user and assistant with the response as the last one: guard templates know no other roles.
+
+    Turns of one speaker between which a tool answered are one: such templates want them in turn.
+    """
     prompt = [{"role": "user", "content": row.prompt}] if isinstance(row.prompt, str) else list(row.prompt)
     turns = [message for message in prompt if message["role"] in ("user", "assistant")]
-    return safe_messages([*turns, {"role": "assistant", "content": row.response}])
+    said = safe_messages([*turns, {"role": "assistant", "content": row.response}])
+    if not any(message["role"] == "tool" for message in prompt):
+        return said
+    grouped = groupby(said, key=lambda message: str(message["role"]))
+    return tuple({"role": role, "content": "\n\n".join(m["content"] for m in group)} for role, group in grouped)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from judges.errors import JudgesError
 from judges.judge import Message
+from judges.messages import message_text, other_parts
 
 _MARKER = re.compile(r"\{\{(\w+)\}\}")
 _SPECIAL = re.compile(
@@ -69,18 +70,30 @@ def check_template(template: str, fields: Iterable[str]) -> None:
 
 
 def transcript(prompt: str | Iterable[Message]) -> str:
-    """A prompt as one text: the user's words alone, or the whole conversation with its speakers."""
+    """A prompt as one text: the user's words alone, or the whole conversation with its speakers and calls of tools.
+
+    Raises:
+        JudgesError: it holds an image or the like, without which nobody can judge what answers it.
+    """
     if isinstance(prompt, str):
         return prompt
     messages = list(prompt)
+    for number, message in enumerate(messages, start=1):
+        if kinds := other_parts(message["content"]):
+            raise JudgesError(f"message {number} of the prompt has a part that this judge cannot read: {kinds[0]!r}")
     if len(messages) == 1:
-        return messages[0]["content"]
-    return "\n\n".join(f"{message['role'].capitalize()}: {message['content']}" for message in messages)
+        return message_text(messages[0])
+    return "\n\n".join(f"{message['role'].capitalize()}: {message_text(message)}" for message in messages)
 
 
 def safe_messages(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """A conversation with neutralised contents, for models that get it in their own chat template."""
-    return tuple({"role": message["role"], "content": neutralise(message["content"])} for message in messages)
+    """A conversation with neutralised contents, for models that get it in their own chat template.
+
+    Raises:
+        JudgesError: it holds an image or the like.
+    """
+    texts = [(message["role"], neutralise(transcript([message]))) for message in messages]
+    return tuple({"role": role, "content": text} for role, text in texts)
 
 
 def _fence(texts: Iterable[str]) -> str:

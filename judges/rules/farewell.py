@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from judges.judge import Judge, Message, Row
+from judges.messages import message_text
 from judges.rules.prose import sentences, without_code
 from judges.verdict import Outcome, Verdict
 
@@ -180,8 +181,8 @@ def asked_for(prompt: str | tuple[Message, ...]) -> str:
     if isinstance(prompt, str):
         user, system = prompt, ""
     else:
-        user = next((m["content"] for m in reversed(prompt) if m["role"] == "user"), "")
-        system = " ".join(m["content"] for m in prompt if m["role"] == "system")
+        user = next((message_text(m) for m in reversed(prompt) if m["role"] == "user"), "")
+        system = " ".join(message_text(m) for m in prompt if m["role"] == "system")
     for text, pattern, why in (
         (user, _USER_SAYS_GOODBYE, "the user says"),
         (user, _USER_WANTS_A_CLOSING, "the user speaks of"),

@@ -189,4 +189,6 @@ def _split(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
         raise BadRowError("response missing", f"no `response`, and the conversation ends with the {last}'s message")
     if len(messages) == 1:
         raise BadRowError("conversation bad", "nothing stands before the response")
-    return messages[-1]["content"], messages[:-1]
+    if messages[-1].get("tool_calls"):
+        raise BadRowError("response bad", "the last message of the conversation calls tools; a response must be text")
+    return str(messages[-1]["content"]), messages[:-1]

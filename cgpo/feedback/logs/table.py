@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from cgpo.feedback.logs.near_duplicates import PERMUTATIONS, signature
 from cgpo.feedback.logs.rows import LogRow
+from judges.messages import message_text
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -128,7 +129,7 @@ class TableBuilder:
         number = len(self._time)
         chain = 0
         for message in row.prompt:
-            chain = _hash(str(chain), message["role"], message["content"])
+            chain = _hash(str(chain), message["role"], message_text(message))
             if message["role"] == "assistant":
                 self._prefixes.append(chain)
                 self._prefix_rows.append(number)

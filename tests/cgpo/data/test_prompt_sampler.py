@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import date
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cgpo.data.ids import contents_fingerprint
 from cgpo.data.sampler import PromptSampler
 from cgpo.errors import DataError
 from cgpo.types import Prompt
@@ -88,6 +93,33 @@ def test_other_data_than_the_checkpoints_is_refused(changed: list[Prompt]) -> No
         f"stratum 'math': the prompts are not those the checkpoint was made with (4 then, {len(changed)} now; their "
         "texts or their order changed). Restore the data set or start a new run."
     )
+
+
+def test_other_reference_answers_than_the_checkpoints_are_refused() -> None:
+    def answered(answer: Any, golden: str | None = None) -> list[Prompt]:
+        return [replace(prompt, metadata={"answer": answer, "kind": "sum"}, baseline=golden) for prompt in prompts(4)]
+
+    state = json.loads(json.dumps(PromptSampler(answered("4"), seed=0).state_dict()))
+    PromptSampler(answered("4", golden="another"), seed=0).load_state_dict(state)  # its baseline is made anew
+    for changed in ("5", 4, None, ["4"]):
+        with pytest.raises(DataError, match="stratum 'math': the prompts' metadata are not those the checkpoint was"):
+            PromptSampler(answered(changed), seed=0, stratum="math").load_state_dict(state)
+    said = [replace(p, messages=({**p.messages[0], "name": "Ann"},)) for p in answered("4")]
+    with pytest.raises(DataError, match="metadata are not those"):
+        PromptSampler(said, seed=0).load_state_dict(state)
+    del state["contents"]  # as earlier versions wrote it
+    PromptSampler(answered("5"), seed=0).load_state_dict(state)
+
+
+def test_metadata_of_any_kind_have_a_fingerprint() -> None:
+    class Anything:
+        """Its repr has an address."""
+
+    def fingerprint() -> str:
+        values = {"at": date(2026, 1, 2), "raw": b"x", "array": np.arange(3), "thing": Anything()}
+        return contents_fingerprint([Prompt("p", ({"role": "user", "content": "\ud800"},), values)])
+
+    assert fingerprint() == fingerprint()
 
 
 def test_another_seed_than_the_checkpoints_is_refused() -> None:

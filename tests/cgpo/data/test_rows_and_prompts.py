@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +22,9 @@ from cgpo.data.prompts import Lacks, check_disjoint, load_prompts
 from cgpo.data.rows import read_rows
 from cgpo.errors import CgpoError, ConfigError, DataError
 from cgpo.types import Prompt
+from judges import Outcome, Row
+from judges.files import open_source
+from judges.rules.json_schema import JsonSchemaJudge
 
 
 def math_needs_answer(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -190,6 +195,73 @@ def test_keys_that_arrow_fills_with_none_are_absent_at_every_depth(tmp_path: Pat
     assert "row 1: stratum 'math' uses the judge 'math'" in error_of(path, math_needs_answer)
 
 
+NULLS = {"json_schema": {"properties": {"a": {"const": None}, "b": {"enum": [None, 1]}}}, "absent": None}
+"""A schema for which a null is something, beside a key without a value."""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "gz", "csv", "folder", "parquet text", "saved"])
+def test_nulls_that_a_row_has_inside_are_kept(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    others = {"json_schema": {"required": ["c"], "properties": {"c": {"const": 1, "type": "integer"}}}}
+    rows: list[dict[str, Any]] = [{"prompt": "a", "metadata": NULLS}, {"prompt": "b", "metadata": others}]
+    text = [{"prompt": row["prompt"], "metadata": json.dumps(row["metadata"])} for row in rows]
+    path = tmp_path / "p"
+    if form == "csv":
+        path = tmp_path / "p.csv"
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["prompt", "metadata"], *(row.values() for row in text)])
+    elif form == "parquet text":
+        write_parquet(path := tmp_path / "p.parquet", *text)
+    elif form == "saved":
+        path = tmp_path / "saved"
+        datasets.Dataset.from_list(rows, on_mixed_types="use_json").save_to_disk(str(path))
+    elif form == "gz":
+        path = tmp_path / "p.jsonl.gz"
+        path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    elif form == "json":
+        (path := tmp_path / "p.json").write_text(json.dumps(rows))
+    else:
+        folder = tmp_path / "rows"
+        folder.mkdir()
+        write_jsonl(path := folder / "p.jsonl", *rows)
+        path = folder if form == "folder" else path
+    first, second = (prompt.metadata for prompt in load(path))
+    assert first == {"json_schema": NULLS["json_schema"]}
+    assert second == others
+
+
+def test_a_folder_of_json_gives_objects_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where all rows have the same keys, and `datasets` makes a struct of them by itself."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    call = {"type": "function", "function": {"name": "f", "arguments": {"x": None}}}
+    messages = [{"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "content": "7"}]
+    (tmp_path / "rows").mkdir()
+    rows = [{"prompt": messages, "metadata": NULLS, "n": n} for n in range(3)]
+    write_jsonl(tmp_path / "rows" / "train.jsonl", *rows)
+    prompts = load(tmp_path / "rows")
+    assert [prompt.metadata for prompt in prompts] == [{"json_schema": NULLS["json_schema"], "n": n} for n in range(3)]
+    assert prompts[0].messages == tuple(messages)
+
+
+def test_what_a_struct_cannot_say_is_refused_alike_in_training_and_by_the_judges(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "p.parquet", {"prompt": "a", "response": "{}", "metadata": NULLS})
+    problem = "`metadata.json_schema.properties.a.const` is null in an Arrow struct"
+    assert error_of(path).startswith(f"{path} row 1: {problem}")
+    (row,) = open_source(path).rows()
+    assert row.problem.startswith(problem)
+
+
+@pytest.mark.parametrize("response", ['{"a": null}', '{"a": 1}', '{"a": null, "b": 2}'])
+def test_training_and_the_command_give_the_same_verdict(tmp_path: Path, response: str) -> None:
+    judge = JsonSchemaJudge()
+    path = write_jsonl(tmp_path / "p.jsonl", {"prompt": "a", "response": response, "metadata": NULLS})
+    (prompt,), (row,) = load(path), open_source(path).rows()
+    assert row.row is not None
+    trained = judge.judge(Row(prompt.messages, response, prompt.metadata))
+    assert trained == judge.judge(row.row)
+    assert (trained.outcome is Outcome.SATISFIED) == (response == '{"a": null}')
+
+
 def test_explicit_metadata_wins_over_a_column_of_the_same_name(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "p.jsonl", {"prompt": "a", "answer": 1, "extra": {"answer": 2, "more": 3}})
     assert load(path, metadata_column="extra")[0].metadata == {"answer": 2, "more": 3}
@@ -258,7 +330,7 @@ def test_missing_column_lists_the_columns_and_the_nearest(tmp_path: Path) -> Non
         ([{"role": "user", "content": ""}], "message 1 of the prompt is empty"),
         (
             [{"role": "assistant", "content": "hi"}],
-            "the last message of a prompt must be the user's, not the assis",
+            "the last message of a prompt must be the user's or a tool's, not the",
         ),
         ("\ud800", "the prompt has characters that are no Unicode text"),
     ],
