@@ -43,6 +43,12 @@ def contents_fingerprint(prompts: Iterable[Prompt]) -> str:
     return digest.hexdigest()[:16]
 
 
+def metadata_hash(prompt: Prompt) -> str:
+    """12 hexadecimal digits that change with the metadata of a prompt's row."""
+    text = json.dumps(dict(prompt.metadata), sort_keys=True, default=_stable)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _stable(value: Any) -> Any:
     """What is no JSON, as text that is the same in another process."""
     if hasattr(value, "tolist"):  # numpy

@@ -21,6 +21,7 @@ from typing import Any
 
 from cgpo import distributed
 from cgpo.config import RunSettings
+from cgpo.data.ids import metadata_hash
 from cgpo.evaluation.file import EvaluationFile
 from cgpo.evaluation.quantities import Yardstick, sides_of
 from cgpo.evaluation.responses import heldout_requests, respond
@@ -102,11 +103,7 @@ class Evaluator:
 
     def _metadata(self) -> dict[str, str]:
         """`stratum/prompt id` → hash of the metadata the prompt's row has now."""
-        texts = {
-            f"{r.stratum}/{r.prompt.id}": json.dumps(r.prompt.metadata, sort_keys=True, default=str)
-            for r in self._requests
-        }
-        return {key: hashlib.sha256(text.encode()).hexdigest()[:12] for key, text in texts.items()}
+        return {f"{r.stratum}/{r.prompt.id}": metadata_hash(r.prompt) for r in self._requests}
 
     def _read_metadata(self) -> dict[str, str]:
         file = self._folder / METADATA_NAME

@@ -1,14 +1,15 @@
 """The journal of verdicts: what the judges have said since the oldest checkpoint a run may go on from.
 
-    journal/rank-00000.jsonl    {"schema": 1, "step": 12, "key": "…", "verdicts": {judge: {…, "cost": {…}}}}
+    journal/rank-00000.jsonl    {"schema": 1, "step": 12, "key": "…", "metadata": hash, "verdicts": {judge: {…}}}
                                 {"schema": 1, "step": 12, "key": "…", "scores": {reward: number or null}}
                                 {"schema": 1, "step": 12, "discarded": true}
 
 A step that a kill broke off is done again. Its responses come out the same, but a verdict that ran into a time limit
 might not, and the run would part from one that was never killed. So every judgement is written down the moment it is
 there, and a response of the same step, stratum, prompt, index and text before the same judges is not judged again –
-unknown verdicts too. A step that ended because too much was unknown is the exception (`discard`): it has to be judged
-anew, or the run could never get past it.
+unknown verdicts too – unless the metadata of its row have changed, as they may before the first checkpoint (lines of
+earlier versions do not say). A step that ended because too much was unknown is the exception (`discard`): it has to be
+judged anew, or the run could never get past it.
 
 Scores of rewards that a server or a judge gives are kept for the same reason (`cgpo.rewards.scoring`); those that a
 model computes here come out the same.
@@ -26,10 +27,12 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cgpo import distributed
+from cgpo.data.ids import metadata_hash
 from cgpo.responses.stratum import Stratum
 from cgpo.storage.disk import write_atomically, writing
 from cgpo.types import Rollout
@@ -37,6 +40,14 @@ from judges import Judgement
 
 SCHEMA = 1
 _WHAT = "the journal of verdicts"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A judgement, and the hash of the metadata it was made with; None where an earlier version did not say."""
+
+    judgement: Judgement
+    metadata: str | None
 
 
 class Journal:
@@ -51,7 +62,7 @@ class Journal:
         self._file = folder / f"rank-{distributed.rank():05d}.jsonl"
         self._lock = threading.Lock()
         self._failed: OSError | TypeError | ValueError | None = None
-        self._known: dict[tuple[int, str], Judgement] = {}
+        self._known: dict[tuple[int, str], _Known] = {}
         self._scores: dict[tuple[int, str], dict[str, float | None]] = {}
         for file in sorted(folder.glob("rank-*.jsonl")):
             for record in _read(file):
@@ -59,7 +70,8 @@ class Journal:
                     if "scores" in record:
                         self._scores[record["step"], record["key"]] = dict(record["scores"])
                     else:
-                        self._known[record["step"], record["key"]] = Judgement.from_json(record["verdicts"])
+                        known = _Known(Judgement.from_json(record["verdicts"]), record.get("metadata"))
+                        self._known[record["step"], record["key"]] = known
 
     def submit(self, step: int, strata: Mapping[str, Stratum], rollout: Rollout) -> Future[Judgement]:
         """Gives a response to the judges of its stratum, or answers from the journal.
@@ -70,12 +82,17 @@ class Journal:
             rollout: the finished response.
         """
         stratum = strata[rollout.request.stratum]
-        key = _key(stratum, rollout)
+        key, metadata = _key(stratum, rollout), metadata_hash(rollout.request.prompt)
         answered: Future[Judgement] = Future()
-        if (step, key) in self._known:
-            answered.set_result(self._known[step, key])
-        else:
-            stratum.submit(rollout).add_done_callback(lambda judged: self._answer(step, key, judged, answered))
+        known = self._known.get((step, key))
+        if known is not None and known.metadata in (None, metadata):
+            answered.set_result(known.judgement)
+            return answered
+
+        def answer(judged: Future[Judgement]) -> None:
+            self._answer(judged, answered, {"step": step, "key": key, "metadata": metadata})
+
+        stratum.submit(rollout).add_done_callback(answer)
         return answered
 
     def scores_of(self, step: int) -> StepScores:
@@ -108,7 +125,7 @@ class Journal:
         Raises:
             RunError: the disk is full, or the file cannot be written.
         """
-        self._known = {at: judgement for at, judgement in self._known.items() if at[0] != step}
+        self._known = {at: known for at, known in self._known.items() if at[0] != step}
         self._scores = {at: scores for at, scores in self._scores.items() if at[0] != step}
         for file in {self._file, *self._my_files()}:
             with self._lock, writing(_WHAT, file):
@@ -122,7 +139,7 @@ class Journal:
         Raises:
             RunError: the disk is full, or a file cannot be written.
         """
-        self._known = {at: judgement for at, judgement in self._known.items() if at[0] >= step}
+        self._known = {at: known for at, known in self._known.items() if at[0] >= step}
         self._scores = {at: scores for at, scores in self._scores.items() if at[0] >= step}
         for file in self._my_files():
             with self._lock:  # judges that were broken off in mid-step may still be answering
@@ -135,20 +152,16 @@ class Journal:
         size = distributed.world_size()
         return [file for file in files if int(file.stem.removeprefix("rank-")) % size == distributed.rank()]
 
-    def _answer(self, step: int, key: str, judged: Future[Judgement], answered: Future[Judgement]) -> None:
+    def _answer(self, judged: Future[Judgement], answered: Future[Judgement], what: dict[str, Any]) -> None:
         """Writes down, then tells. In that order: a waiting thread is woken before a future's callbacks are called."""
         if judged.cancelled():
             answered.cancel()
         elif (error := judged.exception()) is not None:
             answered.set_exception(error)
         else:
-            self._note(step, key, judged.result())
+            # In whatever thread finished the judgement; a failure to write is raised by `flush`.
+            self._write({"schema": SCHEMA, **what, "verdicts": judged.result().as_json(with_cost=True)})
             answered.set_result(judged.result())
-
-    def _note(self, step: int, key: str, judgement: Judgement) -> None:
-        """Called in whatever thread finished the judgement; a failure to write is raised by `flush`."""
-        verdicts = judgement.as_json(with_cost=True)
-        self._write({"schema": SCHEMA, "step": step, "key": key, "verdicts": verdicts})
 
     def _write(self, record: dict[str, Any]) -> None:
         with self._lock:

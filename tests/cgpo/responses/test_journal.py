@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,6 +75,23 @@ def test_anything_else_is_judged(tmp_path: Path, step: int, other: Rollout, judg
     found = strata(*judges)
     Journal(tmp_path).submit(step, found, other)
     assert asked(found) == 1
+
+
+def test_other_metadata_are_judged_anew_and_an_earlier_versions_line_is_not(tmp_path: Path) -> None:
+    given = rollout()
+    Journal(tmp_path).submit(3, strata(), given)
+    other = replace(given, request=replace(given.request, prompt=replace(PROMPT, metadata={"answer": "5"})))
+    found = strata()
+    Journal(tmp_path).submit(3, found, other)
+    assert asked(found) == 1
+    (file,) = tmp_path.iterdir()
+    records = [json.loads(line) for line in file.read_text().splitlines() if line]
+    hashes = [record.pop("metadata") for record in records]
+    assert hashes[0] != hashes[1]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records[:1]))
+    found = strata()
+    Journal(tmp_path).submit(3, found, other)
+    assert asked(found) == 0
 
 
 def test_a_step_with_too_much_unknown_is_judged_anew(tmp_path: Path) -> None:
