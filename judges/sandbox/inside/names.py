@@ -6,6 +6,7 @@ import ast
 import builtins
 import symtable
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _BUILTIN = frozenset(vars(builtins))
@@ -47,7 +48,7 @@ class Names:
         return self.builtin - _EXCEPTIONS
 
 
-def needed(texts: list[str]) -> Names:
+def needed(texts: Sequence[str]) -> Names:
     """The names free in Python source texts that share a namespace. Raises SyntaxError."""
     used: set[str] = set()
     bound: set[str] = set()
@@ -65,7 +66,7 @@ def needed(texts: list[str]) -> Names:
     )
 
 
-def _used_by_themselves(texts: list[str]) -> set[str]:
+def _used_by_themselves(texts: Sequence[str]) -> set[str]:
     """Names used in any other way than `name.attribute`: no modules, whatever they are called (`bisect(a, 3)`)."""
     nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
     owners = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}

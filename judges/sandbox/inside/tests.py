@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import types
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from judges.sandbox.inside import names, shims
@@ -45,26 +46,55 @@ class _CountAsserts(ast.NodeTransformer):
         return ast.fix_missing_locations(ast.copy_location(ast.Expr(call), node))
 
 
+class Compiled:
+    """Tests, compiled; done before the fork, which then copies less.
+
+    Args:
+        texts: Python source, run in order in one namespace.
+
+    Attributes:
+        problem: why they cannot be compiled; empty when they can.
+        codes: of each text.
+        needed: the names that they take from the candidate.
+        counter: their assertions.
+    """
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        self.problem = ""
+        self.codes: list[types.CodeType] = []
+        self.counter = _CountAsserts()
+        try:
+            self.needed = names.needed(texts)
+            trees = [self.counter.visit(ast.parse(text)) for text in texts]
+            self.codes = [compile(tree, "<tests>", "exec") for tree in trees]
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            self.problem = f"the tests cannot be compiled: {type(error).__name__}: {error}"
+
+
+_compiled = lru_cache(maxsize=8)(Compiled)  # the responses of a prompt have the same tests
+
+
 class Tests:
     """The tests of one job.
 
     Args:
         session: the candidate's session.
-        texts: Python source, run in order in one namespace.
+        compiled: the tests.
         entry_point: the function that `check(candidate)` is called with, or empty.
     """
 
-    def __init__(self, session: Session, texts: list[str], entry_point: str) -> None:
-        self.session, self.texts, self.entry_point = session, texts, entry_point
-        self.counter = _CountAsserts()
+    def __init__(self, session: Session, compiled: Compiled, entry_point: str) -> None:
+        self.session, self.compiled, self.entry_point = session, compiled, entry_point
+        self.counter = compiled.counter
         self.namespace: dict[str, Any] = {"__name__": MODULE_NAME, _ASSERT: self.check}
 
     def run(self, source: str) -> NoReturn:
         """Runs everything and reports."""
-        codes, needed = self.compiled()
-        missing = self.load(source, needed)
+        if self.compiled.problem:
+            self.session.unknown(self.compiled.problem)
+        missing = self.load(source, self.compiled.needed)
         try:
-            for code in codes:
+            for code in self.compiled.codes:
                 exec(code, self.namespace)
             self.run_functions()
             self.run_test_cases()
@@ -87,14 +117,6 @@ class Tests:
         if not self.session.used:
             self.session.unknown("the tests do not use the code")
         self.session.finish("satisfied", f"{self.session.checks} assertions hold")
-
-    def compiled(self) -> tuple[list[Any], names.Names]:
-        try:
-            needed = names.needed(self.texts)
-            trees = [self.counter.visit(ast.parse(text)) for text in self.texts]
-            return [compile(tree, "<tests>", "exec") for tree in trees], needed
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            self.session.unknown(f"the tests cannot be compiled: {type(error).__name__}: {error}")
 
     def load(self, source: str, needed: names.Names) -> frozenset[str]:
         """Has the candidate's module run; puts proxies where the tests look. Returns what it does not define."""
@@ -208,6 +230,7 @@ def main(channel: Channel) -> None:
     """The server: forks for every job. Orders: `j` with the candidate's channel and the pipe for the report, and the
     job behind it; `s` asks what the running tests do, and ends them."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
+    sys.setrecursionlimit(5000)
     gc.collect()
     gc.freeze()  # what a fork does not look through, it does not copy
     child = 0
@@ -219,13 +242,14 @@ def main(channel: Channel) -> None:
         if command == b"s":
             channel.send(bytes(state[:1]))
             continue
-        job = channel.receive()
+        job = decode(channel.receive(), _no_reference)
+        compiled = _compiled(tuple(job["tests"]))
         state[0] = 0
         child = os.fork()
         if not child:
             os.setsid()
             channel.connection.close()
-            _run_job(job, *descriptors)
+            _run_job(job, compiled, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -238,14 +262,12 @@ def _kill(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def _run_job(data: bytes, candidate: int, report: int) -> NoReturn:
+def _run_job(job: dict[str, Any], compiled: Compiled, candidate: int, report: int) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        job = decode(data, _no_reference)
         resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"] + 1))
         session = Session(Channel(_socket.socket(fileno=candidate), job["budget"]), report)
-        sys.setrecursionlimit(5000)
-        Tests(session, job["tests"], job["entry_point"]).run(job["source"])
+        Tests(session, compiled, job["entry_point"]).run(job["source"])
     finally:
         os._exit(1)
 
