@@ -74,6 +74,10 @@ def test_without_sharing_each_has_a_row_and_one_token_is_predicted_from_its_prom
     assert batch.alone
 
 
+def test_without_sharing_siblings_stand_in_rows_of_their_own() -> None:
+    assert members(micro_batches(SEQUENCES, [0, 2, 3], 18, SEPARATE)) == [[[3], [2], [0]]]
+
+
 @pytest.mark.parametrize(
     ("budget", "expected"),
     [

@@ -172,6 +172,16 @@ def test_a_value_is_a_linear_function_of_the_state_before_its_token(layout: Layo
     torch.testing.assert_close(values, torch.cat(expected), atol=near, rtol=near)
 
 
+@torch.no_grad()
+def test_a_longer_response_behind_a_shorter_one_is_as_on_its_own() -> None:
+    # Its positions reach those places of the row where it stands itself: a mask must not take one for the other.
+    pair = [TokenSequence((5, 6), (7, 8)), TokenSequence((5, 6), (9, 10, 11, 12, 13, 14))]
+    model = LogProbModel(llama(), 2)
+    (together,), (alone,) = micro_batches(pair, [0, 1], 64), micro_batches(pair, [0, 1], 64, SEPARATE)
+    assert torch.equal(together.target, alone.target)
+    torch.testing.assert_close(model(together, 1.0)[0], model(alone, 1.0)[0], atol=1e-5, rtol=1e-5)
+
+
 def test_without_a_value_head_there_are_no_values() -> None:
     (batch,) = micro_batches(PAIR, [0, 1], 64)
     for dtype in (torch.float32, torch.bfloat16):
