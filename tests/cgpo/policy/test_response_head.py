@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from cgpo.errors import ConfigError
+from cgpo.policy import logprobs
 from cgpo.policy.layout import PACKED, SEPARATE, SHARED, Layout, TokenSequence, micro_batches
 from cgpo.policy.layout_choice import layout_gap
 from cgpo.policy.logprobs import LogProbModel, ResponseHead, sequence_sums
@@ -73,24 +74,26 @@ def test_log_probs_are_those_of_the_logits_as_the_model_changes_them(config: Any
     torch.testing.assert_close(found.double(), by_hand(model, *states(), adjust), atol=1e-6, rtol=1e-6)
 
 
-def test_a_chunk_at_a_time_and_a_head_with_modules_of_its_own_at_once() -> None:
-    with torch.no_grad():
-        for kind, expected in ((nn.Linear, [3, 3, 1]), (Adapted, [TOKENS])):
-            model = head_of(kind)
-            ResponseHead(model, 3)(*states(), TEMPERATURE)
-            assert model.seen == expected
+def test_a_chunk_at_a_time_and_a_head_with_modules_of_its_own_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, chunks = head_of(Adapted), []
+    ResponseHead(model, 3)(*states(), TEMPERATURE)
+    assert model.seen == [TOKENS]
+    plain = logprobs.chunk_logprobs
+    monkeypatch.setattr(logprobs, "chunk_logprobs", lambda h, *rest: chunks.append(len(h)) or plain(h, *rest))
+    ResponseHead(head_of(), 3)(*states(), TEMPERATURE)
+    assert chunks == [3, 3, 1]
 
 
-def test_logits_are_computed_again_in_the_backward_pass_only() -> None:
-    model, (hidden, target) = head_of(), states()
+@pytest.mark.parametrize("kind", [nn.Linear, Adapted])
+def test_gradients_are_those_by_hand_and_a_head_of_modules_is_computed_again_for_them(kind: type[nn.Linear]) -> None:
+    model, (hidden, target) = head_of(kind), states()
     hidden.requires_grad_()
-    logprobs = ResponseHead(model, 4)(hidden, target, TEMPERATURE)
-    assert model.seen == [4, 3]
-    gradients = torch.autograd.grad(logprobs.sum(), [hidden, model.head.weight])
-    assert sorted(model.seen) == [3, 3, 4, 4]
+    found = ResponseHead(model, 4)(hidden, target, TEMPERATURE)
+    gradients = torch.autograd.grad(found.sum(), [hidden, model.head.weight])
+    assert model.seen == ([TOKENS] * 2 if kind is Adapted else [])
     plain = by_hand(model, hidden, target).sum()
-    for found, expected in zip(gradients, torch.autograd.grad(plain, [hidden, model.head.weight]), strict=True):
-        torch.testing.assert_close(found, expected.float(), atol=1e-5, rtol=1e-5)
+    for gradient, expected in zip(gradients, torch.autograd.grad(plain, [hidden, model.head.weight]), strict=True):
+        torch.testing.assert_close(gradient, expected.float(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [nn.Linear, Adapted])
@@ -187,8 +190,8 @@ def test_without_a_value_head_there_are_no_values() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         model = LogProbModel(llama(dtype), 2)
         assert model.value_head is None
-        logprobs, values = model(batch, 1.0)
-        assert (logprobs.shape, values.shape, values.dtype) == ((5,), (5, 0), torch.float32)
+        found, values = model(batch, 1.0)
+        assert (found.shape, values.shape, values.dtype) == ((5,), (5, 0), torch.float32)
 
 
 def test_float32_logits_are_off_unless_asked_for() -> None:

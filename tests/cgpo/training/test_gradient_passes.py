@@ -98,7 +98,7 @@ def learn_from(
     prepared = {name: p for name, (_, p) in strata.items()}
     limits = limits or GapLimits(math.inf, None, rounds=False)
     gaps = GradientPassGaps(prepared, dict.fromkeys(prepared, limits), 0)
-    return learn(policy, {name: s for name, (s, _) in strata.items()}, prepared, rate, progress, gaps)  # type: ignore[arg-type]
+    return learn(policy, {name: s for name, (s, _) in strata.items()}, prepared, rate, progress, gaps, lambda: None)  # type: ignore[arg-type]
 
 
 def both(run: RunSettings, policy: FormulaPolicy) -> dict[str, tuple[Stratum, PreparedStratum]]:
@@ -231,7 +231,7 @@ def test_in_a_later_epoch_the_policy_has_moved_and_the_engine_is_not_compared() 
     samples = [judged(stratum, (11, 12), None, 0), judged(stratum, (13,), None, 1)]
     prepared = prepare(stratum, samples, policy, policy)  # type: ignore[arg-type]
     gaps = GradientPassGaps({"a": prepared}, {"a": GapLimits(math.inf, None, rounds=False)}, 0)
-    result = learn(policy, {"a": stratum}, {"a": prepared}, 0.1, lambda done, total: None, gaps)  # type: ignore[arg-type]
+    result = learn(policy, {"a": stratum}, {"a": prepared}, 0.1, lambda done, total: None, gaps, lambda: None)  # type: ignore[arg-type]
     assert result.gaps["a"].tokens == 3
     assert gaps.check() == result.gaps, "nothing was added since"
 
