@@ -26,16 +26,19 @@ import argparse
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from judges.docstrings import field_docstrings
 from judges.errors import did_you_mean
 from judges.printing import showable
 
-if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
-
 T = TypeVar("T")
+
+
+class _Writes(Protocol):
+    """What argparse writes to."""
+
+    def write(self, text: str, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Parser(argparse.ArgumentParser):
             meant = did_you_mean(unknown.split()[0].partition("=")[0], _option_names(self))
         super().error(f"{message}.{meant}" if meant else message)
 
-    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+    def _print_message(self, message: str, file: _Writes | None = None) -> None:
         """Where argparse prints: usage, help, errors, the version."""
         super()._print_message(showable(message), file)
 
