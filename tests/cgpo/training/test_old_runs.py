@@ -124,7 +124,16 @@ def test_responses_verdicts_and_rewards_are_those_of_the_old_code(resumed: Path)
     found = MADE["read_rollouts"](resumed / "run", MADE["CHECKPOINT"])
     expected = read_lines(EXPECTED / "rollouts.jsonl")
     assert [row["response"] for row in found] == [row["response"] for row in expected]
-    assert_close(list(map(plain, found)), list(map(plain, expected)))
+    assert_close(list(map(without_log_odds, found)), list(map(without_log_odds, expected)))
+
+
+def without_log_odds(row: dict[str, Any]) -> Any:
+    """A row of responses, but for the numbers of the judge `refusal`: its classifier has been trained anew since."""
+    read = plain(row)
+    for verdicts in (read["verdicts"], read["probes"]):
+        if "refusal" in verdicts:
+            verdicts["refusal"] = verdicts["refusal"]["verdict"]
+    return read
 
 
 def test_evaluations_go_on(resumed: Path) -> None:
