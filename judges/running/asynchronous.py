@@ -26,6 +26,9 @@ _CLOSED = "not judged: the judges were closed"
 _CLOSING_SECONDS = 10.0
 _UNWINDING_SECONDS = 2.0
 """Time a judge has for what it does when it is cancelled, before it is left to itself."""
+_PATIENCE_SECONDS = 4.0
+"""Time beyond the longest limit for which the event loop may stand still."""
+_BEAT_SECONDS = 0.5
 
 
 class AsyncJudge(Judge):
@@ -104,14 +107,16 @@ class Shared:
 
 
 class AsyncJudges:
-    """Runs asynchronous judges. Use it as a context manager; leaving it ends what is under way."""
+    """Runs asynchronous judges. Use it as a context manager; leaving it ends what is under way.
+
+    A judge that blocks the event loop, against its contract, holds up all others. Once the loop has stood still for
+    longer than the longest time limit, what waits gets `unknown`, and later rows a loop of their own.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._judges: dict[JudgeSpec, asyncio.Task[_Opened | Verdict]] = {}
-        self._shared = Shared()
+        self._running: _Loop | None = None
+        self._longest = 0.0
         self._waiting: set[Future[Verdict]] = set()
         self._closed = False
 
@@ -122,14 +127,21 @@ class AsyncJudges:
             RuntimeError: closed.
         """
         future: Future[Verdict] = Future()
+        try:
+            seconds = registry.timeout(spec)
+        except JudgesError as error:
+            future.set_result(Verdict.unknown(readable(str(error))))
+            return future
         with self._lock:
             if self._closed:
                 raise RuntimeError("these judges are closed")
-            if self._loop is None:
-                self._start()
-            assert self._loop is not None
+            self._longest = max(self._longest, seconds)
+            if self._running is None:
+                self._running = _Loop(self._answer)
+                watch = threading.Thread(target=self._watch, args=(self._running,), name="judge-watch", daemon=True)
+                watch.start()
             self._waiting.add(future)
-            self._loop.call_soon_threadsafe(self._begin, spec, row, future)
+            self._running.begin(spec, row, future)
         return future
 
     def close(self) -> None:
@@ -138,38 +150,16 @@ class AsyncJudges:
             if self._closed:
                 return
             self._closed = True
-            loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(self._close_all(), loop)
-        if thread is not threading.current_thread():
-            thread.join(_CLOSING_SECONDS)
-        for future in list(self._waiting):
-            self._answer(future, Verdict.unknown(_CLOSED))
+            running = self._running
+        if running is not None:
+            running.close()
+        self._answer_all(Verdict.unknown(_CLOSED))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def _start(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="async-judges", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-
-    def _begin(self, spec: JudgeSpec, row: Row, future: Future[Verdict]) -> None:
-        assert self._loop is not None
-        task = self._loop.create_task(self._verdict(spec, row))
-        task.add_done_callback(lambda done: self._answer(future, _result(done)))
 
     def _answer(self, future: Future[Verdict], verdict: Verdict) -> None:
         with self._lock:
@@ -178,9 +168,82 @@ class AsyncJudges:
         if unanswered:  # whoever takes it out of the waiting ones answers it
             future.set_result(verdict)
 
+    def _answer_all(self, verdict: Verdict) -> None:
+        for future in list(self._waiting):
+            self._answer(future, verdict)
+
+    def _watch(self, running: _Loop) -> None:
+        """Leaves a loop that stands still to itself: what blocks it cannot be stopped."""
+        while not self._closed:
+            asked, beat = time.monotonic(), running.beat()
+            while not beat.wait(_BEAT_SECONDS):
+                if self._closed:
+                    return
+                if (still := time.monotonic() - asked) > self._longest + _PATIENCE_SECONDS:
+                    with self._lock:
+                        self._running = None
+                    blocking = f"judge {running.current!r} blocks" if running.current else "a judge blocks"
+                    self._answer_all(
+                        Verdict.unknown(f"timed out: {blocking} all others, it has not awaited for {still:.0f} s")
+                    )
+                    return
+            time.sleep(_BEAT_SECONDS)
+
+
+class _Loop:
+    """An event loop in a thread of its own, with the judges that were opened in it.
+
+    Args:
+        answer: given each row's future and verdict.
+    """
+
+    def __init__(self, answer: Callable[[Future[Verdict], Verdict], None]) -> None:
+        self._answer = answer
+        self._judges: dict[JudgeSpec, asyncio.Task[_Opened | Verdict]] = {}
+        self._shared = Shared()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="async-judges", daemon=True)
+        self._thread.start()
+
+    @property
+    def current(self) -> str | None:
+        """The judge whose code runs in the loop now, as far as it can be told."""
+        task = asyncio.current_task(self._loop)
+        return None if task is None else task.get_name()
+
+    def begin(self, spec: JudgeSpec, row: Row, future: Future[Verdict]) -> None:
+        """Judges a row, from any thread."""
+        self._loop.call_soon_threadsafe(self._begin, spec, row, future)
+
+    def beat(self) -> threading.Event:
+        """What is set as soon as the loop comes to it; at once where it has ended."""
+        beat = threading.Event()
+        try:
+            self._loop.call_soon_threadsafe(beat.set)
+        except RuntimeError:  # closed
+            beat.set()
+        return beat
+
+    def close(self) -> None:
+        """Ends what is under way and waits for the end, a while."""
+        asyncio.run_coroutine_threadsafe(self._close_all(), self._loop)
+        if self._thread is not threading.current_thread():
+            self._thread.join(_CLOSING_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _begin(self, spec: JudgeSpec, row: Row, future: Future[Verdict]) -> None:
+        task = self._loop.create_task(self._verdict(spec, row), name=spec.label)
+        task.add_done_callback(lambda done: self._answer(future, _result(done)))
+
     async def _verdict(self, spec: JudgeSpec, row: Row) -> Verdict:
         if spec not in self._judges:  # a task, so that rows that come meanwhile wait for the same one
-            self._judges[spec] = asyncio.create_task(_opened(spec, self._shared))
+            self._judges[spec] = asyncio.create_task(_opened(spec, self._shared), name=spec.label)
         opened = await asyncio.shield(self._judges[spec])
         return opened if isinstance(opened, Verdict) else await opened.verdict(row)
 
@@ -201,8 +264,9 @@ class AsyncJudges:
 class _Opened:
     """A judge that is ready, with its time limit and its places."""
 
-    def __init__(self, judge: AsyncJudge, seconds: float) -> None:
+    def __init__(self, judge: AsyncJudge, label: str, seconds: float) -> None:
         self.judge = judge
+        self._label = label
         self._seconds = seconds
         self._places = asyncio.Semaphore(judge.max_concurrency)
 
@@ -216,7 +280,7 @@ class _Opened:
 
     async def _verdict_in_time(self, row: Row) -> Verdict:
         """A judge that does not let itself be cancelled is left to itself."""
-        asking = asyncio.create_task(self._asked(row))
+        asking = asyncio.create_task(self._asked(row), name=self._label)
         try:
             done, _ = await asyncio.wait({asking}, timeout=self._seconds + _UNWINDING_SECONDS)
         finally:
@@ -237,7 +301,7 @@ async def _opened(spec: JudgeSpec, shared: Shared) -> _Opened | Verdict:
         if not isinstance(judge, AsyncJudge):
             return Verdict.unknown(f"judge {spec.name!r} calls itself {judge.kind}, but is no AsyncJudge")
         await judge.open(shared)
-        return _Opened(judge, registry.timeout(spec))
+        return _Opened(judge, spec.label, registry.timeout(spec))
     except JudgesError as error:
         return Verdict.unknown(readable(str(error)))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code; every row it should judge is `unknown`

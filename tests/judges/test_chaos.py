@@ -57,6 +57,7 @@ CODE = """
                 try: await asyncio.sleep(600)
                 except asyncio.CancelledError: pass
             if row.response == "late": await asyncio.sleep(600)
+            if row.response == "blocks": time.sleep(60)
             return Verdict.satisfied()
 """
 FAILING = (
@@ -98,3 +99,19 @@ def test_a_judge_that_does_not_let_itself_be_cancelled(chaotic: JudgeSpec) -> No
     assert time.monotonic() - start < 30  # closing, too, has an end
     assert [verdict.outcome is Outcome.SATISFIED for verdict in verdicts] == [act == "right" for act in acts]
     assert all("timed out after 0.5 s" in verdict.reason for verdict in verdicts if verdict.outcome != "satisfied")
+
+
+def test_a_judge_that_blocks_the_event_loop(chaotic: JudgeSpec) -> None:
+    spec = JudgeSpec("stubborn", {"timeout_seconds": LIMIT})
+    with AsyncJudges() as judges:
+        judges.submit(spec, Row("?", "right")).result(60)
+        start = time.monotonic()
+        blocked = [judges.submit(spec, Row("?", act)) for act in ("right", "blocks", "right")]
+        verdicts = [future.result(60) for future in blocked]
+        seconds = time.monotonic() - start
+        assert verdicts[1].outcome is Outcome.UNKNOWN
+        assert "timed out: judge 'stubborn' blocks all others" in verdicts[1].reason
+        assert judges.submit(spec, Row("?", "right")).result(60).outcome is Outcome.SATISFIED  # in a loop of its own
+        start = time.monotonic()
+    assert time.monotonic() - start < 30
+    assert LIMIT < seconds < 50
