@@ -171,7 +171,7 @@ def close_distributed() -> None:
     if "deepspeed" not in sys.modules:
         return  # a command that was refused does not load it to say so
     error = sys.exception()
-    if world_size() > 1 and error is not None and not _is_known_to_all(error):
+    if world_size() > 1 and error is not None and not is_known_to_all(error):
         return
     import deepspeed
 
@@ -252,7 +252,7 @@ def together() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if world_size() > 1 and not _is_known_to_all(error):
+        if world_size() > 1 and not is_known_to_all(error):
             _say_broken_off(error)
         raise
     barrier()
@@ -303,7 +303,7 @@ def _known_to_all(error: ErrorT) -> ErrorT:
     return error
 
 
-def _is_known_to_all(error: BaseException | None) -> bool:
+def is_known_to_all(error: BaseException | None) -> bool:
     """Whether every rank raises it, or what it was made of (`raise … from error`)."""
     while error is not None:
         if hasattr(error, _KNOWN):

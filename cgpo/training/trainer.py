@@ -205,8 +205,9 @@ class Trainer:
             if done:
                 self.session.save(done, positions)
             raise
-        except CgpoError:
-            self.session.finish_saving()
+        except Exception as error:
+            if isinstance(error, CgpoError) or distributed.is_known_to_all(error):
+                self.session.finish_saving()
             raise
 
     def _check_stop_alone(self) -> None:

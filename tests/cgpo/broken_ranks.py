@@ -69,7 +69,7 @@ def tell(place: str, do: Callable[[], None]) -> None:
 
 def main(config_dir: str) -> None:
     distributed.read_ranks()
-    overrides = ["experiment=tiny", "rollout=hf", "run_dir=run", "train.steps=2", "deepspeed.zero_stage=2"]
+    overrides = ["experiment=tiny", "rollout=hf", "run_dir=run", "train.steps=4", "deepspeed.zero_stage=2"]
     composed = compose([*overrides, *EVALUATION, "tracking.display=off"], config_dir=config_dir)
     display = NoDisplay()
     start_run(composed.settings.run_dir, composed.as_dict(), display, adopt=False)
