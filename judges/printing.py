@@ -1,4 +1,4 @@
-"""What commands print: the one way out for text, so that no character of a model, a row or a file moves the terminal.
+"""The one way out for text that commands print, so that no character of a model, a row or a file moves the terminal.
 
 A response, a reason, a name of a file may hold ESC sequences that clear the screen, rename the window or hide what
 stands before them, and marks that turn a line's direction. What is printed has them written out: `\\x1b`. Plain lines

@@ -1,4 +1,4 @@
-"""What the reader makes of an answer: a tree of expressions, and of the relations, lists and brackets around them."""
+"""The form in which an answer is read: a tree of expressions, and of the relations, lists and brackets around them."""
 
 from __future__ import annotations
 
