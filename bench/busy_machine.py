@@ -58,7 +58,7 @@ def main() -> None:
         _answer(options)
         return
     seconds = _in_turns(options)
-    workload = {"model": options.model, "tokens": options.tokens, "judged_rows": JUDGED_ROWS}
+    workload = {"model": options.model, "tokens": options.tokens, "judged_rows": JUDGED_ROWS, "rounds": options.repeats}
     medians = {
         way: {part: {n: statistics.median(all_of) for n, all_of in by_busy.items()} for part, by_busy in parts.items()}
         for way, parts in seconds.items()
