@@ -70,8 +70,10 @@ def by_hand(model: OnlyAHead, hidden: Tensor, target: Tensor, adjust: Any = lamb
 )
 def test_log_probs_are_those_of_the_logits_as_the_model_changes_them(config: Any, adjust: Any) -> None:
     model = head_of(**config)
-    found = ResponseHead(model, 3)(*states(), TEMPERATURE)
-    torch.testing.assert_close(found.double(), by_hand(model, *states(), adjust), atol=1e-6, rtol=1e-6)
+    for with_gradient in (True, False):
+        with torch.set_grad_enabled(with_gradient):
+            found = ResponseHead(model, 3)(*states(), TEMPERATURE)
+        torch.testing.assert_close(found.double(), by_hand(model, *states(), adjust), atol=1e-6, rtol=1e-6)
 
 
 def test_a_chunk_at_a_time_and_a_head_with_modules_of_its_own_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
