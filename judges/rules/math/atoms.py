@@ -7,6 +7,7 @@ name; `e`, `\pi` and `i` are the constants. `2\frac{1}{2}` is a mixed number.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -228,11 +229,13 @@ class AtomReader(ExpressionReader):
             raise UnreadableError(f"{name} where a number or symbol should be")
         return self.named(name)
 
+    @abstractmethod
     def set(self) -> Node:
-        raise NotImplementedError
+        r"""What stands behind `\{`, up to its end."""
 
+    @abstractmethod
     def matrix(self) -> Node:
-        raise NotImplementedError
+        r"""What stands behind `\begin`, up to its `\end`."""
 
     def vector(self) -> Node:
         inner = self.statement()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from judges.rules.math.equality import equal, proportional
 from judges.rules.math.exact import UndefinedError
@@ -22,6 +23,8 @@ from judges.rules.math.kinds import (
 )
 from judges.rules.math.regions import NoRegionError, same_region
 from judges.rules.math.tree import Node, key, negative, number, total
+
+T = TypeVar("T")
 
 _FLIPPED = {">": "<", "ge": "le"}
 _ORDER = frozenset({"<", "le", "=", "ne"})
@@ -133,12 +136,16 @@ def _same_in_order(reference: Sequence[Form], answer: Sequence[Form]) -> bool:
 
 
 def _same_members(reference: Sequence[Form], answer: Sequence[Form]) -> bool:
-    """Every item of one has its partner in the other."""
-    if len(reference) != len(answer):
+    return _paired(reference, answer, same)
+
+
+def _paired(first: Sequence[T], second: Sequence[T], alike: Callable[[T, T], bool]) -> bool:
+    """Every item of one has its own partner in the other."""
+    if len(first) != len(second):
         return False
-    left = list(answer)
-    for item in reference:
-        partner = next((index for index, other in enumerate(left) if same(item, other)), None)
+    left = list(second)
+    for item in first:
+        partner = next((index for index, other in enumerate(left) if alike(item, other)), None)
         if partner is None:
             return False
         left.pop(partner)
@@ -180,16 +187,7 @@ def _same_parts(first: Statement, second: Statement) -> bool:
         return False
     if not first.operation:
         return _same_relation(first.node, second.node)
-    one, other = _flattened(first), _flattened(second)
-    if len(one) != len(other):
-        return False
-    left = list(other)
-    for part in one:
-        partner = next((index for index, candidate in enumerate(left) if _same_parts(part, candidate)), None)
-        if partner is None:
-            return False
-        left.pop(partner)
-    return True
+    return _paired(_flattened(first), _flattened(second), _same_parts)
 
 
 def _flattened(one: Statement) -> list[Statement]:

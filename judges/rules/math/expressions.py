@@ -6,6 +6,7 @@ plain text for the 23rd power.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from judges.rules.math.tokens import Token
@@ -33,7 +34,7 @@ NO_FACTORS = _STRUCTURE | RELATIONS.keys() | _SET_OPERATIONS.keys() | _TIMES | _
 """Commands and signs that cannot begin a factor."""
 
 
-class ExpressionReader:
+class ExpressionReader(ABC):
     """A recursive descent over tokens; what the brackets hold is read by a subclass."""
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -42,9 +43,9 @@ class ExpressionReader:
         self.bars = 0
         self.depth = 0
 
+    @abstractmethod
     def statement(self) -> Node:
         """What may stand within brackets."""
-        raise NotImplementedError
 
     @property
     def token(self) -> Token:
@@ -219,9 +220,9 @@ class ExpressionReader:
         self.depth -= 1
         return node
 
+    @abstractmethod
     def atom_at(self, token: Token) -> Node:
         """What begins with `token`, which has been taken: a number, a symbol, brackets, a command."""
-        raise NotImplementedError
 
 
 def letter(text: str) -> Node:
